@@ -1,0 +1,35 @@
+"""Train one model and share one CPU budget over a changing network of computing centers, compiled in JAX."""
+
+from jaxcoopt import channel as channels
+from jaxcoopt import methods
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem import bounds, costs, features, losses
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.solve import solve
+from jaxcoopt.run.status import Status
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Allocation",
+    "CoOptimizer",
+    "Initial",
+    "Network",
+    "Optimum",
+    "Problem",
+    "Result",
+    "Status",
+    "Training",
+    "bounds",
+    "channels",
+    "costs",
+    "features",
+    "losses",
+    "methods",
+    "reference",
+    "solve",
+]

@@ -1,0 +1,42 @@
+"""Where a quantizer is applied. Messages live in a method's state: sent at the end of a step, mixed at the next.
+
+Kept apart from the mix because XLA would otherwise evaluate the quantizer once for every neighbour that reads a value.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.network.links import Links
+
+Message = Any
+
+
+def first_message(channel: Channel, u: Any) -> Message:
+    """What the neighbours know of u after the first transmission; estimates start at 0."""
+    return send(channel, u, jax.tree.map(jnp.zeros_like, u))
+
+
+def send(channel: Channel, u: Any, message: Message) -> Message:
+    """What the neighbours know of u after this transmission, leaves [nodes, *shape, runs].
+
+    "message": q(u), used by the sender itself too; "difference": nothing is kept, links quantize u_j - u_i as they mix;
+    "innovation": the estimate e + q(u - e), which all neighbours of a node share (they are assumed to receive it
+    even while the link's weight is down).
+    """
+    match channel.placement:
+        case "message":
+            return jax.tree.map(channel.quantize, u)
+        case "difference":
+            return None
+        case "innovation":
+            return jax.tree.map(lambda value, known: known + channel.quantize(value - known), u, message)
+
+
+def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:
+    """sum_j w_ij (q(u_j) - q(u_i)), sum_j w_ij q(u_j - u_i) or sum_j w_ij (e_j - e_i), by placement."""
+    if channel.placement == "difference":
+        return links.mix(u, channel.quantize)
+    return links.mix(message)

@@ -1,0 +1,198 @@
+"""What a link does to the numbers sent over it."""
+
+import abc
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.surrogate import derivative_from, smooth_round
+from jaxcoopt.pytrees import pytree
+
+Placement = Literal["message", "difference", "innovation"]
+Derivative = Literal["straight-through", "smoothed"]
+Values = Float[Array, "nodes *rest"]
+
+
+class Channel(abc.ABC):
+    """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
+
+    placement: Placement
+
+    @abc.abstractmethod
+    def quantize(self, u: Values) -> Values:
+        """q(u), elementwise over [nodes, ..., runs]."""
+
+    @abc.abstractmethod
+    def sector(self) -> tuple[Any, Any]:
+        """(lower, upper) with lower <= q(u)/u <= upper for every u the bits can tell from 0."""
+
+    @abc.abstractmethod
+    def word_bits(self, dtype: Any) -> Any:
+        """Bits that one number takes on the link."""
+
+
+def _float_bits(dtype: Any) -> int:
+    return jnp.finfo(dtype).bits
+
+
+@pytree(static=("placement",))
+@dataclass(frozen=True)
+class Ideal(Channel):
+    """q(u) = u: links carry floating-point numbers as they are."""
+
+    placement: Placement = "difference"
+
+    def quantize(self, u: Values) -> Values:
+        """U."""
+        return u
+
+    def sector(self) -> tuple[Any, Any]:
+        """(1, 1)."""
+        return 1.0, 1.0
+
+    def word_bits(self, dtype: Any) -> Any:
+        """32 or 64."""
+        return _float_bits(dtype)
+
+
+@pytree(static=("bits", "placement", "derivative"))
+@dataclass(frozen=True)
+class LogQuantizer(Channel):
+    """q(u) = sgn(u) exp(rho round(ln|u| / rho)), q(0) = 0; rho > 0 scalar or [runs].
+
+    With `bits` = B >= 2: one bit is the sign, one of the 2^(B-1) magnitude codes is 0, the others are the
+    2^(B-1) - 1 levels around `scale` (a positive number); smaller values become 0, larger ones the largest level.
+    Without, a value is counted as the bits that tell all levels of the float type's range apart.
+    derivative: "straight-through" slope 1, or "smoothed", each level's edge a logistic curve of `width` steps, which
+    also gives rho and scale a derivative. Source: arXiv 2406.00621, section II.
+    """
+
+    rho: Any = 0.5
+    bits: int | None = None
+    scale: Any = 1.0
+    placement: Placement = "difference"
+    derivative: Derivative = "straight-through"
+    width: Any = 0.1
+
+    def quantize(self, u: Values) -> Values:
+        """Sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart."""
+        rho = along_runs(self.rho, u)
+        zero = u == 0
+        index = jnp.log(jnp.where(zero, 1, jnp.abs(u))) / rho
+        level = jnp.round(index)
+        if self.bits is not None:
+            reach = 2 ** (self.bits - 2) - 1
+            centre = jnp.round(jnp.log(along_runs(self.scale, u)) / rho)
+            zero = zero | (level < centre - reach)
+            level = jnp.minimum(level, centre + reach)
+            index = jnp.minimum(index, centre + reach)
+        exact = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * level))
+        if self.derivative == "straight-through":
+            return derivative_from(exact, u)
+        smooth = jnp.sign(u) * jnp.exp(rho * smooth_round(index, along_runs(self.width, u)))
+        return derivative_from(exact, jnp.where(zero, 0, smooth))
+
+    def sector(self) -> tuple[Any, Any]:
+        """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""
+        upper = jnp.exp(jnp.asarray(self.rho) / 2)
+        return (1 / upper if self.bits is None else jnp.zeros_like(upper)), upper
+
+    def word_bits(self, dtype: Any) -> Any:
+        """B, or 1 + the bits that number all levels between the smallest and the largest float."""
+        if self.bits is not None:
+            return self.bits
+        info = jnp.finfo(dtype)
+        span = math.log(info.max) - math.log(info.tiny)
+        return 1 + jnp.ceil(jnp.log2(span / jnp.asarray(self.rho) + 2))
+
+
+@pytree(static=("bits", "placement", "derivative"))
+@dataclass(frozen=True)
+class UniformQuantizer(Channel):
+    """q(u) = step round(u / step), step > 0 scalar or [runs]; with B bits, at most 2^(B-1) - 1 steps from 0.
+
+    Without `bits` a value is counted as a float. derivative: as in `LogQuantizer`.
+    """
+
+    step: Any
+    bits: int | None = None
+    placement: Placement = "difference"
+    derivative: Derivative = "straight-through"
+    width: Any = 0.1
+
+    def quantize(self, u: Values) -> Values:
+        """Step round(u / step), cut to the levels that the bits can tell apart."""
+        step = along_runs(self.step, u)
+        index = u / step
+        if self.bits is not None:
+            most = 2 ** (self.bits - 1) - 1
+            index = jnp.clip(index, -most, most)
+        exact = step * jnp.round(index)
+        if self.derivative == "straight-through":
+            return derivative_from(exact, step * index)
+        return derivative_from(exact, step * smooth_round(index, along_runs(self.width, u)))
+
+    def sector(self) -> tuple[Any, Any]:
+        """(0, 2): small values become 0, and just above half a step the value doubles."""
+        return 0.0, 2.0
+
+    def word_bits(self, dtype: Any) -> Any:
+        """B, or 32 or 64."""
+        return self.bits or _float_bits(dtype)
+
+
+@pytree(static=("placement", "derivative"))
+@dataclass(frozen=True)
+class Sign(Channel):
+    """q(u) = scale sgn(u), scale > 0 scalar or [runs]: one bit (0, which is sent as 0, aside).
+
+    derivative: "straight-through" is slope 1 within [-scale, scale] and 0 outside; "smoothed" that of
+    scale tanh(u / (width scale)).
+    """
+
+    scale: Any = 1.0
+    placement: Placement = "difference"
+    derivative: Derivative = "straight-through"
+    width: Any = 0.1
+
+    def quantize(self, u: Values) -> Values:
+        """Scale sgn(u)."""
+        scale = along_runs(self.scale, u)
+        exact = scale * jnp.sign(u)
+        if self.derivative == "straight-through":
+            return derivative_from(exact, jnp.clip(u, -scale, scale))
+        return derivative_from(exact, scale * jnp.tanh(u / (along_runs(self.width, u) * scale)))
+
+    def sector(self) -> tuple[Any, Any]:
+        """(0, infinity)."""
+        return 0.0, jnp.inf
+
+    def word_bits(self, dtype: Any) -> Any:
+        """1."""
+        return 1
+
+
+@pytree(static=("placement",))
+@dataclass(frozen=True)
+class Clip(Channel):
+    """q(u) = min(max(u, -limit), limit), limit > 0 scalar or [runs]; its own derivative is right almost everywhere."""
+
+    limit: Any
+    placement: Placement = "difference"
+
+    def quantize(self, u: Values) -> Values:
+        """Clip(u, -limit, limit)."""
+        limit = along_runs(self.limit, u)
+        return jnp.clip(u, -limit, limit)
+
+    def sector(self) -> tuple[Any, Any]:
+        """(0, 1)."""
+        return 0.0, 1.0
+
+    def word_bits(self, dtype: Any) -> Any:
+        """32 or 64."""
+        return _float_bits(dtype)

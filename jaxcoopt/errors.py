@@ -1,0 +1,75 @@
+"""Checks shared by every function that a user calls: each error says what was given, what is expected, what to do."""
+
+import importlib
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.core
+import numpy as np
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional package, or raise ImportError naming the extra that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"the package '{module.partition('.')[0]}' is needed here and is not installed; "
+            f"install it with: pip install 'jaxcoopt[{extra}]'"
+        ) from error
+
+
+def unknown_name(what: str, given: object, known: list[str] | tuple[str, ...]) -> ValueError:
+    """The error for a name that is not one of `known`, with the nearest right ones first."""
+    close = get_close_matches(str(given), known, n=3)
+    hint = f"did you mean {' or '.join(repr(name) for name in close)}?" if close else f"use one of {', '.join(known)}"
+    return ValueError(f"{what}: {given!r} is not known; {hint}")
+
+
+def traced(*trees: Any) -> bool:
+    """True where any leaf is a JAX tracer: values cannot be looked at then, so only shapes are checked."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def finite(name: str, value: Any) -> np.ndarray:
+    """`value` as a float64 array, or an error when an entry is NaN or infinite, saying where the first one is."""
+    array = numbers(name, value)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = f" at index {tuple(int(i) for i in bad[0])}" if array.ndim else ""
+        raise ValueError(
+            f"{name}: {len(bad)} of {array.size} entries are not finite, the first is {array[tuple(bad[0])]}{where}; "
+            "every number must be finite: clean the data or drop the entries"
+        )
+    return array
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """`value` as a float64 array, or a TypeError when it does not hold numbers."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: expected a number or an array of numbers, got {value!r:.80}") from error
+
+
+def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
+    """`value` as a finite float64 array, or an error when an entry is negative (or zero, unless `zero`)."""
+    array = finite(name, value)
+    bad = array < 0 if zero else array <= 0
+    if np.any(bad):
+        raise ValueError(
+            f"{name}: must be {'at least 0' if zero else 'above 0'}, got {array[bad].flat[0]:g}"
+            + (f" ({int(bad.sum())} of {array.size} entries)" if array.ndim else "")
+        )
+    return array
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """`value` as a Python int of 1 or more, or an error."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number of 1 or more, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name}: expected 1 or more, got {value}")
+    return int(value)

@@ -1,0 +1,68 @@
+"""The two halves on one network, one clock and one kind of link."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.methods.gradient_tracking import GradientTracking, TrackingState
+from jaxcoopt.methods.laplacian_flow import FlowState, LaplacianFlow
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class Estimate:
+    """Where the nodes stand: allocation [nodes, runs], params' leaves [nodes, *shape, runs]; None without the half."""
+
+    allocation: Float[Array, "nodes runs"] | None
+    params: Params | None
+
+
+@pytree
+@dataclass(frozen=True)
+class CoState:
+    """The states of the halves; None without the half."""
+
+    allocation: FlowState | None
+    training: TrackingState | None
+
+
+@pytree
+@dataclass(frozen=True)
+class CoOptimizer:
+    """Both halves move in every iteration, over the same links of the same graph. Either may be left out."""
+
+    allocation: LaplacianFlow | None = None
+    training: GradientTracking | None = None
+    channel: Channel = Ideal()  # noqa: RUF009 (frozen)
+
+    def init(self, problem: Problem, start: Estimate, lost: Any) -> CoState:
+        """Both halves at their start; `lost` is what the float type cannot hold of the allocation."""
+        allocation = training = None
+        if self.allocation is not None and problem.allocation is not None:
+            assert start.allocation is not None
+            allocation = self.allocation.init(problem.allocation, start.allocation, lost, self.channel)
+        if self.training is not None and problem.training is not None:
+            training = self.training.init(problem.training, start.params, self.channel)
+        return CoState(allocation, training)
+
+    def update(self, state: CoState, problem: Problem, now: Round) -> CoState:
+        """One iteration of both halves."""
+        allocation, training = state.allocation, state.training
+        if self.allocation is not None and problem.allocation is not None and allocation is not None:
+            allocation = self.allocation.update(allocation, problem.allocation, now, self.channel)
+        if self.training is not None and problem.training is not None and training is not None:
+            training = self.training.update(training, problem.training, now, self.channel)
+        return CoState(allocation, training)
+
+    def estimate(self, state: CoState) -> Estimate:
+        """Where the nodes stand."""
+        return Estimate(
+            None if self.allocation is None or state.allocation is None else self.allocation.estimate(state.allocation),
+            None if self.training is None or state.training is None else self.training.estimate(state.training),
+        )

@@ -1,0 +1,123 @@
+"""The paper's training method: every node follows an estimate of the whole network's gradient."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.exchange import Message, first_message, mix, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class TrackingState:
+    """y, z and grad g(y), leaves [nodes, *shape, runs]; what was sent of y and z; optax's state.
+
+    `gradient` is None with mini-batches, `optimizer` None without an optax transformation.
+    """
+
+    params: Params
+    tracker: Params
+    gradient: Params
+    sent_params: Message
+    sent_tracker: Message
+    optimizer: Any
+
+
+@pytree(static=("optimizer", "batch_size", "order"))
+@dataclass(frozen=True)
+class GradientTracking:
+    """Gradient tracking over quantized links.
+
+    y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha z_i(k)
+    z_i(k+1) = z_i(k) + sum_j w_ij (q(z_j) - q(z_i)) + grad g_i(y_i(k+1)) - grad g_i(y_i(k)),   z(0) = grad g(y(0))
+
+    alpha = `step`, scalar or [runs]. `optimizer`, any optax transformation (its learning rate included), replaces
+    -alpha z: each node of each run applies it to its own z. `batch_size`: gradients over that many samples a node,
+    drawn anew each iteration and used on both sides of the difference. order "atc" moves first, then mixes what it
+    moved to. sum_i z_i = sum_i grad g_i(y_i) at all times. Sources: arXiv 2510.25176, 2406.00621; atc: Xu et al. 2015.
+    """
+
+    step: Any = None
+    optimizer: optax.GradientTransformation | None = None
+    batch_size: int | None = None
+    order: Literal["cta", "atc"] = "cta"
+
+    def init(self, training: Training, params: Params, channel: Channel) -> TrackingState:
+        """The tracker starts as the gradient over all samples."""
+        gradient = training.gradient(params, training.batch())
+        return TrackingState(
+            params=params,
+            tracker=gradient,
+            gradient=gradient if self.batch_size is None else None,
+            sent_params=first_message(channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else params),
+            sent_tracker=first_message(
+                channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else gradient
+            ),
+            optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
+        )
+
+    def update(self, state: TrackingState, training: Training, now: Round, channel: Channel) -> TrackingState:
+        """One iteration, in either order."""
+        move = self._combine_then_adapt if self.order == "cta" else self._adapt_then_combine
+        return move(state, training, now, channel)
+
+    def estimate(self, state: TrackingState) -> Params:
+        """Where the nodes stand: y."""
+        return state.params
+
+    def _combine_then_adapt(
+        self, state: TrackingState, training: Training, now: Round, channel: Channel
+    ) -> TrackingState:
+        move, optimizer = self._move(state)
+        params = _sum(state.params, mix(channel, now.links, state.params, state.sent_params), move)
+        change, gradient = self._gradient_change(training, state, params, now)
+        tracker = _sum(state.tracker, mix(channel, now.links, state.tracker, state.sent_tracker), change)
+        sent_params = send(channel, params, state.sent_params)
+        sent_tracker = send(channel, tracker, state.sent_tracker)
+        return TrackingState(params, tracker, gradient, sent_params, sent_tracker, optimizer)
+
+    def _adapt_then_combine(
+        self, state: TrackingState, training: Training, now: Round, channel: Channel
+    ) -> TrackingState:
+        move, optimizer = self._move(state)
+        moved = _sum(state.params, move)
+        sent_params = send(channel, moved, state.sent_params)
+        params = _sum(moved, mix(channel, now.links, moved, sent_params))
+        change, gradient = self._gradient_change(training, state, params, now)
+        moved = _sum(state.tracker, change)
+        sent_tracker = send(channel, moved, state.sent_tracker)
+        tracker = _sum(moved, mix(channel, now.links, moved, sent_tracker))
+        return TrackingState(params, tracker, gradient, sent_params, sent_tracker, optimizer)
+
+    def _move(self, state: TrackingState) -> tuple[Params, Any]:
+        """-alpha z, or what the optax transformation makes of z."""
+        if self.optimizer is None:
+            return jax.tree.map(lambda z: -along_runs(self.step, z) * z, state.tracker), None
+        return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
+
+    def _gradient_change(self, training: Training, state: TrackingState, params: Params, now: Round) -> tuple[Any, Any]:
+        """grad g(y(k+1)) - grad g(y(k)) over the same samples, and the gradient to keep for the next iteration."""
+        if self.batch_size is None:
+            new, old = training.gradient(params, training.batch()), state.gradient
+            return jax.tree.map(jnp.subtract, new, old), new
+        batch = training.sample(now.key, self.batch_size, now.runs)
+        new, old = training.gradient(params, batch), training.gradient(state.params, batch)
+        return jax.tree.map(jnp.subtract, new, old), None
+
+
+def _sum(*trees: Params) -> Params:
+    return jax.tree.map(lambda first, *rest: sum(rest, start=first), *trees)
+
+
+def _each_node(fn: Any) -> Any:
+    """`fn` of one node's pytree, over nodes (first axis) and runs (last): clipping and norms stay within a node."""
+    return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))

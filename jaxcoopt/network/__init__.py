@@ -1,0 +1,1 @@
+"""Who talks to whom: graphs, weights, switching, failures, and the mix."""

@@ -1,0 +1,1 @@
+"""What is minimised: costs of CPU, training losses, bounds, and the reference optimum."""

@@ -1,0 +1,81 @@
+"""A user's problem as arrays that broadcast: constants [nodes, runs] or scalar, one float type, whole labels."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+
+
+def node_count(problem: Problem) -> int | None:
+    """How many nodes the problem's arrays have, or None when every number is a scalar."""
+    if problem.training is not None:
+        return jnp.shape(problem.training.features)[0]
+    leading = [jnp.shape(leaf)[0] for leaf in jax.tree.leaves(_per_node(problem)) if jnp.ndim(leaf)]
+    return max(leading, default=None)
+
+
+def aligned(problem: Problem, nodes: int) -> Problem:
+    """The problem with every constant an array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    allocation, training = problem.allocation, problem.training
+    return Problem(
+        allocation=None if allocation is None else aligned_allocation(allocation),
+        training=None if training is None else _training(training),
+        work=_work(problem, nodes),
+    )
+
+
+def columns(value: Any) -> Any:
+    """A constant, scalar, [nodes] or [nodes, runs], as a scalar or [nodes, 1 or runs] array."""
+    value = jnp.asarray(value, float_dtype())
+    return value[:, None] if value.ndim == 1 else value
+
+
+def floats(tree: Any) -> Any:
+    """All leaves of a method as arrays of the float type (whole numbers stay whole)."""
+
+    def convert(leaf: Any) -> Any:
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(float_dtype()) if jnp.issubdtype(leaf.dtype, jnp.floating) or leaf.weak_type else leaf
+
+    return jax.tree.map(convert, tree)
+
+
+def _per_node(problem: Problem) -> Any:
+    allocation = problem.allocation
+    return problem.work, allocation and (allocation.cost, allocation.lower, allocation.upper)
+
+
+def aligned_allocation(allocation: Allocation) -> Allocation:
+    """The allocation half with every constant scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    return Allocation(
+        cost=jax.tree.map(columns, allocation.cost),
+        budget=jnp.asarray(allocation.budget, float_dtype()),
+        lower=None if allocation.lower is None else columns(allocation.lower),
+        upper=None if allocation.upper is None else columns(allocation.upper),
+    )
+
+
+def _training(training: Training) -> Training:
+    targets = jnp.asarray(training.targets)
+    if training.loss.targets == "binary":
+        targets = jnp.where(targets > 0, 1, -1).astype(float_dtype())
+    elif training.loss.targets == "integer" or not jnp.issubdtype(targets.dtype, jnp.floating):
+        targets = targets.astype(jnp.int32 if training.loss.targets != "real" else float_dtype())
+    else:
+        targets = targets.astype(float_dtype())
+    return replace(
+        training,
+        loss=floats(training.loss),
+        features=jnp.asarray(training.features, float_dtype()),
+        targets=targets,
+        mask=None if training.mask is None else jnp.asarray(training.mask, bool),
+        weights=None if training.weights is None else jnp.asarray(training.weights, float_dtype()),
+    )
+
+
+def _work(problem: Problem, nodes: int) -> Any:
+    return jnp.ones((nodes, 1), float_dtype()) if problem.work is None else columns(problem.work)

@@ -1,0 +1,46 @@
+"""The box of each node: as given, cut to where the cost is defined, and a point inside that meets the budget."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.problem.problem import Allocation
+
+
+def box(allocation: Allocation) -> tuple[Array, Array]:
+    """Lower and upper bounds, infinite where there are none; each scalar, [nodes, 1] or [nodes, runs]."""
+    return _side(allocation.lower, -jnp.inf), _side(allocation.upper, jnp.inf)
+
+
+def _side(bound: Any, absent: float) -> Array:
+    bound = jnp.asarray(absent if bound is None else bound, float_dtype())
+    return bound[:, None] if bound.ndim == 1 else bound
+
+
+def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[Array, Array]:
+    """The box inside the cost's open domain, infinite sides cut `radius` from the equal share: both [nodes, runs].
+
+    The allocation's cost must be aligned. The default radius is ten equal shares.
+    """
+    share = jnp.atleast_1d(jnp.asarray(allocation.budget, float_dtype()))[None] / nodes
+    radius = 10 * jnp.maximum(1.0, jnp.abs(share).max()) if radius is None else radius
+    lower, upper = box(allocation)
+    start, end = (jnp.asarray(edge, float_dtype()) for edge in allocation.cost.domain())
+    first, last = jnp.maximum(lower, start), jnp.minimum(upper, end)
+    shape = jnp.broadcast_shapes((nodes, 1), first.shape, last.shape, share.shape)
+    first, last, share = (jnp.broadcast_to(array, shape) for array in (first, last, share))
+    low = jnp.where(jnp.isfinite(first), first, jnp.minimum(share, jnp.where(jnp.isfinite(last), last, share)) - radius)
+    high = jnp.where(jnp.isfinite(last), last, jnp.maximum(share, low) + radius)
+    nudge = 1e-13 * (high - low)  # the domain is open: its ends have no finite price
+    return jnp.where(low <= start, low + nudge, low), jnp.where(high >= end, high - nudge, high)
+
+
+def feasible_point(allocation: Allocation, nodes: int) -> Float[Array, "nodes runs"]:
+    """The allocation that stands equally far, as a fraction of its box, at every node and meets the budget."""
+    first, last = finite_box(allocation, nodes)
+    least, most = first.sum(axis=0), last.sum(axis=0)
+    room = jnp.where(most > least, most - least, 1)
+    fraction = jnp.where(most > least, (allocation.budget - least) / room, 0)
+    return first + fraction * (last - first)

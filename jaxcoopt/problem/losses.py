@@ -1,0 +1,234 @@
+"""What a sample costs a node: training losses over [nodes, samples, runs]."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge
+from jaxcoopt.pytrees import pytree
+
+Targets = Literal["real", "binary", "integer", "any"]
+Features = Float[Array, "nodes samples features *runs"]
+Labels = Shaped[Array, "nodes samples *runs"]
+
+
+class Loss(abc.ABC):
+    """A loss l(params; x, y) of one sample, plus a penalty on the parameters, stacked over nodes and runs.
+
+    Parameters are any pytree whose leaves are [nodes, *shape, runs]; `l2` is a scalar or [runs].
+    """
+
+    targets: Targets = "any"
+    convex: bool = True
+
+    @abc.abstractmethod
+    def init(self, key: Array, features: int) -> Params:
+        """One node's random start, without nodes and runs axes."""
+
+    @abc.abstractmethod
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """The loss of each sample at each node's own parameters."""
+
+    @abc.abstractmethod
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """The regularisation at each node."""
+
+    def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
+        """The predicted target (regression), -1 or +1 (binary) or class number."""
+        raise TypeError(f"{type(self).__name__} makes no predictions: it only knows the loss of a sample")
+
+
+@pytree(static=("intercept",))
+@dataclass(frozen=True)
+class Linear(Loss):
+    """Least squares: (x.w + b - y)^2 / 2, with l2/2 |w|^2 (ridge)."""
+
+    l2: Any = 0.0
+    intercept: bool = True
+    targets = "real"
+
+    def init(self, key: Array, features: int) -> Params:
+        """{"weights": [features], "bias": []}."""
+        return linear_init(key, features, (), self.intercept)
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """Half the squared residual."""
+        return 0.5 * (self.predict(params, features) - _per_run(labels)) ** 2
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |w|^2."""
+        return ridge(self.l2, params)
+
+    def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
+        """x.w + b."""
+        return linear_scores(params, features)
+
+
+@pytree(static=("intercept",))
+@dataclass(frozen=True)
+class Logistic(Loss):
+    """Logistic regression: ln(1 + exp(-y (x.w + b))) for labels -1, +1 (or 0, 1), with l2/2 |w|^2."""
+
+    l2: Any = 0.0
+    intercept: bool = True
+    targets = "binary"
+
+    def init(self, key: Array, features: int) -> Params:
+        """{"weights": [features], "bias": []}."""
+        return linear_init(key, features, (), self.intercept)
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """softplus(-margin)."""
+        return jax.nn.softplus(-_per_run(labels) * linear_scores(params, features))
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |w|^2."""
+        return ridge(self.l2, params)
+
+    def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
+        """sign(x.w + b)."""
+        return jnp.sign(linear_scores(params, features))
+
+
+@pytree(static=("intercept",))
+@dataclass(frozen=True)
+class SmoothHinge(Loss):
+    """Support vector machine: softplus(mu (1 - y (x.w + b))) / mu for labels -1, +1 (or 0, 1), mu = `sharpness`.
+
+    Within ln(2) / mu of the hinge. A kernel machine is this loss on `jaxcoopt.features.quadratic` or `.fourier`.
+    """
+
+    l2: Any = 0.0
+    sharpness: Any = 10.0
+    intercept: bool = True
+    targets = "binary"
+
+    def init(self, key: Array, features: int) -> Params:
+        """{"weights": [features], "bias": []}."""
+        return linear_init(key, features, (), self.intercept)
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """softplus(mu (1 - margin)) / mu."""
+        margin = _per_run(labels) * linear_scores(params, features)
+        mu = along_runs(self.sharpness, margin)
+        return jax.nn.softplus(mu * (1 - margin)) / mu
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |w|^2."""
+        return ridge(self.l2, params)
+
+    def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
+        """sign(x.w + b)."""
+        return jnp.sign(linear_scores(params, features))
+
+
+@pytree(static=("classes", "intercept"))
+@dataclass(frozen=True)
+class Softmax(Loss):
+    """Multinomial logistic regression: logsumexp(x W + b) - (x W + b)_y for labels 0 .. classes-1, with l2/2 |W|^2."""
+
+    classes: int
+    l2: Any = 0.0
+    intercept: bool = True
+    targets = "integer"
+
+    def init(self, key: Array, features: int) -> Params:
+        """{"weights": [features, classes], "bias": [classes]}."""
+        return linear_init(key, features, (self.classes,), self.intercept)
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """Cross entropy."""
+        return _cross_entropy(linear_scores(params, features), labels)
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |W|^2."""
+        return ridge(self.l2, params)
+
+    def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
+        """The class with the highest score."""
+        return jnp.argmax(linear_scores(params, features), axis=2)
+
+
+@pytree(static=("hidden", "classes"))
+@dataclass(frozen=True)
+class MLP(Loss):
+    """A tanh multilayer perceptron, with cross entropy over `classes`, or least squares when classes is None.
+
+    Not convex: there is no reference optimum, so no gap is recorded.
+    """
+
+    hidden: tuple[int, ...] = (32,)
+    classes: int | None = None
+    l2: Any = 0.0
+    convex = False
+
+    @property
+    def targets(self) -> Targets:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Integer labels for classes, real numbers for regression."""
+        return "real" if self.classes is None else "integer"
+
+    def init(self, key: Array, features: int) -> Params:
+        """[{"weights": [in, out], "bias": [out]}, ...], one for each layer."""
+        return mlp_init(key, (features, *self.hidden, self.classes or 1))
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """Cross entropy, or half the squared residual."""
+        scores = mlp_scores(params, features)
+        if self.classes is None:
+            return 0.5 * (scores[:, :, 0] - _per_run(labels)) ** 2
+        return _cross_entropy(scores, labels)
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |weights|^2 over all layers."""
+        return sum((ridge(self.l2, layer) for layer in params[1:]), start=ridge(self.l2, params[0]))
+
+    def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
+        """The class with the highest score, or the output."""
+        scores = mlp_scores(params, features)
+        return scores[:, :, 0] if self.classes is None else jnp.argmax(scores, axis=2)
+
+
+@pytree(static=("fn", "start", "convex"))
+@dataclass(frozen=True)
+class Custom(Loss):
+    """Any loss fn(params, x, y) of ONE sample, with params any pytree; x: [features], y: one target.
+
+    start: key -> params, one node's random start. Say `convex=True` only when it is: the reference relies on it.
+    Regularisation belongs into fn.
+    """
+
+    fn: Callable[[Params, Array, Array], Array]
+    start: Callable[[Array], Params]
+    convex: bool = False
+
+    def init(self, key: Array, features: int) -> Params:
+        """start(key)."""
+        return self.start(key)
+
+    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
+        """`fn` mapped over samples, runs and nodes."""
+        per_run = -1 if features.ndim == 4 else None
+        over_samples = jax.vmap(self.fn, in_axes=(None, 0, 0))
+        over_runs = jax.vmap(over_samples, in_axes=(-1, per_run, per_run), out_axes=-1)
+        return jax.vmap(over_runs)(params, features, labels)
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """Zero."""
+        leaf = jax.tree.leaves(params)[0]
+        return jnp.zeros((leaf.shape[0], leaf.shape[-1]), leaf.dtype)
+
+
+def _per_run(labels: Labels) -> Array:
+    return labels if labels.ndim == 3 else labels[..., None]
+
+
+def _cross_entropy(scores: Float[Array, "nodes samples classes runs"], labels: Labels) -> Array:
+    classes = jnp.arange(scores.shape[2]).reshape(1, 1, -1, 1)
+    hit = _per_run(labels)[:, :, None] == classes
+    return jax.nn.logsumexp(scores, axis=2) - jnp.where(hit, scores, 0).sum(axis=2)

@@ -1,0 +1,88 @@
+"""Training's optimum: the pooled problem by SciPy's trust-region Newton method, polished by plain Newton steps."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+import scipy.sparse.linalg
+from jax.flatten_util import ravel_pytree
+
+from jaxcoopt.problem.problem import Batch, Training
+
+GRADIENT_NORM = 1e-10  # the optimum is accepted below this, relative to max(1, |gradient at the start|)
+
+
+class PooledFit(NamedTuple):
+    """One node's parameters at the optimum, and the pooled loss there."""
+
+    params: Any
+    loss: Any
+
+
+def fit_pooled(training: Training) -> PooledFit:
+    """Minimise sum_i g_i(y) / sum_i weights_i over one y; call under jax.enable_x64 with an aligned training half."""
+    batch, unravel, start = _pool(training)
+
+    @jax.jit
+    def loss(batch: Batch, vector: jax.Array) -> jax.Array:
+        params = jax.tree.map(lambda leaf: leaf[None, ..., None], unravel(vector))
+        samples = training.loss.samples(params, batch.features, batch.labels)
+        return jnp.sum(batch.share[..., None] * samples) + training.loss.penalty(params).sum()
+
+    value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1))
+
+    @jax.jit
+    def curve(batch: Batch, vector: jax.Array, direction: jax.Array) -> jax.Array:
+        return jax.jvp(lambda at: jax.grad(loss, argnums=1)(batch, at), (vector,), (direction,))[1]
+
+    def fun(v: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = value_and_gradient(batch, v)
+        return float(value), np.asarray(slope)
+
+    def product(v: np.ndarray, d: np.ndarray) -> np.ndarray:
+        return np.asarray(curve(batch, v, d))
+
+    found = scipy.optimize.minimize(
+        fun, start, jac=True, hessp=product, method="trust-krylov", options={"gtol": 1e-6, "maxiter": 500}
+    )
+    vector, size = _polish(fun, product, found.x)
+    if not size <= GRADIENT_NORM * max(1.0, float(np.linalg.norm(fun(start)[1]))):
+        raise RuntimeError(
+            f"training has no optimum that could be found: the gradient norm stays at {size:.1e} (wanted "
+            f"{GRADIENT_NORM:g}); a loss without l2 on separable data has none, so give l2 > 0"
+        )
+    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(vector))), fun(vector)[0])
+
+
+def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:
+    """All nodes' samples as one node's, without padding, each with its share of the pooled mean."""
+    batch = training.batch()
+    weights = jnp.ones(batch.share.shape[0]) if training.weights is None else training.weights
+    share = np.asarray(batch.share * (weights / weights.sum())[:, None])
+    keep = share > 0
+    pooled = Batch(*(jnp.asarray(np.asarray(array)[keep][None]) for array in (batch.features, batch.labels, share)))
+    params = training.loss.init(jax.random.key(0), training.features.shape[2])
+    start, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros_like(leaf, dtype=float), params))
+    return pooled, unravel, np.asarray(start)
+
+
+def _polish(fun: Any, product: Any, vector: np.ndarray) -> tuple[np.ndarray, float]:
+    """Newton steps, which go on where a trust region's loss differences drown in rounding; keeps the best point."""
+    best, smallest = vector, float(np.linalg.norm(fun(vector)[1]))
+    for _ in range(8):
+        slope = fun(best)[1]
+        operator = scipy.sparse.linalg.LinearOperator(  # pyright: ignore
+            (best.size, best.size),
+            lambda d, at=best: product(at, np.asarray(d).ravel()),
+            dtype=np.float64,  # pyright: ignore
+        )
+        step, _ = scipy.sparse.linalg.minres(operator, -slope, rtol=1e-4, maxiter=2000)
+        size = float(np.linalg.norm(fun(best + step)[1]))
+        if not size < smallest:
+            break
+        best, smallest = best + step, size
+        if smallest < 0.01 * GRADIENT_NORM:
+            break
+    return best, smallest

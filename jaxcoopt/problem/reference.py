@@ -1,0 +1,88 @@
+"""The optimum that all gaps are measured against, in float64 whatever the run's precision."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcoopt.problem.align import aligned, node_count
+from jaxcoopt.problem.check import check_problem
+from jaxcoopt.problem.market import clear_market
+from jaxcoopt.problem.pooled import PooledFit, fit_pooled
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class Optimum:
+    """The reference optimum; what the problem lacks, or what has no reference (non-convex training), is None.
+
+    allocation: [nodes], or [nodes, runs] where the problem's constants have a runs axis; allocation_cost: sum f_i, and
+    price: the common marginal cost, scalar or [runs]; params: one node's pytree (leaves end in [runs] where l2 does);
+    training_loss: the pooled loss sum_i g_i / sum_i weights_i.
+    """
+
+    allocation: Any = None
+    allocation_cost: Any = None
+    price: Any = None
+    params: Any = None
+    training_loss: Any = None
+
+
+def reference(problem: Problem) -> Optimum:
+    """The optimum: bisection on the price for the allocation, a trust-region Newton method for convex training.
+
+    The allocation is exact to rounding; training is solved until the gradient norm is below 1e-10. Raises ValueError
+    for a problem that is wrong, RuntimeError where training has no finite optimum (then add l2 > 0).
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")
+    nodes = node_count(problem)
+    if nodes is None:
+        raise ValueError(
+            "problem: every number in it is a scalar, so the number of nodes is unknown; give arrays [nodes]"
+        )
+    check_problem(problem, nodes, run_count(problem))
+    return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
+
+
+def run_count(problem: Problem) -> int:
+    """How many runs the problem's own arrays are laid out for; 1 when none has a runs axis."""
+    allocation, training = problem.allocation, problem.training
+    per_node = allocation and (allocation.cost, allocation.lower, allocation.upper)
+    sizes = [np.shape(leaf)[1] for leaf in jax.tree.leaves(per_node) if np.ndim(leaf) == 2]
+    per_run = (allocation and allocation.budget, training and training.loss)
+    sizes += [np.shape(leaf)[0] for leaf in jax.tree.leaves(per_run) if np.ndim(leaf) == 1]
+    return max(sizes, default=1)
+
+
+def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
+    if problem.allocation is None:
+        return {}
+    with jax.enable_x64(True):
+        x, price, cost = clear_market(problem.allocation, nodes)
+    if x.shape[1] == 1:
+        x, price, cost = x[:, 0], price[0], cost[0]
+    return {"allocation": x, "price": price, "allocation_cost": cost}
+
+
+def _training(problem: Problem, nodes: int) -> dict[str, Any]:
+    if problem.training is None or not problem.training.loss.convex:
+        return {}
+    with jax.enable_x64(True):
+        training = aligned(Problem(training=problem.training), nodes).training
+        assert training is not None
+        sizes = [leaf.shape[0] for leaf in jax.tree.leaves(training.loss) if leaf.ndim]
+        if not sizes:
+            fit = fit_pooled(training)
+        else:
+            losses = (
+                jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in range(sizes[0])
+            )
+            fits = [fit_pooled(replace(training, loss=loss)) for loss in losses]
+            fit = PooledFit(*jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *fits))
+    params = jax.tree.map(np.asarray, fit.params)
+    return {"params": params, "training_loss": np.asarray(fit.loss)}

@@ -1,0 +1,1 @@
+"""The compiled loop, what it records, how a run ends."""

@@ -1,0 +1,43 @@
+"""What must hold of the arguments of `solve`, checked once before anything is compiled."""
+
+from typing import Any
+
+from jaxcoopt.errors import at_least_one, positive, traced
+from jaxcoopt.methods.check import check_method
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.align import node_count
+from jaxcoopt.problem.check import check_per_run, check_problem
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.initial import Initial
+
+
+def check_run(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    steps: Any,
+    runs: Any,
+    record_every: Any,
+    tol: Any,
+    initial: Initial | None,
+) -> None:
+    """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
+    for name, value in (("steps", steps), ("runs", runs), ("record_every", record_every)):
+        at_least_one(name, value)
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
+    if initial is not None and not isinstance(initial, Initial):
+        raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
+    if not traced(problem):
+        check_problem(problem, network.nodes, runs)
+        if node_count(problem) not in (None, 1, network.nodes):
+            raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
+    if not traced(network) and network.failure_rate is not None:
+        check_per_run("network.failure_rate", network.failure_rate, runs)
+    if not traced(method, problem):
+        check_method(method, problem, runs)
+    if tol is not None and not traced(tol):
+        positive("tol", tol)
+    if tol is not None and problem.training is not None and not problem.training.loss.convex:
+        raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")

@@ -1,0 +1,95 @@
+"""Where the nodes stand at iteration 0."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import finite, traced
+from jaxcoopt.problem.align import aligned_allocation
+from jaxcoopt.problem.box import feasible_point
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Training
+from jaxcoopt.pytrees import pytree
+
+BUDGET_TOLERANCE = 1e-6  # a given start may miss the budget by this, relatively; the rest is spread over the nodes
+
+
+@pytree
+@dataclass(frozen=True)
+class Initial:
+    """A start given by the user: allocation [nodes] or [nodes, runs]; params, a pytree with leaves [*shape],
+    [nodes, *shape] or [nodes, *shape, runs]. None: a feasible allocation; random parameters, the same at all nodes.
+    """
+
+    allocation: Any = None
+    params: Any = None
+
+
+def initial_allocation(
+    given: Any, allocation: Allocation, nodes: int, runs: int
+) -> tuple[Float[Array, "nodes runs"], Float[Array, "nodes runs"]]:
+    """(x, what the float type cannot hold of x): together they meet the budget to float64's rounding."""
+    if traced(given, allocation):
+        x = feasible_point(aligned_allocation(allocation), nodes) if given is None else _columns(jnp.asarray(given))
+        x = jnp.broadcast_to(x.astype(float_dtype()), (nodes, runs))
+        return x, jnp.zeros_like(x)
+    with jax.enable_x64(True):
+        exact = aligned_allocation(allocation)
+        x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
+        x = np.broadcast_to(x, (nodes, runs))
+        x = x + (np.asarray(exact.budget) - x.sum(axis=0)) / nodes
+    rounded = x.astype(float_dtype())
+    return jnp.asarray(rounded), jnp.asarray((x - rounded).astype(float_dtype()))
+
+
+def _columns(x: Any) -> Any:
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.ndarray:
+    x = finite("initial.allocation", given)
+    if x.shape not in ((nodes,), (nodes, 1), (nodes, runs)):
+        raise ValueError(
+            f"initial.allocation: expected [nodes] = ({nodes},) or [nodes, runs] = ({nodes}, {runs}), got {x.shape}"
+        )
+    x = _columns(x)
+    budget = np.asarray(allocation.budget)
+    missed = np.abs(x.sum(axis=0) - budget).max()
+    if missed > BUDGET_TOLERANCE * max(1.0, float(np.abs(budget).max())):
+        raise ValueError(
+            f"initial.allocation: it sums to {np.ravel(x.sum(axis=0))[0]:.9g}, the budget is "
+            f"{np.ravel(budget)[0]:.9g}; start with the budget met (it is then kept at every iteration), or leave it None for a feasible start"
+        )
+    return x
+
+
+def initial_params(given: Any, training: Training, nodes: int, runs: Array, key: Array) -> Params:
+    """Leaves [nodes, *shape, runs]: as given, or a random start for each run (numbered by `runs`)."""
+    features = training.features.shape[2]
+    drawn = jax.vmap(lambda run: training.loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
+    if given is None:
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape)).astype(float_dtype()), drawn)
+    if jax.tree.structure(given) != jax.tree.structure(drawn):
+        raise ValueError(
+            f"initial.params: expected the structure {jax.tree.structure(drawn)}, got {jax.tree.structure(given)}"
+        )
+    return jax.tree_util.tree_map_with_path(lambda path, leaf, like: _stacked(path, leaf, like, nodes), given, drawn)
+
+
+def _stacked(path: Any, leaf: Any, drawn: Array, nodes: int) -> Array:
+    name = f"initial.params{jax.tree_util.keystr(path)}"
+    if not traced(leaf):
+        finite(name, leaf)
+    leaf, (*shape, runs) = jnp.asarray(leaf, float_dtype()), drawn.shape
+    layouts = {(*shape,): leaf[None, ..., None], (nodes, *shape): leaf[..., None], (nodes, *shape, runs): leaf}
+    if leaf.shape not in layouts:
+        raise ValueError(
+            f"{name}: expected {tuple(shape)}, [nodes, ...] = {(nodes, *shape)} or [nodes, ..., runs] = "
+            f"{(nodes, *shape, runs)}, got {leaf.shape}"
+        )
+    return jnp.broadcast_to(layouts[leaf.shape], (nodes, *shape, runs))

@@ -1,0 +1,114 @@
+"""The compiled loop: iterations from one record to the next, all runs at once."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcoopt.arrays import two_sum
+from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
+from jaxcoopt.methods.round import Round
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.record import observe
+from jaxcoopt.run.status import converged, diverged
+
+
+@pytree
+@dataclass(frozen=True)
+class Setup:
+    """All that stays the same during a run; tol: scalar or None."""
+
+    problem: Problem
+    network: Network
+    method: CoOptimizer
+    optimum: Optimum
+    tol: Any
+    network_key: Array
+    batch_key: Array
+    runs: Int[Array, " runs"]
+
+
+@pytree
+@dataclass(frozen=True)
+class Carry:
+    """What a run takes along: the method's state, the clock (simulated seconds and what they lost to rounding), how
+    often each graph was seen, and which runs have converged and stand still.
+    """
+
+    iteration: Int[Array, ""]
+    state: CoState
+    seconds: Float[Array, " runs"]
+    seconds_lost: Float[Array, " runs"]
+    visits: Int[Array, " graphs"]
+    done: Bool[Array, " runs"]
+
+
+@jax.jit
+def begin(setup: Setup, at: Estimate, lost: Any) -> Carry:
+    """The carry of iteration 0; `lost`: what the float type cannot hold of the allocation."""
+    zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
+    visits = jnp.zeros((setup.network.graphs,), jnp.int32)
+    state = setup.method.init(setup.problem, at, lost)
+    return Carry(jnp.asarray(0, jnp.int32), state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+
+
+def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
+    """`length` iterations, then one record; converged runs stand still."""
+    new = lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
+    if setup.tol is not None:
+        new = replace(new, state=_keep(carry.done, carry.state, new.state))
+    record = observe(setup.problem, setup.method.estimate(new.state), setup.optimum)
+    record |= {"bits": _bits_sent(setup, new), "seconds": new.seconds}
+    record["diverged"] = diverged(record)
+    if setup.tol is not None:
+        new = replace(new, done=new.done | converged(record, setup.tol))
+    record["converged"] = new.done
+    return new, record
+
+
+# The length is a traced number: a run of any length and record interval uses one compiled program.
+advance_compiled = partial(jax.jit, donate_argnames="carry")(advance)
+
+
+def _iterate(setup: Setup, carry: Carry) -> Carry:
+    key = setup.network_key
+    links = setup.network.links(key, carry.iteration, setup.runs)
+    now = Round(links, jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs)
+    seconds, lost = two_sum(carry.seconds, _duration(setup, carry.state) + carry.seconds_lost)
+    return replace(
+        carry,
+        iteration=carry.iteration + 1,
+        state=setup.method.update(carry.state, setup.problem, now),
+        seconds=seconds,
+        seconds_lost=jnp.where(jnp.isfinite(seconds), lost, 0),
+        visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
+    )
+
+
+def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
+    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation."""
+    work, x = setup.problem.work, setup.method.estimate(state).allocation
+    if x is None:
+        return work.max(axis=0)
+    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), jnp.inf), axis=0)
+
+
+def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:
+    """Bits the mean node has sent: one copy of every number on each of its links, failed ones included."""
+    estimate, dtype = setup.method.estimate(carry.state), carry.seconds.dtype
+    leaves = jax.tree.leaves(estimate.params)
+    numbers = 2 * sum(leaf[0, ..., 0].size for leaf in leaves) + (estimate.allocation is not None)
+    copies = jnp.sum(carry.visits.astype(dtype) * setup.network.links_sent)
+    word = jnp.asarray(setup.method.channel.word_bits(dtype), dtype)
+    return jnp.broadcast_to(numbers * copies * word, carry.seconds.shape)
+
+
+def _keep(done: Bool[Array, " runs"], old: Any, new: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(done.reshape((1,) * (b.ndim - 1) + done.shape), a, b), old, new)

@@ -1,0 +1,64 @@
+"""What is written down at a record: statistics [runs], never trajectories."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import compensated_sum
+from jaxcoopt.methods.co_optimizer import Estimate
+from jaxcoopt.problem.box import box
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.reference import Optimum
+
+
+def observe(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str, Float[Array, " runs"]]:
+    """Costs, gaps to the optimum (where one is known), feasibility and consensus of where the nodes stand."""
+    record: dict[str, Array] = {}
+    if problem.allocation is not None and estimate.allocation is not None:
+        record |= _allocation(problem.allocation, estimate.allocation, optimum)
+    if problem.training is not None and estimate.params is not None:
+        record |= _training(problem.training, estimate.params, optimum)
+    return record
+
+
+def relative_gap(value: Array, best: Any) -> Array:
+    """(value - best) / |best|, or the plain difference where best is 0."""
+    best = jnp.asarray(best, value.dtype)
+    return (value - best) / jnp.where(best == 0, 1, jnp.abs(best))
+
+
+def mean_params(params: Params) -> Params:
+    """The mean over the nodes, at every node: the model that the network agrees on."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf.mean(axis=0, keepdims=True), leaf.shape), params)
+
+
+def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: Optimum) -> dict[str, Array]:
+    start, end = allocation.cost.domain()
+    defined = jnp.all((x > start) & (x < end), axis=0)  # outside, a cost may be finite and yet mean nothing
+    cost = jnp.where(defined, compensated_sum(allocation.cost.value(x)), jnp.nan)
+    lower, upper = box(allocation)
+    scale = jnp.where(allocation.budget == 0, 1, jnp.abs(allocation.budget))
+    record = {
+        "allocation_cost": cost,
+        "budget_residual": jnp.abs(compensated_sum(x) - allocation.budget) / scale,
+        "box_violation": jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
+    }
+    if optimum.allocation_cost is not None:
+        record["allocation_gap"] = relative_gap(cost, optimum.allocation_cost)
+    return record
+
+
+def _training(training: Training, params: Params, optimum: Optimum) -> dict[str, Array]:
+    mean = mean_params(params)
+    loss = training.pooled_loss(mean)
+    squares = [
+        jnp.sum((leaf - middle) ** 2, axis=tuple(range(1, leaf.ndim - 1))).mean(axis=0)
+        for leaf, middle in zip(jax.tree.leaves(params), jax.tree.leaves(mean), strict=True)
+    ]
+    record = {"training_loss": loss, "consensus_error": jnp.sqrt(sum(squares[1:], start=squares[0]))}
+    if optimum.training_loss is not None:
+        record["training_gap"] = relative_gap(loss, optimum.training_loss)
+    return record

@@ -1,0 +1,80 @@
+"""What a run gives back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcoopt.errors import require
+from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.status import Status
+
+UNITS = {
+    "allocation_cost": "cost",
+    "allocation_gap": "relative to the optimum",
+    "budget_residual": "relative to the budget",
+    "box_violation": "CPU units",
+    "training_loss": "loss",
+    "training_gap": "relative to the optimum",
+    "consensus_error": "root mean square over nodes",
+    "bits": "bits sent by the mean node",
+    "seconds": "simulated seconds",
+}
+
+
+@pytree
+@dataclass(frozen=True)
+class Result:
+    """Where the nodes stand at the end, and the trace of statistics.
+
+    allocation: [nodes, runs]; params: leaves [nodes, *shape, runs]; trace: name to [records, runs], see `UNITS`;
+    iterations: [records]; status: [runs], numbers of `Status`; left: [runs], the iteration at which each run left.
+    """
+
+    allocation: Float[Array, "nodes runs"] | None
+    params: Params | None
+    trace: dict[str, Float[Array, "records runs"]]
+    iterations: Int[Array, " records"]
+    status: Int[Array, " runs"]
+    left: Int[Array, " runs"]
+    optimum: Optimum
+    method: CoOptimizer
+    state: CoState
+
+    @property
+    def mean_params(self) -> Params:
+        """The model that the network agrees on, the mean over the nodes: leaves [*shape, runs]."""
+        return jax.tree.map(lambda leaf: leaf.mean(axis=0), self.params)
+
+    def to_xarray(self) -> Any:
+        """The trace as an xarray.Dataset [iteration, run], and the allocation [node, run]; the method's settings are
+        coordinates over the runs where they differ between them, else attributes. Needs the `report` extra.
+        """
+        xarray = require("xarray", extra="report")
+        variables = {
+            name: (("iteration", "run"), np.asarray(values), {"units": UNITS[name]})
+            for name, values in self.trace.items()
+        }
+        if self.allocation is not None:
+            variables["allocation"] = (("node", "run"), np.asarray(self.allocation), {"units": "CPU units"})
+        runs = len(self.status)
+        coordinates: dict[str, Any] = {
+            "iteration": np.asarray(self.iterations),
+            "run": np.arange(runs),
+            "status": ("run", [Status(int(code)).name for code in self.status]),
+            "left": ("run", np.asarray(self.left)),
+        }
+        attributes: dict[str, Any] = {}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.method):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            if jnp.ndim(leaf):
+                coordinates[name] = ("run", np.asarray(leaf))
+            else:
+                attributes[name] = np.asarray(leaf).item()
+        return xarray.Dataset(variables, coordinates, attributes)

@@ -1,0 +1,170 @@
+"""`solve`: a problem, a network and a method in, a result out."""
+
+import warnings
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import traced
+from jaxcoopt.methods.co_optimizer import CoOptimizer, Estimate
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.run.check import check_run
+from jaxcoopt.run.initial import Initial, initial_allocation, initial_params
+from jaxcoopt.run.loop import Carry, Setup, advance, advance_compiled, begin
+from jaxcoopt.run.progress import progress_bar
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.status import Status, final_status
+
+Record = dict[str, Any]
+
+
+def solve(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    steps: int,
+    *,
+    runs: int = 1,
+    seed: int = 0,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    tol: float | None = None,
+    optimum: Optimum | None = None,
+    progress: bool = False,
+) -> Result:
+    """Run `method` on `problem` over `network` for `steps` iterations, all `runs` at once.
+
+    Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
+    Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
+    `tol`, a run stands still once its gaps, budget residual and consensus error are all at most tol at a record,
+    and the call returns when all do. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
+    jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input, warns
+    (RuntimeWarning) when every run diverged.
+    """
+    record_every = max(1, steps // 100) if record_every is None and isinstance(steps, int) else record_every
+    check_run(problem, network, method, steps, runs, record_every, tol, initial)
+    assert record_every is not None
+    concrete = not traced(problem, network, method, initial, optimum)
+    if optimum is None:
+        optimum = Optimum() if traced(problem) else _reference_or_warn(problem, needed=tol is not None)
+    setup, carry = _prepare(problem, network, method, runs, seed, initial, tol, optimum)
+    lengths = [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
+    if concrete:
+        carry, records = _drive(setup, carry, lengths, progress)
+    else:
+        carry, records = _scan(setup, carry, lengths)
+    result = _result(setup, carry, records, np.cumsum(lengths))
+    if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
+        first = int(np.min(np.asarray(result.left)))
+        warnings.warn(
+            f"all {runs} runs diverged, the first before iteration {first}: make the steps smaller, or start inside "
+            "the domain of the cost",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+def _reference_or_warn(problem: Problem, needed: bool) -> Optimum:
+    try:
+        return reference(problem)
+    except RuntimeError as error:
+        if needed:
+            raise
+        warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=3)
+        return reference(Problem(allocation=problem.allocation)) if problem.allocation else Optimum()
+
+
+def _prepare(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    runs: int,
+    seed: int,
+    initial: Initial | None,
+    tol: float | None,
+    optimum: Optimum,
+) -> tuple[Setup, Carry]:
+    """Everything as arrays of one float type, and iteration 0."""
+    initial = Initial() if initial is None else initial
+    numbers = jnp.arange(runs)
+    start, lost = Estimate(None, None), None
+    exact = problem
+    problem = aligned(problem, network.nodes)
+    if exact.allocation is not None:
+        x, lost = initial_allocation(initial.allocation, exact.allocation, network.nodes, runs)
+        start = Estimate(x, None)
+    if problem.training is not None:
+        params = initial_params(initial.params, problem.training, network.nodes, numbers, _key(seed, "start"))
+        start = Estimate(start.allocation, params)
+    setup = Setup(
+        problem=problem,
+        network=floats(network),
+        method=floats(method),
+        optimum=floats(optimum),
+        tol=None if tol is None else jnp.asarray(tol, float_dtype()),
+        network_key=_key(seed, "network"),
+        batch_key=_key(seed, "batch"),
+        runs=numbers,
+    )
+    return setup, begin(setup, start, lost)
+
+
+def _key(seed: int, name: str) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
+    """From record to record, until the end or until every run has left."""
+    records = []
+    with progress_bar(progress, sum(lengths)) as report:
+        for length in lengths:
+            carry, record = advance_compiled(setup, carry, jnp.asarray(length, jnp.int32))
+            records.append(record)
+            report(int(carry.iteration), record)
+            if bool(jnp.all(record["converged"] | record["diverged"])):
+                break
+    return carry, jax.tree.map(lambda *values: jnp.stack(values), *records)
+
+
+def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:
+    """The same inside someone else's jit or grad: whole intervals in one scan, what is left over after it."""
+    carry, first = advance(setup, carry, 0)
+    every = lengths[1]
+    whole = lengths[1:].count(every)
+    carry, middle = lax.scan(lambda at, _: advance(setup, at, every), carry, length=whole)
+    parts = [jax.tree.map(lambda value: value[None], first), middle]
+    for length in lengths[1 + whole :]:
+        carry, last = advance(setup, carry, length)
+        parts.append(jax.tree.map(lambda value: value[None], last))
+    return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
+
+
+def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray) -> Result:
+    converged, diverged = records.pop("converged"), records.pop("diverged")
+    iterations = iterations[: len(converged)]
+    allocation = setup.problem.allocation
+    share = 0 if allocation is None else allocation.budget / setup.network.nodes
+    status, left = final_status(records, converged, diverged, share)
+    rows = jnp.minimum(jnp.arange(len(converged))[:, None], left)  # after a run has left, its last record stands
+    trace = {name: jnp.take_along_axis(values, rows, axis=0) for name, values in records.items()}
+    estimate = setup.method.estimate(carry.state)
+    return Result(
+        allocation=estimate.allocation,
+        params=estimate.params,
+        trace=trace,
+        iterations=jnp.asarray(iterations),
+        status=status,
+        left=jnp.asarray(iterations)[left],
+        optimum=setup.optimum,
+        method=setup.method,
+        state=carry.state,
+    )

@@ -1,0 +1,51 @@
+"""How a run ended, decided from what was recorded."""
+
+from enum import IntEnum
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+BUDGET_TOLERANCE = 1e-4  # a finished run that misses its budget by more, relatively, is infeasible
+BOX_TOLERANCE = 0.05  # so is one that stands outside its box by more than this part of the mean share
+
+
+class Status(IntEnum):
+    """MAX_STEPS: ran out of steps; CONVERGED: reached `tol`; DIVERGED: left the finite numbers or the domain of its
+    cost; INFEASIBLE: finished off its budget or well outside its box.
+    """
+
+    MAX_STEPS = 0
+    CONVERGED = 1
+    DIVERGED = 2
+    INFEASIBLE = 3
+
+
+def converged(record: dict[str, Array], tol: Float[Array, ""]) -> Bool[Array, " runs"]:
+    """True where every gap, the budget residual and the consensus error are at most tol."""
+    watched = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")
+    flags = [jnp.abs(record[name]) <= tol for name in watched if name in record]
+    return jnp.stack(flags).all(axis=0)
+
+
+def diverged(record: dict[str, Array]) -> Bool[Array, " runs"]:
+    """True where a recorded cost or error is not finite; simulated seconds may be infinite."""
+    return ~jnp.stack([jnp.isfinite(value) for name, value in record.items() if name != "seconds"]).all(axis=0)
+
+
+def final_status(
+    trace: dict[str, Float[Array, "records runs"]],
+    done: Bool[Array, "records runs"],
+    broken: Bool[Array, "records runs"],
+    share: Any,
+) -> tuple[Int[Array, " runs"], Int[Array, " runs"]]:
+    """(status, record at which the run left) from the whole trace; share: the mean CPU share, scalar or [runs]."""
+    records = done.shape[0]
+    left = jnp.where((done | broken).any(axis=0), jnp.argmax(done | broken, axis=0), records - 1)
+    at_end = lambda values: jnp.take_along_axis(values, left[None], axis=0)[0]  # noqa: E731
+    status = jnp.where(at_end(done), Status.CONVERGED, Status.MAX_STEPS)
+    if "budget_residual" in trace:
+        off = at_end(trace["budget_residual"]) > BUDGET_TOLERANCE
+        off |= at_end(trace["box_violation"]) > BOX_TOLERANCE * jnp.abs(share)
+        status = jnp.where(off, Status.INFEASIBLE, status)
+    return jnp.where(at_end(broken), Status.DIVERGED, status), left
