@@ -2,6 +2,7 @@
 
 import importlib
 from difflib import get_close_matches
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -33,25 +34,46 @@ def traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
-def finite(name: str, value: Any) -> np.ndarray:
+def finite(name: str, value: Any, advice: str = "clean the data or drop the entries") -> np.ndarray:
     """`value` as a float64 array, or an error when an entry is NaN or infinite, saying where the first one is."""
     array = numbers(name, value)
     bad = np.argwhere(~np.isfinite(array))
+    if len(bad) and not array.ndim:
+        raise ValueError(f"{name}: must be a finite number, got {array}")
     if len(bad):
-        where = f" at index {tuple(int(i) for i in bad[0])}" if array.ndim else ""
+        where = tuple(int(i) for i in bad[0])
         raise ValueError(
-            f"{name}: {len(bad)} of {array.size} entries are not finite, the first is {array[tuple(bad[0])]}{where}; "
-            "every number must be finite: clean the data or drop the entries"
+            f"{name}: {len(bad)} of {array.size} entries are not finite, the first is {array[where]} at index {where}; "
+            f"every number must be finite: {advice}"
         )
     return array
 
 
 def numbers(name: str, value: Any) -> np.ndarray:
-    """`value` as a float64 array, or a TypeError when it does not hold numbers."""
+    """`value` as a float64 array, or a TypeError when it does not hold real numbers."""
     try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(
+            f"{name}: its parts differ in shape; pad them to one (training samples: say so in mask)"
+        ) from error
+    except TypeError as error:
         raise TypeError(f"{name}: expected a number or an array of numbers, got {value!r:.80}") from error
+    if array.dtype.kind not in "biufV":  # V: bfloat16 and other small floats
+        raise TypeError(f"{name}: expected real numbers, got {array.dtype.name} {value!r:.80}; convert them first")
+    return array.astype(np.float64)
+
+
+def refuse_lists(name: str, tree: Any) -> None:
+    """Raise TypeError for a list or tuple of numbers among a pytree's fields: JAX would take each entry by itself."""
+    for path, _ in jax.tree_util.tree_leaves_with_path(tree):
+        for i, (key, below) in enumerate(pairwise(path), start=1):
+            field = getattr(key, "name", "")
+            if field == "parameters":  # of a custom function, which may be any pytree
+                break
+            if isinstance(below, jax.tree_util.SequenceKey) and field != "terms":
+                where = name + jax.tree_util.keystr(path[:i])
+                raise TypeError(f"{where}: got a list or tuple of numbers; give an array: np.array([...])")
 
 
 def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from typing import get_args
 
-from jaxcoopt.channel import quantizers
 from jaxcoopt.channel.quantizers import Channel, Derivative, Placement
 from jaxcoopt.errors import positive, unknown_name
+
+MOST_BITS = 32  # a level number is an int32
 
 
 def check_channel(channel: Channel) -> None:
@@ -19,7 +20,8 @@ def check_channel(channel: Channel) -> None:
         if hasattr(channel, name):
             positive(f"channel.{name}", getattr(channel, name))
     bits = getattr(channel, "bits", None)
-    if bits is not None and (not isinstance(bits, int) or isinstance(bits, bool) or bits < 2):
-        kind = "None or a whole number of 2 or more (one bit is the sign)"
-        hint = "; for 1 bit use channels.Sign" if isinstance(channel, quantizers.Channel) and bits == 1 else ""
+    whole = isinstance(bits, int) and not isinstance(bits, bool)
+    if bits is not None and not (whole and 2 <= bits <= MOST_BITS):
+        kind = f"None or an int from 2 (one bit is the sign) to {MOST_BITS}"
+        hint = "; for 1 bit use channels.Sign" if whole and bits == 1 else ""
         raise ValueError(f"channel.bits: expected {kind}, got {bits!r}{hint}")

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.compensated import Pair
 from jaxcoopt.network.links import Links
 
 Message = Any
@@ -40,3 +42,10 @@ def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:
     if channel.placement == "difference":
         return links.mix(u, channel.quantize)
     return links.mix(message)
+
+
+def flow(channel: Channel, links: Links, u: Float[Array, "nodes runs"], message: Message, step: Array) -> Pair:
+    """step times `mix`, conserving the sum over the nodes to the square of the float type's precision."""
+    if channel.placement == "difference":
+        return links.flow(u, step, channel.quantize)
+    return links.flow(message, step)

@@ -1,12 +1,12 @@
 """What must hold of a method before it runs, on this problem."""
 
-from typing import Any
-
 import jax
 import numpy as np
+import optax
 
 from jaxcoopt.channel.check import check_channel
-from jaxcoopt.errors import at_least_one, finite, positive, unknown_name
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.errors import at_least_one, finite, positive, refuse_lists, unknown_name
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
@@ -27,6 +27,8 @@ def check_method(method: CoOptimizer, problem: Problem, runs: int) -> None:
         if given != wanted:
             has, lacks = ("problem", "method") if wanted else ("method", "problem")
             raise ValueError(f"{lacks}.{half}: missing, but the {has} has one; give both or leave both out")
+    _check_kinds(method)
+    refuse_lists("method", method)
     for path, leaf in jax.tree_util.tree_leaves_with_path(method):
         name = f"method{jax.tree_util.keystr(path)}"
         check_per_run(name, finite(name, leaf), runs)
@@ -37,24 +39,36 @@ def check_method(method: CoOptimizer, problem: Problem, runs: int) -> None:
         _check_tracking(method.training)
 
 
-def _check_flow(flow: Any) -> None:
-    if not isinstance(flow, LaplacianFlow):
-        raise TypeError(f"method.allocation: expected an allocation method, got {type(flow).__name__}")
+def _check_kinds(method: CoOptimizer) -> None:
+    """Every part is of its own kind: before its numbers are looked at, so that the error names the part."""
+    flow, tracking, channel = method.allocation, method.training, method.channel
+    if not isinstance(channel, Channel):
+        raise TypeError(f"method.channel: expected one of jaxcoopt.channels, such as Ideal(), got {channel!r:.80}")
+    if flow is not None and not isinstance(flow, LaplacianFlow):
+        raise TypeError(f"method.allocation: expected an allocation method, such as LaplacianFlow, got {flow!r:.80}")
+    if flow is not None and not isinstance(flow.bounds, Penalty):
+        raise TypeError(f"method.allocation.bounds: expected jaxcoopt.bounds.Penalty, got {flow.bounds!r:.80}")
+    if tracking is not None and not isinstance(tracking, GradientTracking):
+        raise TypeError(f"method.training: expected a training method, such as GradientTracking, got {tracking!r:.80}")
+    optimizer = None if tracking is None else tracking.optimizer
+    if optimizer is not None and not isinstance(optimizer, optax.GradientTransformation):
+        raise TypeError(
+            f"method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), got {optimizer!r:.80}"
+        )
+
+
+def _check_flow(flow: LaplacianFlow) -> None:
     positive("method.allocation.step", flow.step)
     momentum = positive("method.allocation.momentum", flow.momentum, zero=True)
     if np.any(momentum >= 1):
         raise ValueError(f"method.allocation.momentum: must be below 1, got {momentum.max():g}")
-    if not isinstance(flow.bounds, Penalty):
-        raise TypeError(f"method.allocation.bounds: expected jaxcoopt.bounds.Penalty, got {type(flow.bounds).__name__}")
     positive("method.allocation.bounds.weight", flow.bounds.weight, zero=True)
     positive("method.allocation.bounds.sharpness", flow.bounds.sharpness)
     if flow.bounds.form not in ("softplus", "square"):
         raise unknown_name("method.allocation.bounds.form", flow.bounds.form, ("softplus", "square"))
 
 
-def _check_tracking(tracking: Any) -> None:
-    if not isinstance(tracking, GradientTracking):
-        raise TypeError(f"method.training: expected a training method, got {type(tracking).__name__}")
+def _check_tracking(tracking: GradientTracking) -> None:
     if (tracking.step is None) == (tracking.optimizer is None):
         raise ValueError(
             "method.training: give either step or optimizer (its learning rate included), not both or neither"

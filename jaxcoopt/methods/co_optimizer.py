@@ -1,11 +1,11 @@
 """The two halves on one network, one clock and one kind of link."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.gradient_tracking import GradientTracking, TrackingState
 from jaxcoopt.methods.laplacian_flow import FlowState, LaplacianFlow
 from jaxcoopt.methods.round import Round
@@ -41,14 +41,13 @@ class CoOptimizer:
     training: GradientTracking | None = None
     channel: Channel = Ideal()  # noqa: RUF009 (frozen)
 
-    def init(self, problem: Problem, start: Estimate, lost: Any) -> CoState:
-        """Both halves at their start; `lost` is what the float type cannot hold of the allocation."""
+    def init(self, problem: Problem, x: Pair | None, params: Params | None) -> CoState:
+        """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs]."""
         allocation = training = None
-        if self.allocation is not None and problem.allocation is not None:
-            assert start.allocation is not None
-            allocation = self.allocation.init(problem.allocation, start.allocation, lost, self.channel)
+        if self.allocation is not None and problem.allocation is not None and x is not None:
+            allocation = self.allocation.init(problem.allocation, x, self.channel)
         if self.training is not None and problem.training is not None:
-            training = self.training.init(problem.training, start.params, self.channel)
+            training = self.training.init(problem.training, params, self.channel)
         return CoState(allocation, training)
 
     def update(self, state: CoState, problem: Problem, now: Round) -> CoState:

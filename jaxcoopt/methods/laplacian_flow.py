@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import along_runs, two_sum
-from jaxcoopt.channel.exchange import Message, first_message, mix, send
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.exchange import Message, first_message, flow, send
 from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.compensated import Pair, add, scale, zeros
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.problem import Allocation
@@ -18,11 +18,15 @@ from jaxcoopt.pytrees import pytree
 @pytree
 @dataclass(frozen=True)
 class FlowState:
-    """x and velocity: [nodes, runs]; lost: what x has lost to rounding so far; message: prices as sent."""
+    """x and velocity, [nodes, runs] each, to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
-    x: Float[Array, "nodes runs"]
-    lost: Float[Array, "nodes runs"]
-    velocity: Float[Array, "nodes runs"]
+    The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
+    at the two ends of a link, and the sum of x would leak.
+    """
+
+    x: Pair
+    velocity: Pair
+    price: Float[Array, "nodes runs"]
     message: Message
 
 
@@ -40,19 +44,20 @@ class LaplacianFlow:
     momentum: Any = 0.0
     bounds: Penalty = Penalty()  # noqa: RUF009 (frozen)
 
-    def init(self, allocation: Allocation, x: Array, lost: Array, channel: Channel) -> FlowState:
-        """At rest at x; `lost` is what the float type cannot hold of it."""
-        price = allocation.price(x, self.bounds)
-        return FlowState(x, lost, jnp.zeros_like(x), first_message(channel, price))
+    def init(self, allocation: Allocation, x: Pair, channel: Channel) -> FlowState:
+        """At rest at x."""
+        price = allocation.price(x.high, self.bounds)
+        return FlowState(x, zeros(price), price, first_message(channel, price))
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
-        price = allocation.price(state.x, self.bounds)
-        flow = along_runs(self.step, state.x) * mix(channel, now.links, price, state.message)
-        velocity = flow + along_runs(self.momentum, state.x) * state.velocity
-        x, lost = two_sum(state.x, velocity + state.lost)
-        return FlowState(x, lost, velocity, send(channel, allocation.price(x, self.bounds), state.message))
+        step, momentum = along_runs(self.step, state.price), along_runs(self.momentum, state.price)
+        gradient_flow = flow(channel, now.links, state.price, state.message, step)
+        velocity = add(gradient_flow, scale(state.velocity, momentum))
+        x = add(state.x, velocity)
+        price = allocation.price(x.high, self.bounds)
+        return FlowState(x, velocity, price, send(channel, price, state.message))
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
-        return state.x
+        return state.x.high

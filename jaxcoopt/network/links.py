@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.compensated import Pair, two_sum, zeros
 from jaxcoopt.pytrees import pytree
+
+Quantize = Callable[[Array], Array]
 
 UNROLLED = 16  # columns of the neighbour table up to which the mix is unrolled; beyond it is a compiled loop
 
@@ -25,24 +28,41 @@ class Links:
     neighbours: Int[Array, "nodes slots"]
     weights: Float[Array, "nodes slots *runs"]
 
-    def mix(self, values: Any, through: Callable[[Array], Array] | None = None) -> Any:
+    def mix(self, values: Any, through: Quantize | None = None) -> Any:
         """sum_j w_ij (u_j - u_i), or sum_j w_ij q(u_j - u_i) with `through` an odd q; leaves [nodes, *shape, runs].
 
-        Differences are taken before they are weighted, so that every link adds to one end what it takes from the other.
+        Differences are taken before they are weighted, so that equal values mix to exactly 0.
         """
-        return jax.tree.map(lambda u: self._mix(u, through), values)
 
-    def _mix(self, u: Array, through: Callable[[Array], Array] | None) -> Array:
-        def flow(neighbour: Array, weight: Array) -> Array:
-            difference = u.at[neighbour].get(mode="promise_in_bounds") - u
-            return _column(weight, u) * (difference if through is None else through(difference))
+        def mix_leaf(u: Array) -> Array:
+            def add_slot(total: Array, neighbour: Array, weight: Array) -> Array:
+                return total + _flow(u, neighbour, weight, through)
 
-        total, slots = jnp.zeros_like(u), self.neighbours.shape[1]
+            return self._over_slots(add_slot, jnp.zeros_like(u))
+
+        return jax.tree.map(mix_leaf, values)
+
+    def flow(self, values: Float[Array, "nodes runs"], step: Array, through: Quantize | None = None) -> Pair:
+        """step times the mix, summed without rounding errors: what one end of a link gains the other loses, exactly.
+
+        step: scalar or [1, runs]. For values that are stored, not computed on the way: see `_flow`.
+        """
+
+        def add_slot(total: Pair, neighbour: Array, weight: Array) -> Pair:
+            moved = _flow(values, neighbour, step * _column(weight, values), through)
+            high, error = two_sum(total.high, moved)
+            return Pair(high, total.low + error)
+
+        return self._over_slots(add_slot, zeros(values))
+
+    def _over_slots(self, add_slot: Callable[..., Any], total: Any) -> Any:
+        """Folds (total, neighbour [nodes], weight [nodes, *runs]) over the columns of the tables."""
+        slots = self.neighbours.shape[1]
         if slots > UNROLLED:
             columns = jnp.moveaxis(self.neighbours, 1, 0), jnp.moveaxis(self.weights, 1, 0)
-            return lax.scan(lambda sofar, column: (sofar + flow(*column), None), total, columns)[0]
+            return lax.scan(lambda sofar, column: (add_slot(sofar, *column), None), total, columns)[0]
         for slot in range(slots):
-            total = total + flow(self.neighbours[:, slot], self.weights[:, slot])
+            total = add_slot(total, self.neighbours[:, slot], self.weights[:, slot])
         return total
 
     def dense(self) -> Float[Array, "nodes nodes *runs"]:
@@ -52,7 +72,20 @@ class Links:
         return empty.at[jnp.arange(nodes)[:, None], self.neighbours].add(self.weights)
 
 
+def _flow(u: Array, neighbour: Array, weight: Array, through: Quantize | None) -> Array:
+    """w_ij q(u_j - u_i) for one j of each i: exactly the opposite number at the other end of the link.
+
+    The select keeps the compiler from contracting the product with the sum it goes into, which would round it
+    differently at the two ends; on the way it skips links that are down.
+    """
+    difference = u.at[neighbour].get(mode="promise_in_bounds") - u
+    weight = _column(weight, u)
+    return jnp.where(weight > 0, weight * (difference if through is None else through(difference)), 0)
+
+
 def _column(weight: Float[Array, "nodes *runs"], like: Array) -> Array:
     """A weight for each node (and run) shaped to broadcast against [nodes, *shape, runs]."""
+    if weight.ndim == like.ndim:
+        return weight
     runs = weight.shape[1:] or (1,)
     return weight.reshape(weight.shape[0], *(1,) * (like.ndim - 2), *runs)

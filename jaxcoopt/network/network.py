@@ -1,6 +1,6 @@
 """A changing network: which graph an iteration sees, and which of its links fail."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +24,8 @@ class Network:
 
     neighbours, weights, link: [graphs, nodes, slots], padded with the node itself at weight 0; `link` numbers the
     undirected edges of the union, so that both ends of one see the same failure. links_sent: [graphs], directed links a
-    node has in the mean. edges: of the union. failure_rate: scalar or [runs], None where links never fail. sequence: [length], graph indices, or None.
+    node has in the mean. edges: how many the union has. failure_rate: scalar or [runs], None where links never fail.
+    sequence: [length], graph indices, or None.
     """
 
     neighbours: Int[Array, "graphs nodes slots"]
@@ -49,10 +50,10 @@ class Network:
     @classmethod
     def from_graphs(
         cls,
-        graphs: nx.Graph | Sequence[nx.Graph],
+        graphs: nx.Graph | Iterable[nx.Graph],
         weights: Any = "metropolis",
         failure_rate: Any = 0.0,
-        switching: str | Sequence[int] = "cycle",
+        switching: str | Sequence[int] | Int[np.ndarray, " length"] = "cycle",
     ) -> "Network":
         """A network from undirected networkx graphs over the same nodes.
 
@@ -63,6 +64,8 @@ class Network:
         0 .. n-1, else in the order of the first graph. Self-loops are dropped. Raises ValueError where the union of
         the graphs in use is not connected or a weight is asymmetric, negative or missing.
         """
+        if not isinstance(graphs, Iterable):
+            raise TypeError(f"graphs: expected a networkx graph or a list of them, got {type(graphs).__name__}")
         graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
         order = _node_order(graphs)
         sequence = _sequence(switching, len(graphs))
@@ -141,7 +144,7 @@ def _simple(graph: nx.Graph) -> nx.Graph:
     return simple
 
 
-def _sequence(switching: str | Sequence[int], graphs: int) -> np.ndarray | None:
+def _sequence(switching: Any, graphs: int) -> np.ndarray | None:
     if isinstance(switching, str):
         if switching not in ("cycle", "random"):
             raise unknown_name("switching", switching, ("cycle", "random"))
@@ -168,7 +171,8 @@ def _check_connected(graphs: list[nx.Graph]) -> None:
 
 def _weights_of(weights: Any, graphs: int) -> list[tuple[str, Any]]:
     """One weight rule or array for each graph, with its name in errors."""
-    if isinstance(weights, str) or np.ndim(weights) in (0, 2):
+    listed = isinstance(weights, (list, tuple)) and any(isinstance(w, str) or np.ndim(w) == 2 for w in weights)
+    if isinstance(weights, str) or (not listed and np.ndim(weights) in (0, 2)):
         return [("weights", weights)] * graphs
     if len(weights) != graphs:
         raise ValueError(f"weights: got {len(weights)} for {graphs} graphs; give one for each, or one for all")

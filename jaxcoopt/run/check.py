@@ -29,6 +29,7 @@ def check_run(
         raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
     if initial is not None and not isinstance(initial, Initial):
         raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
+    _check_start(initial, problem)
     if not traced(problem):
         check_problem(problem, network.nodes, runs)
         if node_count(problem) not in (None, 1, network.nodes):
@@ -41,3 +42,11 @@ def check_run(
         positive("tol", tol)
     if tol is not None and problem.training is not None and not problem.training.loss.convex:
         raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")
+
+
+def _check_start(initial: Initial | None, problem: Problem) -> None:
+    """A start for a half that the problem lacks would be passed over in silence."""
+    for half, given in (("allocation", initial and initial.allocation), ("training", initial and initial.params)):
+        if given is not None and isinstance(problem, Problem) and getattr(problem, half) is None:
+            name = {"allocation": "allocation", "training": "params"}[half]
+            raise ValueError(f"initial.{name}: given, but the problem has no {half} half; leave it None")

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import feasible_point
@@ -30,21 +31,19 @@ class Initial:
     params: Any = None
 
 
-def initial_allocation(
-    given: Any, allocation: Allocation, nodes: int, runs: int
-) -> tuple[Float[Array, "nodes runs"], Float[Array, "nodes runs"]]:
-    """(x, what the float type cannot hold of x): together they meet the budget to float64's rounding."""
+def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int) -> Pair:
+    """x(0) [nodes, runs], meeting the budget to float64's rounding whatever the run's precision."""
     if traced(given, allocation):
         x = feasible_point(aligned_allocation(allocation), nodes) if given is None else _columns(jnp.asarray(given))
         x = jnp.broadcast_to(x.astype(float_dtype()), (nodes, runs))
-        return x, jnp.zeros_like(x)
+        return Pair(x, jnp.zeros_like(x))
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
         x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
         x = np.broadcast_to(x, (nodes, runs))
         x = x + (np.asarray(exact.budget) - x.sum(axis=0)) / nodes
     rounded = x.astype(float_dtype())
-    return jnp.asarray(rounded), jnp.asarray((x - rounded).astype(float_dtype()))
+    return Pair(jnp.asarray(rounded), jnp.asarray((x - rounded).astype(float_dtype())))
 
 
 def _columns(x: Any) -> Any:
@@ -63,7 +62,8 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
     if missed > BUDGET_TOLERANCE * max(1.0, float(np.abs(budget).max())):
         raise ValueError(
             f"initial.allocation: it sums to {np.ravel(x.sum(axis=0))[0]:.9g}, the budget is "
-            f"{np.ravel(budget)[0]:.9g}; start with the budget met (it is then kept at every iteration), or leave it None for a feasible start"
+            f"{np.ravel(budget)[0]:.9g}; start with the budget met (it is then kept at every "
+            "iteration), or leave it None for a feasible start"
         )
     return x
 

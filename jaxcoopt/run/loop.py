@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcoopt.arrays import two_sum
-from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
+from jaxcoopt.compensated import Pair, two_sum
+from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
@@ -51,11 +52,11 @@ class Carry:
 
 
 @jax.jit
-def begin(setup: Setup, at: Estimate, lost: Any) -> Carry:
-    """The carry of iteration 0; `lost`: what the float type cannot hold of the allocation."""
+def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
+    """The carry of iteration 0, from where the nodes start."""
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
-    state = setup.method.init(setup.problem, at, lost)
+    state = setup.method.init(setup.problem, x, params)
     return Carry(jnp.asarray(0, jnp.int32), state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import compensated_sum
+from jaxcoopt.compensated import compensated_sum
 from jaxcoopt.methods.co_optimizer import Estimate
 from jaxcoopt.problem.box import box
 from jaxcoopt.problem.models import Params

@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import traced
-from jaxcoopt.methods.co_optimizer import CoOptimizer, Estimate
+from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
 from jaxcoopt.problem.problem import Problem
@@ -96,15 +96,12 @@ def _prepare(
     """Everything as arrays of one float type, and iteration 0."""
     initial = Initial() if initial is None else initial
     numbers = jnp.arange(runs)
-    start, lost = Estimate(None, None), None
-    exact = problem
+    exact, x, params = problem, None, None
     problem = aligned(problem, network.nodes)
     if exact.allocation is not None:
-        x, lost = initial_allocation(initial.allocation, exact.allocation, network.nodes, runs)
-        start = Estimate(x, None)
+        x = initial_allocation(initial.allocation, exact.allocation, network.nodes, runs)
     if problem.training is not None:
         params = initial_params(initial.params, problem.training, network.nodes, numbers, _key(seed, "start"))
-        start = Estimate(start.allocation, params)
     setup = Setup(
         problem=problem,
         network=floats(network),
@@ -115,7 +112,7 @@ def _prepare(
         batch_key=_key(seed, "batch"),
         runs=numbers,
     )
-    return setup, begin(setup, start, lost)
+    return setup, begin(setup, x, params)
 
 
 def _key(seed: int, name: str) -> jax.Array:
