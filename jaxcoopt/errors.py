@@ -54,13 +54,13 @@ def numbers(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise TypeError(
-            f"{name}: its parts differ in shape; pad them to one (training samples: say so in mask)"
-        ) from error
+        advice = "pad them to one shape (training samples: and mark the padding in mask)"
+        raise TypeError(f"{name}: its parts differ in shape; {advice}") from error
     except TypeError as error:
         raise TypeError(f"{name}: expected a number or an array of numbers, got {value!r:.80}") from error
     if array.dtype.kind not in "biufV":  # V: bfloat16 and other small floats
-        raise TypeError(f"{name}: expected real numbers, got {array.dtype.name} {value!r:.80}; convert them first")
+        given = " ".join(repr(value).split())[:80]
+        raise TypeError(f"{name}: expected a real number or an array of them, got {given}; convert it first")
     return array.astype(np.float64)
 
 

@@ -1,7 +1,9 @@
 """The box of each node: as given, cut to where the cost is defined, and a point inside that meets the budget."""
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -19,6 +21,7 @@ def _side(bound: Any, absent: float) -> Array:
     return bound[:, None] if bound.ndim == 1 else bound
 
 
+@partial(jax.jit, static_argnames="nodes")
 def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[Array, Array]:
     """The box inside the cost's open domain, infinite sides cut `radius` from the equal share: both [nodes, runs].
 
@@ -37,6 +40,7 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
     return jnp.where(low <= start, low + nudge, low), jnp.where(high >= end, high - nudge, high)
 
 
+@partial(jax.jit, static_argnames="nodes")
 def feasible_point(allocation: Allocation, nodes: int) -> Float[Array, "nodes runs"]:
     """The allocation that stands equally far, as a fraction of its box, at every node and meets the budget."""
     first, last = finite_box(allocation, nodes)

@@ -58,13 +58,13 @@ def fit_pooled(training: Training) -> PooledFit:
 
 def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:
     """All nodes' samples as one node's, without padding, each with its share of the pooled mean."""
-    batch = training.batch()
-    weights = jnp.ones(batch.share.shape[0]) if training.weights is None else training.weights
-    share = np.asarray(batch.share * (weights / weights.sum())[:, None])
+    batch = jax.jit(Training.batch)(training)
+    weights = np.ones(batch.share.shape[0]) if training.weights is None else np.asarray(training.weights)
+    share = np.asarray(batch.share) * (weights / weights.sum())[:, None]
     keep = share > 0
     pooled = Batch(*(jnp.asarray(np.asarray(array)[keep][None]) for array in (batch.features, batch.labels, share)))
-    params = training.loss.init(jax.random.key(0), training.features.shape[2])
-    start, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros_like(leaf, dtype=float), params))
+    shapes = jax.eval_shape(lambda key: training.loss.init(key, training.features.shape[2]), jax.random.key(0))
+    start, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape)), shapes))
     return pooled, unravel, np.asarray(start)
 
 

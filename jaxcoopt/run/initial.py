@@ -1,6 +1,7 @@
 """Where the nodes stand at iteration 0."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import feasible_point
+from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
 from jaxcoopt.pytrees import pytree
@@ -70,15 +72,21 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
 
 def initial_params(given: Any, training: Training, nodes: int, runs: Array, key: Array) -> Params:
     """Leaves [nodes, *shape, runs]: as given, or a random start for each run (numbered by `runs`)."""
-    features = training.features.shape[2]
-    drawn = jax.vmap(lambda run: training.loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
+    drawn = _draw(training.loss, training.features.shape[2], runs, key)
     if given is None:
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape)).astype(float_dtype()), drawn)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape)), drawn)
     if jax.tree.structure(given) != jax.tree.structure(drawn):
         raise ValueError(
             f"initial.params: expected the structure {jax.tree.structure(drawn)}, got {jax.tree.structure(given)}"
         )
     return jax.tree_util.tree_map_with_path(lambda path, leaf, like: _stacked(path, leaf, like, nodes), given, drawn)
+
+
+@partial(jax.jit, static_argnames="features")
+def _draw(loss: Loss, features: int, runs: Array, key: Array) -> Params:
+    """A start for each run, the same at all nodes: leaves [*shape, runs]."""
+    drawn = jax.vmap(lambda run: loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
+    return jax.tree.map(lambda leaf: leaf.astype(float_dtype()), drawn)
 
 
 def _stacked(path: Any, leaf: Any, drawn: Array, nodes: int) -> Array:

@@ -129,7 +129,7 @@ def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tu
             report(int(carry.iteration), record)
             if bool(jnp.all(record["converged"] | record["diverged"])):
                 break
-    return carry, jax.tree.map(lambda *values: jnp.stack(values), *records)
+    return carry, jax.tree.map(lambda *values: jnp.asarray(np.stack(values)), *records)
 
 
 def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:
@@ -146,13 +146,8 @@ def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record
 
 
 def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray) -> Result:
-    converged, diverged = records.pop("converged"), records.pop("diverged")
-    iterations = iterations[: len(converged)]
-    allocation = setup.problem.allocation
-    share = 0 if allocation is None else allocation.budget / setup.network.nodes
-    status, left = final_status(records, converged, diverged, share)
-    rows = jnp.minimum(jnp.arange(len(converged))[:, None], left)  # after a run has left, its last record stands
-    trace = {name: jnp.take_along_axis(values, rows, axis=0) for name, values in records.items()}
+    trace, status, left = _ending(setup, records)
+    iterations = iterations[: len(records["converged"])]
     estimate = setup.method.estimate(carry.state)
     return Result(
         allocation=estimate.allocation,
@@ -165,3 +160,14 @@ def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray)
         method=setup.method,
         state=carry.state,
     )
+
+
+@jax.jit
+def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
+    """The trace, each run's status and the record at which it left; after that its last record stands."""
+    trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
+    allocation = setup.problem.allocation
+    share = 0 if allocation is None else allocation.budget / setup.network.nodes
+    status, left = final_status(trace, records["converged"], records["diverged"], share)
+    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left)
+    return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left
