@@ -21,7 +21,7 @@ from jaxcoopt.pytrees import pytree
 class TrackingState:
     """y, z and grad g(y), leaves [nodes, *shape, runs]; what was sent of y and z; optax's state.
 
-    `gradient` is None with mini-batches, `optimizer` None without an optax transformation.
+    `optimizer` is None without an optax transformation.
     """
 
     params: Params
@@ -42,8 +42,10 @@ class GradientTracking:
 
     alpha = `step`, scalar or [runs]. `optimizer`, any optax transformation (its learning rate included), replaces
     -alpha z: each node of each run applies it to its own z. `batch_size`: gradients over that many samples a node,
-    drawn anew each iteration and used on both sides of the difference. order "atc" moves first, then mixes what it
-    moved to. sum_i z_i = sum_i grad g_i(y_i) at all times. Sources: arXiv 2510.25176, 2406.00621; atc: Xu et al. 2015.
+    drawn anew each iteration; the difference is between this iteration's sampled gradient and the last one's, so that
+    it telescopes (benchmarks/minibatch.py compares). order "atc" moves first, then mixes what it moved to. At all
+    times sum_i z_i = sum_i grad g_i(y_i), over the samples last drawn. Sources: arXiv 2510.25176, 2406.00621;
+    mini-batches: Pu and Nedic, Math. Program. 187 (2021); atc: Xu et al., CDC 2015.
     """
 
     step: Any = None
@@ -57,7 +59,7 @@ class GradientTracking:
         return TrackingState(
             params=params,
             tracker=gradient,
-            gradient=gradient if self.batch_size is None else None,
+            gradient=gradient,
             sent_params=first_message(channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else params),
             sent_tracker=first_message(
                 channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else gradient
@@ -79,7 +81,8 @@ class GradientTracking:
     ) -> TrackingState:
         move, optimizer = self._move(state)
         params = _sum(state.params, mix(channel, now.links, state.params, state.sent_params), move)
-        change, gradient = self._gradient_change(training, state, params, now)
+        gradient = self._gradient(training, params, now)
+        change = jax.tree.map(jnp.subtract, gradient, state.gradient)
         tracker = _sum(state.tracker, mix(channel, now.links, state.tracker, state.sent_tracker), change)
         sent_params = send(channel, params, state.sent_params)
         sent_tracker = send(channel, tracker, state.sent_tracker)
@@ -92,8 +95,8 @@ class GradientTracking:
         moved = _sum(state.params, move)
         sent_params = send(channel, moved, state.sent_params)
         params = _sum(moved, mix(channel, now.links, moved, sent_params))
-        change, gradient = self._gradient_change(training, state, params, now)
-        moved = _sum(state.tracker, change)
+        gradient = self._gradient(training, params, now)
+        moved = _sum(state.tracker, jax.tree.map(jnp.subtract, gradient, state.gradient))
         sent_tracker = send(channel, moved, state.sent_tracker)
         tracker = _sum(moved, mix(channel, now.links, moved, sent_tracker))
         return TrackingState(params, tracker, gradient, sent_params, sent_tracker, optimizer)
@@ -104,14 +107,9 @@ class GradientTracking:
             return jax.tree.map(lambda z: -along_runs(self.step, z) * z, state.tracker), None
         return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
 
-    def _gradient_change(self, training: Training, state: TrackingState, params: Params, now: Round) -> tuple[Any, Any]:
-        """grad g(y(k+1)) - grad g(y(k)) over the same samples, and the gradient to keep for the next iteration."""
-        if self.batch_size is None:
-            new, old = training.gradient(params, training.batch()), state.gradient
-            return jax.tree.map(jnp.subtract, new, old), new
-        batch = training.sample(now.key, self.batch_size, now.runs)
-        new, old = training.gradient(params, batch), training.gradient(state.params, batch)
-        return jax.tree.map(jnp.subtract, new, old), None
+    def _gradient(self, training: Training, params: Params, now: Round) -> Params:
+        batch = training.batch() if self.batch_size is None else training.sample(now.key, self.batch_size, now.runs)
+        return training.gradient(params, batch)
 
 
 def _sum(*trees: Params) -> Params:
