@@ -74,7 +74,7 @@ class LogQuantizer(Channel):
     rho: Any = 0.5
     bits: int | None = None
     scale: Any = 1.0
-    placement: Placement = "difference"
+    placement: Placement = "innovation"
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
@@ -120,7 +120,7 @@ class UniformQuantizer(Channel):
 
     step: Any
     bits: int | None = None
-    placement: Placement = "difference"
+    placement: Placement = "innovation"
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
@@ -155,7 +155,7 @@ class Sign(Channel):
     """
 
     scale: Any = 1.0
-    placement: Placement = "difference"
+    placement: Placement = "innovation"
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
@@ -182,7 +182,7 @@ class Clip(Channel):
     """q(u) = min(max(u, -limit), limit), limit > 0 scalar or [runs]; its own derivative is right almost everywhere."""
 
     limit: Any
-    placement: Placement = "difference"
+    placement: Placement = "innovation"
 
     def quantize(self, u: Values) -> Values:
         """Clip(u, -limit, limit)."""

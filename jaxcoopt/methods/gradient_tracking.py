@@ -105,7 +105,8 @@ class GradientTracking:
         """-alpha z, or what the optax transformation makes of z."""
         if self.optimizer is None:
             return jax.tree.map(lambda z: -along_runs(self.step, z) * z, state.tracker), None
-        return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to whole powers, which "strict" refuses
+            return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
 
     def _gradient(self, training: Training, params: Params, now: Round) -> Params:
         batch = training.batch() if self.batch_size is None else training.sample(now.key, self.batch_size, now.runs)

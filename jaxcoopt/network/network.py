@@ -114,7 +114,8 @@ class Network:
         def draw(run: Array) -> Array:
             return jax.random.uniform(jax.random.fold_in(key, run), (self.edges,), jnp.float32)
 
-        return jax.vmap(draw, out_axes=-1)(runs) >= jnp.asarray(self.failure_rate, jnp.float32)
+        rate = jnp.atleast_1d(jnp.asarray(self.failure_rate, jnp.float32))[None]
+        return jax.vmap(draw, out_axes=-1)(runs) >= rate
 
 
 def _node_order(graphs: list[Any]) -> list[Hashable]:

@@ -138,7 +138,7 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
         _check_domain(cost, np.asarray(exact.budget), lower, upper, start, end, nodes)
         first, last = finite_box(exact, nodes)
         inside = np.linspace(0, 1, CONVEXITY_POINTS + 2)[1:-1].reshape(-1, 1, 1)
-        points = first + (last - first) * inside
+        points = first[None] + (last - first)[None] * inside
         bend = _look_at(exact.cost, points)
     smallest = -1e-9 * max(1.0, np.abs(bend[np.isfinite(bend)]).max(initial=0))
     bad = np.argwhere(~(bend >= smallest))
@@ -174,15 +174,15 @@ def _look_at(cost: costs.Cost, points: jax.Array) -> np.ndarray:
     """Second derivatives at the points, of a cost that can be traced and whose nodes and runs do not see each other."""
     name, x = f"allocation.cost: {type(cost).__name__}", points[0]
     try:
-        shape = jnp.shape(jax.eval_shape(cost.value, x))
-        if shape != x.shape:
-            raise ValueError(f"{name} must be elementwise, but took x of shape {x.shape} to {shape}")
-        bend, together, apart = _evaluate(cost, points)
-    except (TypeError, AttributeError) as error:
+        shape = jax.eval_shape(cost.value, x).shape
+    except (TypeError, ValueError, AttributeError) as error:
         raise TypeError(
             f"{name} cannot be evaluated by JAX on x of shape {x.shape}; a custom fn(x, parameters) must be "
             f"elementwise and written with jax.numpy. The error was: {error!s:.200}"
         ) from error
+    if shape != x.shape:
+        raise ValueError(f"{name} must be elementwise, but took x of shape {x.shape} to {shape}")
+    bend, together, apart = _evaluate(cost, points)
     if not np.allclose(together, apart, rtol=1e-9, equal_nan=True):
         raise ValueError(
             f"{name} must be elementwise, but its value at one node changes with x at another; leave sums, means and "
@@ -194,7 +194,8 @@ def _look_at(cost: costs.Cost, points: jax.Array) -> np.ndarray:
 @jax.jit
 def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives; values where every second node stands elsewhere, and what they must be if nodes are apart."""
-    first, last = points[0], points[-1]
+    nodes, runs = points.shape[1:]
+    first, last = (jnp.broadcast_to(x, (nodes, max(runs, 2))) for x in (points[0], points[-1]))
     moved = np.indices(first.shape).sum(axis=0) % 2 == 1
     together = cost.value(jnp.where(moved, last, first))
     apart = jnp.where(moved, cost.value(last), cost.value(first))

@@ -229,6 +229,6 @@ def _per_run(labels: Labels) -> Array:
 
 
 def _cross_entropy(scores: Float[Array, "nodes samples classes runs"], labels: Labels) -> Array:
-    classes = jnp.arange(scores.shape[2]).reshape(1, 1, -1, 1)
+    classes = jnp.arange(scores.shape[2], dtype=labels.dtype).reshape(1, 1, -1, 1)
     hit = _per_run(labels)[:, :, None] == classes
     return jax.nn.logsumexp(scores, axis=2) - jnp.where(hit, scores, 0).sum(axis=2)

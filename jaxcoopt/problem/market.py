@@ -57,12 +57,13 @@ def _bisect_price(
     below, above = answer(low), answer(high)
     gain = above.sum(axis=0) - below.sum(axis=0)
     part = jnp.where(gain > 0, (budget - below.sum(axis=0)) / jnp.where(gain > 0, gain, 1), 0)
-    return below + jnp.clip(part, 0, 1) * (above - below), 0.5 * (low + high)
+    return below + jnp.clip(part, 0, 1)[None] * (above - below), 0.5 * (low + high)
 
 
 def _answer(cost: Cost, first: Array, last: Array, price: Array) -> Float[Array, "nodes runs"]:
     """x(p): Newton's method on f'(x) = p inside a bracket that bisection would keep, until no digit moves."""
-    shape = jnp.broadcast_shapes(first.shape, (1, *price.shape))
+    price = price[None]
+    shape = jnp.broadcast_shapes(first.shape, price.shape)
 
     def moving(state: tuple[Array, ...]) -> Array:
         *_, moved, count = state

@@ -81,7 +81,7 @@ class Training:
             index = (uniform * samples).astype(jnp.int32)
         else:  # the k-th valid sample of a node, whatever the mask's shape
             valid = jnp.argsort(~self.mask, axis=1, stable=True)
-            count = self.mask.sum(axis=1)[:, None, None]
+            count = self.mask.sum(axis=1, dtype=jnp.int32)[:, None, None]
             rank = jnp.minimum((uniform * count.astype(uniform.dtype)).astype(jnp.int32), count - 1)
             index = jnp.take_along_axis(valid[:, :, None], rank, axis=1)
         node = jnp.arange(nodes)[:, None, None]

@@ -6,33 +6,24 @@ from contextlib import contextmanager
 import numpy as np
 from jaxtyping import Array
 
-SHOWN = {"allocation_gap": "allocation gap", "training_gap": "training gap", "training_loss": "loss"}
+SHOWN = {"allocation_gap": "allocation gap", "training_gap": "training gap"}
 
 
 @contextmanager
 def progress_bar(shown: bool, steps: int) -> Iterator[Callable[[int, dict[str, Array]], None]]:
-    """Yields report(iteration, record): draws rate, time left and the worst run's gaps on the screen when `shown`."""
+    """Yields report(iteration, record): draws how far, time left and the worst run's gaps when `shown`."""
     if not shown:
         yield lambda iteration, record: None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[gaps]}")) as bar:
-        task = bar.add_task("iterations", total=steps, gaps="compiling")
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns) as bar:
+        task = bar.add_task("compiling", total=steps)
 
         def report(iteration: int, record: dict[str, Array]) -> None:
-            names = [
-                name for name in SHOWN if name in record and not (name == "training_loss" and "training_gap" in record)
-            ]
-            gaps = "  ".join(f"{SHOWN[name]} {np.max(np.asarray(record[name])):.1e}" for name in names)
-            bar.update(task, completed=iteration, gaps=gaps)
+            shown = [name for name in SHOWN if name in record]
+            gaps = (f"{SHOWN[name]} {np.max(np.asarray(record[name])):.1e}" for name in shown)
+            bar.update(task, completed=iteration, description="  ".join(gaps))
 
         yield report

@@ -169,5 +169,5 @@ def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array
     allocation = setup.problem.allocation
     share = 0 if allocation is None else allocation.budget / setup.network.nodes
     status, left = final_status(trace, records["converged"], records["diverged"], share)
-    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left)
+    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
     return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

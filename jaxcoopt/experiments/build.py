@@ -1,0 +1,140 @@
+"""From settings to the objects that `jaxcoopt.solve` takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from jaxtyping import Float
+
+from jaxcoopt import datasets
+from jaxcoopt.experiments import data_tables, problem_tables
+from jaxcoopt.experiments.amounts import Amounts, under
+from jaxcoopt.experiments.build_method import build_method
+from jaxcoopt.experiments.data import Samples, load_samples
+from jaxcoopt.experiments.settings import Experiment
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem import costs, losses
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.run.initial import Initial
+
+
+@dataclass(frozen=True)
+class Built:
+    """What is solved, and what reports need besides: the graphs, the demand [nodes] and the samples."""
+
+    settings: Experiment
+    problem: Problem
+    network: Network
+    method: CoOptimizer
+    initial: Initial | None
+    graphs: list[nx.Graph]
+    demand: Float[np.ndarray, " nodes"] | None
+    samples: Samples | None
+
+
+def build(settings: Experiment) -> Built:
+    """Load the data and the graphs and put everything together.
+
+    Raises ValueError naming the key, ImportError naming the extra that holds the data.
+    """
+    graphs = [_graph(f"network.graphs.{i}", graph) for i, graph in enumerate(settings.network.graphs)]
+    with under("network"):
+        table = settings.network
+        network = Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
+    demand = None if settings.demand is None else _demand(settings.demand, network.nodes)
+    samples = None
+    if settings.data is not None:
+        samples = load_samples(settings.data, network.nodes, settings.seed)
+    counts = None if samples is None else samples.shards.counts
+    amounts = Amounts(network.nodes, demand, counts, settings.seed)
+    problem = Problem(
+        allocation=None if settings.allocation is None else _allocation(settings, settings.allocation, amounts),
+        training=None if settings.training is None else _training(settings.training, samples),
+        work=amounts.value("work", settings.work),
+    )
+    return Built(
+        settings=settings,
+        problem=problem,
+        network=network,
+        method=build_method(settings.method, settings.channel),
+        initial=_initial(settings, demand),
+        graphs=graphs,
+        demand=demand,
+        samples=samples,
+    )
+
+
+def _graph(path: str, table: data_tables.Backbone | data_tables.Topology) -> nx.Graph:
+    with under(path):
+        if isinstance(table, data_tables.Backbone):
+            return datasets.backbone(table.name)
+        return datasets.topology(table.name, table.nodes, table.degree, table.probability, table.seed)
+
+
+def _demand(table: data_tables.Trace, nodes: int) -> Float[np.ndarray, " nodes"]:
+    with under("demand"):
+        return table.capacity * datasets.demand(table.name, nodes, table.start, table.seed)
+
+
+def _allocation(settings: Experiment, table: problem_tables.Allocation, amounts: Amounts) -> Allocation:
+    terms = [_cost(f"allocation.cost.{i}", term, settings, amounts) for i, term in enumerate(table.cost)]
+    return Allocation(
+        cost=sum(terms[1:], start=terms[0]),
+        budget=float(np.sum(amounts.value("allocation.budget", table.budget))),
+        lower=None if table.lower is None else amounts.value("allocation.lower", table.lower),
+        upper=None if table.upper is None else amounts.value("allocation.upper", table.upper),
+    )
+
+
+def _cost(path: str, table: problem_tables.Cost, settings: Experiment, amounts: Amounts) -> costs.Cost:
+    def amount(name: str) -> Any:
+        return amounts.value(f"{path}.{name}", getattr(table, name))
+
+    match table:
+        case problem_tables.QuadraticCost():
+            return costs.Quadratic(amount("curvature"), amount("center"))
+        case problem_tables.LatencyCost():
+            work = amounts.value("work", settings.work) if table.work is None else amount("work")
+            return costs.Latency(table.price * work)
+        case problem_tables.PowerCost():
+            return costs.Power(amount("coefficient"), amount("exponent"))
+        case problem_tables.QueueingCost():
+            return costs.Queueing(amount("capacity"))
+
+
+def _training(table: problem_tables.Training, samples: Samples | None) -> Training:
+    assert samples is not None
+    shards = samples.shards
+    return Training(
+        loss=_loss(table.loss, samples),
+        features=shards.features,
+        targets=shards.targets,
+        mask=shards.mask,
+        weights=shards.weights if table.weights == "samples" else None,
+    )
+
+
+def _loss(table: problem_tables.Loss, samples: Samples) -> losses.Loss:
+    match table:
+        case problem_tables.LinearLoss():
+            return losses.Linear(table.l2, table.intercept)
+        case problem_tables.LogisticLoss():
+            return losses.Logistic(table.l2, table.intercept)
+        case problem_tables.HingeLoss():
+            return losses.SmoothHinge(table.l2, table.sharpness, table.intercept)
+        case problem_tables.SoftmaxLoss():
+            if not samples.classes:
+                raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")
+            return losses.Softmax(samples.classes, table.l2, table.intercept)
+        case problem_tables.MLPLoss():
+            return losses.MLP(tuple(table.hidden), samples.classes or None, table.l2)
+
+
+def _initial(settings: Experiment, demand: Any) -> Initial | None:
+    if settings.allocation is None or settings.allocation.start == "feasible":
+        return None
+    if demand is None:
+        raise ValueError("allocation.start: there is no [demand] table to start from; add one, or use 'feasible'")
+    return Initial(allocation=demand)

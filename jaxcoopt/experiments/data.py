@@ -1,0 +1,75 @@
+"""From the `data` table to samples dealt to the nodes, and the test set held out."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxcoopt import datasets
+from jaxcoopt.datasets import Dataset
+from jaxcoopt.datasets.shards import Shards
+from jaxcoopt.experiments.amounts import under
+from jaxcoopt.experiments.data_tables import Data, Fourier, Quadratic
+from jaxcoopt.problem import features
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Train samples at the nodes; test features [samples, features] and targets [samples]; classes, 0: regression."""
+
+    name: str
+    shards: Shards
+    test_features: Float[np.ndarray, "samples features"]
+    test_targets: Shaped[np.ndarray, " samples"]
+    classes: int
+
+
+def load_samples(data: Data, nodes: int, seed: int) -> Samples:
+    """Load, hold out the test set, scale, map, deal. Raises what `jaxcoopt.datasets` raises."""
+    seed = seed if data.seed is None else data.seed
+    with under("data"):
+        dataset = _load(data)
+        if data.samples is not None and data.samples < len(dataset.targets):
+            dataset = datasets.train_test(dataset, data.samples / len(dataset.targets), seed)[1]
+        train, test = datasets.train_test(dataset, data.test_fraction, seed)
+    train, test = _mapped(data.map, *_scaled(data.scaling, train, test))
+    with under("data.split"):
+        options = {name: value for name, value in data.split if name != "kind"}
+        shards = datasets.split(train.features, train.targets, nodes, how=data.split.kind, seed=seed, **options)
+    whole = dataset.targets.dtype.kind in "iu"
+    classes = int(dataset.targets.max()) + 1 if whole else 0
+    return Samples(dataset.name, shards, test.features, test.targets, classes)
+
+
+def _load(data: Data) -> Dataset:
+    if data.folder is not None:
+        return datasets.idx_folder(data.folder)
+    return getattr(datasets, str(data.name))()
+
+
+def _scaled(scaling: str, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+    if scaling == "none":
+        return train, test
+    varies = train.features.max(axis=0) > train.features.min(axis=0)
+    train, test = (replace(part, features=part.features[:, varies]) for part in (train, test))
+    if scaling == "standardize":
+        return datasets.standardize(train), datasets.standardize(test, like=train)
+    mean = train.features.mean(axis=0)
+    return replace(train, features=train.features - mean), replace(test, features=test.features - mean)
+
+
+def _mapped(chosen: Quadratic | Fourier | None, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+    def both(function: Any) -> tuple[Dataset, Dataset]:
+        mapped = (replace(part, features=function(part.features)) for part in (train, test))
+        return next(mapped), next(mapped)
+
+    match chosen:
+        case Quadratic():
+            return both(features.quadratic)
+        case Fourier():
+            variance = max(float(train.features.var()), 1e-12)
+            gamma = 1 / (train.features.shape[1] * variance) if chosen.gamma is None else chosen.gamma
+            return both(lambda x: features.fourier(x, chosen.components, gamma, chosen.seed))
+        case None:
+            return train, test

@@ -1,0 +1,85 @@
+"""Build an experiment and run it, with a stopwatch."""
+
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jaxcoopt.experiments.build import Built, build
+from jaxcoopt.experiments.settings import Experiment
+from jaxcoopt.methods.check import check_method
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.solve import solve
+
+Stage = Callable[[str], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A finished experiment: what was built, the result, wall seconds of each stage, and what was warned of."""
+
+    built: Built
+    result: Result
+    timings: dict[str, float]
+    notes: list[str]
+
+
+def play(settings: Experiment, progress: bool = False, stage: Stage | None = None) -> Played:
+    """Load the data, find the reference optimum, run. `stage` opens a context around what comes before the run.
+
+    Raises ValueError, TypeError or ImportError for settings that cannot be run.
+    """
+    stage = stage or (lambda text: nullcontext())
+    clock = _Clock()
+    with jax.enable_x64(settings.precision == "float64"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        with stage("loading data and networks"):
+            built = build(settings)
+            check_method(built.method, built.problem, settings.runs)  # `solve` does too, but only after the reference
+            clock.lap("load")
+        with stage("finding the reference optimum"):
+            optimum = _reference(built.problem)
+            clock.lap("reference")
+        result = solve(
+            built.problem,
+            built.network,
+            built.method,
+            settings.steps,
+            runs=settings.runs,
+            seed=settings.seed,
+            record_every=settings.record_every,
+            initial=built.initial,
+            tol=settings.tol,
+            optimum=optimum,
+            progress=progress,
+        )
+        jax.block_until_ready(result.state)
+        clock.lap("solve")
+    notes = list(dict.fromkeys(str(each.message) for each in caught))
+    return Played(built, result, clock.laps, notes)
+
+
+def _reference(problem: Problem) -> Optimum | None:
+    """None, which leaves it to `solve`, where training has no optimum that can be found."""
+    try:
+        return reference(problem)
+    except RuntimeError:
+        return None
+
+
+class _Clock:
+    """Seconds since the last lap, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now

@@ -1,0 +1,63 @@
+"""The settings of one experiment, as a TOML file gives them."""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from jaxcoopt.experiments.amounts import Amount, Table
+from jaxcoopt.experiments.data_tables import Data, Network, Trace
+from jaxcoopt.experiments.method_tables import Channel, Ideal, Method
+from jaxcoopt.experiments.problem_tables import Allocation, Training
+
+
+class Experiment(Table):
+    """Everything that `jaxcoopt run` needs to know."""
+
+    title: str = "experiment"
+    """One line for tables and plots."""
+    steps: int
+    """Iterations."""
+    runs: int = 1
+    """Runs at once, which differ in their start, link failures and mini-batches."""
+    seed: int = 0
+    """Of all that is random."""
+    record_every: int | None = None
+    """Iterations between records; left out: steps / 100."""
+    tol: float | None = None
+    """A run stops once its gaps, budget residual and consensus error are all below."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Of the iterations; the reference optimum is computed in float64 anyway."""
+    work: Amount = 1.0
+    """CPU-seconds of a node's iteration at one unit of CPU: iteration k takes max_i work_i / x_i(k)."""
+    network: Network
+    """Who talks to whom."""
+    demand: Trace | None = None
+    """What CPU every node asks for."""
+    data: Data | None = None
+    """What the model is trained on."""
+    allocation: Allocation | None = None
+    """The CPU half of the problem."""
+    training: Training | None = None
+    """The training half of the problem."""
+    channel: Channel = Ideal(kind="ideal")
+    """What the links do to what is sent."""
+    method: Method
+    """How the nodes move."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Experiment":
+        """Tables that need each other are both there."""
+        pairs: list[tuple[str, Any, str, Any]] = [
+            ("training", self.training, "data", self.data),
+            ("data", self.data, "training", self.training),
+            ("allocation", self.allocation, "method.allocation", self.method.allocation),
+            ("method.allocation", self.method.allocation, "allocation", self.allocation),
+            ("training", self.training, "method.training", self.method.training),
+            ("method.training", self.method.training, "training", self.training),
+        ]
+        for name, given, other, needed in pairs:
+            if given is not None and needed is None:
+                raise ValueError(f"there is a [{name}] table but no [{other}] table; give both or leave both out")
+        if self.data is not None and (self.data.name is None) == (self.data.folder is None):
+            raise ValueError("data: give either name or folder, not both or neither")
+        return self

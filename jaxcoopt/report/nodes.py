@@ -1,0 +1,83 @@
+"""What is known of each node at the end of a run."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.result import Result
+
+Column = Any  # [nodes], or None where the problem has no such thing
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The graph, and columns [nodes]: names, CPU share at the end (median over the runs), the optimum's share, demand,
+    lower and upper bound, samples.
+    """
+
+    graph: nx.Graph
+    names: list[str]
+    share: Column = None
+    optimum: Column = None
+    demand: Column = None
+    lower: Column = None
+    upper: Column = None
+    samples: Column = None
+
+    def at_bound(self, tolerance: float = 0.03) -> np.ndarray:
+        """[nodes], True where the share is within `tolerance` of the box's width of a bound, or outside."""
+        close = np.zeros(len(self.names), bool)
+        if self.share is None:
+            return close
+        width = np.abs(self.share)
+        if self.lower is not None and self.upper is not None:
+            width = self.upper - self.lower
+        slack = tolerance * width
+        if self.lower is not None:
+            close |= self.share <= self.lower + slack
+        if self.upper is not None:
+            close |= self.share >= self.upper - slack
+        return close
+
+    def to_csv(self) -> str:
+        """One line a node; columns that the problem does not have are left out."""
+        columns = {"node": np.arange(len(self.names)), "name": self.names}
+        for name in ("share", "optimum", "demand", "lower", "upper", "samples"):
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        return text.getvalue()
+
+
+def node_table(graph: nx.Graph, problem: Problem, result: Result, demand: Column, samples: Column) -> Nodes:
+    """The columns from a problem and its result; demand and samples are [nodes] or None."""
+    labels = list(graph)
+    order = sorted(labels) if set(labels) == set(range(len(labels))) else labels
+    names = [str(graph.nodes[node].get("name") or graph.nodes[node].get("label", node)) for node in order]
+    allocation = problem.allocation
+    return Nodes(
+        graph=graph,
+        names=names,
+        share=None if result.allocation is None else np.median(np.asarray(result.allocation, np.float64), axis=1),
+        optimum=_column(result.optimum.allocation, len(names)),
+        demand=demand,
+        lower=None if allocation is None else _column(allocation.lower, len(names)),
+        upper=None if allocation is None else _column(allocation.upper, len(names)),
+        samples=samples,
+    )
+
+
+def _column(value: Any, nodes: int) -> Column:
+    """A constant as [nodes]: where it differs between runs, that of the first."""
+    if value is None:
+        return None
+    value = np.asarray(value, np.float64)
+    return np.broadcast_to(value[:, 0] if value.ndim == 2 else value, (nodes,))

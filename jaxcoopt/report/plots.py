@@ -1,0 +1,108 @@
+"""Pictures of a trace: gaps against iterations, bits and time, and how feasible the run was."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, log_axis, new_figure, plain_axes
+from jaxcoopt.report.table import PREFIXES
+from jaxcoopt.run.result import Result
+
+GAPS = {"allocation_gap": ("CPU allocation", BLUE), "training_gap": ("training", ORANGE)}
+WITHOUT_OPTIMUM = {"training_loss": ("training loss", ORANGE)}
+FEASIBILITY = {
+    "budget_residual": ("Budget residual", "relative to the budget", BLUE),
+    "box_violation": ("Box violation", "CPU units", PURPLE),
+    "consensus_error": ("Consensus error", "distance to the mean model", GREEN),
+}
+
+
+def gaps_figure(result: Result, title: str) -> Any:
+    """Relative gaps against iterations, bits sent and simulated seconds; the loss where no optimum is known.
+
+    One line a half: the median over the runs, with a band from the best to the worst. A gap's size is shown: below
+    the optimum's cost lie only points outside the box, and rounding.
+    """
+    shown = {name: style for name, style in GAPS.items() if name in result.trace}
+    if "training_gap" not in shown and "training_loss" in result.trace:
+        shown |= WITHOUT_OPTIMUM
+    clocks = _clocks(result)
+    figure = new_figure(4.0 * len(clocks) + 0.4, 3.9)
+    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left")
+    panels = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
+    values = {name: np.abs(np.asarray(result.trace[name], np.float64)) for name in shown}
+    everything = np.concatenate([each.ravel() for each in values.values()])
+    for axes, (label, x) in zip(panels, clocks.items(), strict=True):
+        plain_axes(axes)
+        floor = log_axis(axes, everything)
+        for name, (half, color) in shown.items():
+            _draw(axes, x, values[name], floor, color, half)
+        axes.set_xlabel(label, fontsize=10, color=INK)
+        _prefixed_ticks(axes, x)
+    panels[0].set_ylabel("loss or relative gap" if WITHOUT_OPTIMUM.keys() & shown.keys() else "relative gap")
+    panels[0].legend(frameon=False, fontsize=9, loc="upper right")
+    return figure
+
+
+def feasibility_figure(result: Result, title: str) -> Any:
+    """Budget residual, box violation and consensus error over the iterations, each on its own axis."""
+    shown = {name: style for name, style in FEASIBILITY.items() if name in result.trace}
+    figure = new_figure(4.2 * len(shown) + 0.4, 3.7)
+    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left")
+    x = np.asarray(result.iterations, np.float64)
+    for axes, (name, (heading, unit, color)) in zip(
+        figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
+    ):
+        values = np.array(result.trace[name], np.float64)
+        if name == "consensus_error":  # the nodes start as one, which would stretch the axis down to rounding errors
+            values[0] = np.nan
+        plain_axes(axes)
+        floor = log_axis(axes, values)
+        if name == "budget_residual":
+            _draw_dots(axes, x, values, floor, color)
+        else:
+            _draw(axes, x[:, None], values, floor, color, heading)
+        axes.set_title(heading, fontsize=11, color=INK, loc="left")
+        axes.set_xlabel("iterations", fontsize=10, color=INK)
+        axes.set_ylabel(unit, fontsize=10, color=INK)
+        _prefixed_ticks(axes, x)
+    return figure
+
+
+def _clocks(result: Result) -> dict[str, np.ndarray]:
+    """What progress is measured against: axis label to [records, runs or 1]."""
+    clocks = {"iterations": np.asarray(result.iterations, np.float64)[:, None]}
+    clocks["bits sent by the mean node"] = np.asarray(result.trace["bits"], np.float64)
+    seconds = np.asarray(result.trace["seconds"], np.float64)
+    return clocks | {"simulated seconds": np.where(np.isfinite(seconds), seconds, np.nan)}
+
+
+def _draw(axes: Any, x: np.ndarray, values: np.ndarray, floor: float, color: str, label: str) -> None:
+    """The median over runs and, with several, a band from the least to the largest; x [records, runs or 1]."""
+    y = np.where(np.isfinite(values), np.maximum(values, floor), np.nan)
+    x = x.mean(axis=1)
+    axes.plot(x, _over_runs(np.median, y), color=color, linewidth=1.8, label=label)
+    if y.shape[1] > 1:
+        axes.fill_between(x, _over_runs(np.min, y), _over_runs(np.max, y), color=color, alpha=0.18, linewidth=0)
+
+
+def _draw_dots(axes: Any, x: np.ndarray, values: np.ndarray, floor: float, color: str) -> None:
+    """A residual that jumps between 0 and a rounding error: the worst run's, without lines between."""
+    worst = _over_runs(np.max, values)
+    axes.plot(x, np.maximum(worst, floor), ".", color=color, markersize=5, alpha=0.8, clip_on=False, zorder=3)
+
+
+def _over_runs(function: Any, values: np.ndarray) -> np.ndarray:
+    """`function` over the runs that are finite, NaN where none is."""
+    rows = [row[np.isfinite(row)] for row in values]
+    return np.array([function(row) if row.size else np.nan for row in rows])
+
+
+def _prefixed_ticks(axes: Any, x: np.ndarray) -> None:
+    """Ticks from 0 such as 500 or 2.5M, in one prefix over the whole axis."""
+    finite = x[np.isfinite(x)]
+    last = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    power = 0 if last < 100_000 else min(int(np.log10(last) // 3), len(PREFIXES) - 1)
+    axes.set_xlim(0, last)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000**power:,g}{PREFIXES[power] if value else ''}")

@@ -1,0 +1,84 @@
+"""A result in a dozen numbers, those of the worst run where there are several."""
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxcoopt.problem.losses import Loss
+from jaxcoopt.report.score import metric, reference_params, score
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.status import Status
+
+AT_END = ("allocation_gap", "training_gap", "allocation_cost", "training_loss", "consensus_error")
+OVER_RUN = ("budget_residual", "box_violation")
+
+
+def summarise(result: Result) -> dict[str, Any]:
+    """The last record (budget_residual: its largest value over the run), status and settings of the run.
+
+    Gaps, errors and costs are those of the worst run; numbers that are not finite, and what the problem does not
+    have, are None. status: how many runs ended how.
+    """
+    trace = {name: np.asarray(values, np.float64) for name, values in result.trace.items()}
+    status = Counter(Status(int(code)).name for code in np.asarray(result.status))
+    return {
+        "status": status.most_common(1)[0][0] if len(status) == 1 else dict(status),
+        "runs": int(np.size(result.status)),
+        "steps": int(result.iterations[-1]),
+        **{name: _worst(trace[name][-1]) if name in trace else None for name in AT_END},
+        **{name: _worst(trace[name]) if name in trace else None for name in OVER_RUN},
+        "box_violation_end": _worst(trace["box_violation"][-1]) if "box_violation" in trace else None,
+        "bits_per_node": _worst(trace["bits"][-1]),
+        "simulated_seconds": _worst(trace["seconds"][-1]),
+    }
+
+
+def scores(
+    result: Result,
+    loss: Loss,
+    features: Float[np.ndarray, "samples features"],
+    targets: Shaped[np.ndarray, " samples"],
+) -> dict[str, Any]:
+    """test_accuracy (or test_r2) of the model that the network agrees on, in the worst run, and the optimum's."""
+    name = metric(loss)
+    if name is None:
+        return {}
+    mean = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).mean(axis=0), result.params)
+    reached = score(loss, mean, features, targets)
+    summary = {f"test_{name}": _worst(-reached, sign=-1.0), f"reference_test_{name}": None}
+    if result.optimum.params is not None:
+        best = score(loss, reference_params(result.optimum.params), features, targets)
+        summary[f"reference_test_{name}"] = float(best[0])
+    return summary
+
+
+def versions() -> dict[str, str]:
+    """Of this package, of what computes its numbers, and of Python."""
+    names = ("jaxcoopt", "jax", "jaxlib", "numpy", "scipy", "optax")
+    return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def write_json(path: Path, summary: dict[str, Any]) -> None:
+    """Written whole or not at all."""
+    write_text(path, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """To a temporary name beside it, then renamed: a crash leaves no half-written file."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _worst(values: Any, sign: float = 1.0) -> float | None:
+    largest = sign * float(np.max(np.asarray(values, np.float64)))
+    return largest if math.isfinite(largest) else None

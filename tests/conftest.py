@@ -1,0 +1,39 @@
+"""The whole suite runs in float64, with strict promotion and checked array types: all set before jaxcoopt is imported."""
+
+import os
+import zlib
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+install_import_hook("jaxcoopt", "beartype.beartype")
+
+SEED = "JAXCOOPT_TEST_SEED"  # set it to repeat a session's random problems
+
+
+def pytest_configure():
+    """One seed for the session, and for xdist's workers, which inherit the environment."""
+    os.environ.setdefault(SEED, str(int.from_bytes(os.urandom(4), "little")))
+
+
+def pytest_report_header():
+    return f"random problems: {SEED}={os.environ[SEED]}"
+
+
+@pytest.fixture
+def rng(request):
+    """Fresh random numbers each session, the same for a test wherever it runs; the seed is printed on failure."""
+    print(f"{SEED}={os.environ[SEED]}")
+    return np.random.default_rng([int(os.environ[SEED]), zlib.crc32(request.node.name.encode())])
+
+
+@pytest.fixture
+def float32():
+    """The test runs in single precision, as for a user who has not set jax_enable_x64."""
+    with jax.enable_x64(False):
+        yield
