@@ -1,0 +1,282 @@
+"""`solve` under jit and grad, its records, how runs end, and what a result holds."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems
+import pytest
+
+import jaxcoopt as jc
+from jaxcoopt.run.loop import advance_compiled
+
+NODES, RUNS, STEPS = problems.NODES, 2, 30
+DATA = np.random.default_rng(5)
+CURVATURE, CENTER = DATA.uniform(0.5, 2, NODES), DATA.uniform(0, 2, NODES)
+PROBLEM = jc.Problem(
+    jc.Allocation(jc.costs.Quadratic(CURVATURE, CENTER), float(NODES), -3.0, 5.0),
+    jc.Training(jc.losses.Logistic(0.1), DATA.normal(size=(NODES, 5, 3)), DATA.choice([-1, 1], (NODES, 5))),
+)
+NETWORK = problems.network(0.2)
+SETTINGS = {"step": 0.1, "momentum": 0.3, "rate": 0.1, "rho": 0.5}
+
+
+@pytest.fixture(scope="module")
+def optimum():
+    return jc.reference(PROBLEM)
+
+
+def method_of(settings, placement="difference", derivative="straight-through", ideal=False):
+    channel = jc.channels.LogQuantizer(settings["rho"], placement=placement, derivative=derivative)
+    return jc.CoOptimizer(
+        jc.methods.LaplacianFlow(settings["step"], settings["momentum"], jc.bounds.Penalty(1.0, 10.0)),
+        jc.methods.GradientTracking(settings["rate"]),
+        jc.channels.Ideal("difference") if ideal else channel,
+    )
+
+
+def solve(settings, optimum, problem=PROBLEM, steps=STEPS, record_every=10, **kind):
+    return jc.solve(problem, NETWORK, method_of(settings, **kind), steps, runs=RUNS, seed=1, record_every=record_every, optimum=optimum)
+
+
+def loss(settings, optimum, **kind):
+    trace = solve(settings, optimum, **kind).trace
+    return jnp.sum(trace["allocation_gap"][-1] + trace["training_gap"][-1])
+
+
+def central_difference(fn, settings, name, h=1e-5):
+    moved = [float(fn(settings | {name: settings[name] + sign * h})) for sign in (1, -1)]
+    return (moved[0] - moved[1]) / (2 * h)
+
+
+# ---------------------------------------------------------------- jit and grad
+
+
+@pytest.mark.parametrize("placement", problems.PLACEMENTS)
+def test_jit_equals_eager(optimum, placement):
+    kind = {"placement": placement, "steps": 25}  # two records and a remainder
+    eager = solve(SETTINGS, optimum, **kind)
+    jitted = jax.jit(lambda settings: solve(settings, optimum, **kind))(SETTINGS)
+    for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    assert eager.iterations.tolist() == jitted.iterations.tolist() == [0, 10, 20, 25]
+
+
+def test_jit_finds_the_reference_of_a_known_problem(optimum):
+    gap = jax.jit(lambda settings: solve(settings, None).trace["allocation_gap"][-1])(SETTINGS)
+    np.testing.assert_allclose(gap, solve(SETTINGS, optimum).trace["allocation_gap"][-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_are_those_of_finite_differences(optimum, compiled):
+    value = lambda settings: loss(settings, optimum, ideal=True)  # noqa: E731
+    gradient = (jax.jit if compiled else lambda fn: fn)(jax.grad(value))(SETTINGS)
+    assert gradient.pop("rho") == 0
+    for name, slope in gradient.items():
+        assert slope == pytest.approx(central_difference(value, SETTINGS, name), rel=1e-6), name
+        assert slope != 0
+
+
+def test_gradients_with_respect_to_the_problem(optimum):
+    """A traced problem: its reference cannot be computed, so costs are recorded and gaps need an optimum."""
+
+    def cost(scale):
+        problem = replace(PROBLEM, allocation=replace(PROBLEM.allocation, cost=jc.costs.Quadratic(CURVATURE, scale * CENTER)))
+        return solve(SETTINGS, None, problem, ideal=True).trace["allocation_cost"][-1].sum()
+
+    difference = (cost(1 + 1e-5) - cost(1 - 1e-5)) / 2e-5
+    assert jax.grad(cost)(1.0) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_a_traced_problem_has_no_gap_without_an_optimum():
+    def traced(budget):
+        problem = replace(PROBLEM, allocation=replace(PROBLEM.allocation, budget=budget))
+        trace = solve(SETTINGS, None, problem).trace
+        assert "allocation_gap" not in trace
+        return trace["allocation_cost"][-1].sum()
+
+    assert np.isfinite(jax.grad(traced)(float(NODES)))
+
+
+@pytest.mark.parametrize("derivative", ["straight-through", "smoothed"])
+@pytest.mark.parametrize("placement", problems.PLACEMENTS)
+def test_gradients_through_quantizers_are_finite(optimum, placement, derivative):
+    gradient = jax.grad(lambda settings: loss(settings, optimum, placement=placement, derivative=derivative))(SETTINGS)
+    assert all(np.isfinite(slope) for slope in gradient.values())
+    assert gradient["step"] != 0
+    assert (gradient["rho"] == 0) == (derivative == "straight-through")
+
+
+def test_straight_through_has_the_right_size_on_differences(optimum):
+    """The spec's claim: with `difference` the slope 1 matches what the value does over a window wider than a level."""
+    settings = SETTINGS | {"rho": 0.05}
+    value = lambda s: loss(s, optimum, placement="difference")  # noqa: E731
+    found = jax.grad(value)(settings)["step"]
+    assert found == pytest.approx(central_difference(value, settings, "step", 1e-2), rel=0.2)
+
+
+# ---------------------------------------------------------------- compilation
+
+
+@pytest.mark.fast
+def test_other_numbers_compile_nothing(optimum):
+    first = solve(SETTINGS, optimum)
+    compiled = advance_compiled._cache_size()
+    other = {name: 0.7 * value for name, value in SETTINGS.items()}
+    second = solve(other, optimum, steps=17, record_every=4)
+    shifted = replace(PROBLEM, allocation=replace(PROBLEM.allocation, budget=5.0, upper=4.0))
+    third = solve(other, optimum, shifted)
+    assert advance_compiled._cache_size() == compiled
+    assert len({float(result.allocation[0, 0]) for result in (first, second, third)}) == 3
+
+
+# ---------------------------------------------------------------- records
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("steps", "every", "iterations"), [(7, 3, [0, 3, 6, 7]), (6, 3, [0, 3, 6]), (2, 5, [0, 2]), (1, 1, [0, 1])]
+)
+def test_records(optimum, steps, every, iterations):
+    result = solve(SETTINGS, optimum, steps=steps, record_every=every)
+    assert result.iterations.tolist() == iterations
+    assert all(values.shape == (len(iterations), RUNS) for values in result.trace.values())
+
+
+@pytest.mark.fast
+def test_a_hundred_records_by_default(optimum):
+    assert len(solve(SETTINGS, optimum, steps=500, record_every=None).iterations) == 101
+
+
+@pytest.mark.fast
+def test_records_do_not_change_the_run(optimum):
+    often, seldom = (solve(SETTINGS, optimum, record_every=every) for every in (1, 30))
+    np.testing.assert_array_equal(often.allocation, seldom.allocation)
+    for name, values in seldom.trace.items():
+        np.testing.assert_allclose(often.trace[name][[0, -1]], values, rtol=1e-12, atol=1e-12)
+
+
+# ---------------------------------------------------------------- how runs end
+
+SHARES = jc.Problem(PROBLEM.allocation)
+
+
+def end(steps=400, flow_step=0.1, tol=1e-4, problem=SHARES, bounds=None, every=10, **options):
+    flow = jc.methods.LaplacianFlow(flow_step, 0.0, bounds or jc.bounds.Penalty(1.0, form="square"))
+    return jc.solve(
+        problem, problems.network(0.0), jc.CoOptimizer(flow), steps, runs=RUNS, record_every=every, tol=tol, **options
+    )
+
+
+@pytest.mark.fast
+def test_converged_runs_stop_early_and_say_when():
+    result = end(flow_step=np.array([0.1, 0.4]))
+    assert result.status.tolist() == [jc.Status.CONVERGED] * 2
+    assert result.left[1] < result.left[0] == result.iterations[-1] < 400
+    gap = np.abs(np.asarray(result.trace["allocation_gap"]))
+    for run in range(RUNS):
+        row = result.iterations.tolist().index(int(result.left[run]))
+        assert gap[row, run] <= 1e-4 < gap[row - 1, run]
+
+
+@pytest.mark.fast
+def test_a_converged_run_stands_still():
+    long = end(flow_step=np.array([0.1, 0.4]))
+    short = end(int(long.left[1]), np.array([0.1, 0.4]))
+    np.testing.assert_array_equal(long.allocation[:, 1], short.allocation[:, 1])
+    row = long.iterations.tolist().index(int(long.left[1]))
+    for values in (long.trace["allocation_cost"], long.trace["seconds"], long.trace["bits"]):
+        np.testing.assert_array_equal(values[row:, 1], np.broadcast_to(values[row, 1], values[row:, 1].shape))
+    assert np.any(np.asarray(long.allocation[:, 0]) != np.asarray(short.allocation[:, 0]))
+
+
+@pytest.mark.fast
+def test_out_of_steps():
+    result = end(20, tol=None)
+    assert result.status.tolist() == [jc.Status.MAX_STEPS] * 2
+    assert result.left.tolist() == [20, 20]
+
+
+@pytest.mark.fast
+def test_all_runs_diverged():
+    with pytest.warns(RuntimeWarning, match="all 2 runs diverged"):
+        result = end(flow_step=1e4)
+    assert result.status.tolist() == [jc.Status.DIVERGED] * 2
+    assert result.iterations[-1] < 400  # nobody is left
+
+
+@pytest.mark.fast
+def test_one_run_diverged():
+    result = end(2000, np.array([1e4, 0.1]), tol=None)
+    assert result.status.tolist() == [jc.Status.DIVERGED, jc.Status.MAX_STEPS]
+    assert result.left[0] < result.left[1] == 2000
+    assert np.isfinite(result.allocation[:, 1]).all()
+    assert np.isfinite(np.asarray(result.trace["allocation_cost"])[:, 1]).all()
+
+
+@pytest.mark.fast
+def test_leaving_the_domain_is_divergence():
+    problem = jc.Problem(jc.Allocation(jc.costs.Queueing(np.full(NODES, 2.0)), float(NODES)))
+    wild = jc.Initial(np.array([1.999, 0.8, 0.8, 0.8, 0.8, 0.801]))
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        result = end(20, 1.0, None, problem, initial=wild, every=1)
+    assert result.status.tolist() == [jc.Status.DIVERGED] * 2
+
+
+@pytest.mark.fast
+def test_far_outside_the_box_is_infeasible():
+    center = np.array([3.0, 0, 0, 0, 0, 0])
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.ones(NODES), center), float(NODES), 0.0, 1.5))
+    loose, tight = (end(2000, 0.05, None, problem, jc.bounds.Penalty(weight, form="square")) for weight in (0.01, 100.0 / 20))
+    assert loose.status.tolist() == [jc.Status.INFEASIBLE] * 2
+    assert np.all(loose.trace["box_violation"][-1] > 0.05)
+    assert np.all(tight.trace["box_violation"][-1] < loose.trace["box_violation"][-1])
+
+
+# ---------------------------------------------------------------- types and labels
+
+
+def float_types(tree):
+    return {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+
+
+@pytest.mark.parametrize("placement", problems.PLACEMENTS)
+def test_float32_stays_float32(float32, placement):
+    result = jc.solve(PROBLEM, problems.network(0.2), method_of(SETTINGS, placement), 20, runs=RUNS, tol=1e-9)
+    assert float_types(result) == {np.dtype(np.float32)}
+    assert not any(getattr(leaf, "weak_type", False) for leaf in jax.tree.leaves(result.state))
+
+
+@pytest.mark.fast
+def test_float64_stays_float64_whatever_comes_in(optimum):
+    halved = jax.tree.map(lambda leaf: np.float32(leaf) if np.issubdtype(np.result_type(leaf), np.floating) else leaf, PROBLEM)
+    result = solve({name: np.float32(value) for name, value in SETTINGS.items()}, optimum, halved)
+    assert float_types(result) == {np.dtype(np.float64)}
+
+
+@pytest.mark.fast
+def test_float32_and_float64_tell_the_same_story(optimum):
+    exact = solve(SETTINGS, optimum, ideal=True)
+    with jax.enable_x64(False):
+        single = jc.solve(PROBLEM, problems.network(0.2), method_of(SETTINGS, ideal=True), STEPS, runs=RUNS, seed=1)
+    np.testing.assert_allclose(single.allocation, exact.allocation, atol=1e-5)
+
+
+@pytest.mark.fast
+def test_to_xarray(optimum):
+    settings = SETTINGS | {"step": np.array([0.1, 0.2])}
+    result = solve(settings, optimum)
+    data = result.to_xarray()
+    assert dict(data.sizes) == {"iteration": 4, "run": RUNS, "node": NODES}
+    for name, values in result.trace.items():
+        assert data[name].dims == ("iteration", "run")
+        assert data[name].attrs["units"]
+        np.testing.assert_array_equal(data[name], values)
+    np.testing.assert_array_equal(data["allocation"], result.allocation)
+    np.testing.assert_array_equal(data.iteration, [0, 10, 20, 30])
+    assert data.status.values.tolist() == ["MAX_STEPS"] * 2
+    np.testing.assert_array_equal(data["allocation.step"], [0.1, 0.2])
+    assert data.attrs["allocation.momentum"] == 0.3
+    assert data.attrs["channel.rho"] == 0.5
+    assert "allocation.step" not in data.attrs
