@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -32,6 +33,11 @@ def unknown_name(what: str, given: object, known: list[str] | tuple[str, ...]) -
 def traced(*trees: Any) -> bool:
     """True where any leaf is a JAX tracer: values cannot be looked at then, so only shapes are checked."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def inside_jit() -> bool:
+    """True inside someone else's jit, where even what is computed from known numbers is traced."""
+    return isinstance(jnp.zeros(()), jax.core.Tracer)
 
 
 def finite(name: str, value: Any, advice: str = "clean the data or drop the entries") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The whole suite runs in float64, with strict promotion and checked array types: all set before jaxcoopt is imported."""
+"""float64, strict promotion and checked array types for the whole suite, set before jaxcoopt is imported."""
 
 import os
 import zlib

@@ -1,4 +1,4 @@
-"""Small random problems, each with its oracle: the same costs and losses written with tests/numpy_loop.py, one run at a time."""
+"""Small random problems, each with its oracle: the same costs and losses by tests/numpy_loop.py, one run at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +62,12 @@ def _shares(rng: Any, cost: Any, cost_price: Any, lower: Any, upper: Any, form: 
     """Runs have starts of their own within (0.5, 1.5) and a common budget; a bound is a scalar, [nodes] or None."""
     start = rng.uniform(0.5, 1.5, (NODES, RUNS))
     start *= NODES / start.sum(axis=0)
-    bounds = jc.bounds.Penalty(weight=scale * np.array([2.0, 1.0, 3.0]), sharpness=np.array([10.0, 5.0, 8.0]), form=form)
-    low, high = (np.broadcast_to(end if bound is None else bound, (NODES,)) for bound, end in ((lower, -np.inf), (upper, np.inf)))
+    bounds = jc.bounds.Penalty(
+        weight=scale * np.array([2.0, 1.0, 3.0]), sharpness=np.array([10.0, 5.0, 8.0]), form=form
+    )
+    low, high = (
+        np.broadcast_to(end if bound is None else bound, (NODES,)) for bound, end in ((lower, -np.inf), (upper, np.inf))
+    )
 
     def price(i: int, x: float, run: int) -> float:
         weight, sharpness = np.asarray(bounds.weight)[run], np.asarray(bounds.sharpness)[run]
@@ -172,7 +176,12 @@ PROBLEMS = {
     "custom-hinge": (custom_shares, partial(fit, kind="hinge", masked=False, weighted=False)),
 }
 PLACEMENTS = ("message", "difference", "innovation")
-RHO, GRID, SCALE, LIMIT = np.array([0.3, 0.7, 0.05]), np.array([0.3, 0.1, 0.5]), np.array([0.1, 0.2, 0.05]), np.array([0.5, 1, 0.2])
+RHO, GRID, SCALE, LIMIT = (
+    np.array([0.3, 0.7, 0.05]),
+    np.array([0.3, 0.1, 0.5]),
+    np.array([0.1, 0.2, 0.05]),
+    np.array([0.5, 1, 0.2]),
+)
 QUANTIZERS = {
     "ideal": (jc.channels.Ideal, lambda run: oracle.ideal),
     "log": (partial(jc.channels.LogQuantizer, RHO), lambda run: partial(oracle.log_quantize, rho=RHO[run])),
@@ -180,7 +189,10 @@ QUANTIZERS = {
         partial(jc.channels.LogQuantizer, RHO, bits=5, scale=0.2),
         lambda run: partial(oracle.log_quantize, rho=RHO[run], bits=5, scale=0.2),
     ),
-    "uniform": (partial(jc.channels.UniformQuantizer, GRID), lambda run: partial(oracle.uniform_quantize, step=GRID[run])),
+    "uniform": (
+        partial(jc.channels.UniformQuantizer, GRID),
+        lambda run: partial(oracle.uniform_quantize, step=GRID[run]),
+    ),
     "uniform-3-bits": (
         partial(jc.channels.UniformQuantizer, GRID, bits=3),
         lambda run: partial(oracle.uniform_quantize, step=GRID[run], bits=3),

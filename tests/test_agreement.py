@@ -18,10 +18,22 @@ def oracle_run(shares, fit, quantize, placement, order, weights, run):
     """x [steps + 1, nodes] and y, z [steps + 1, nodes, m] of one run."""
     links = weights[..., run]
     x = oracle.allocation_loop(
-        shares.start[:, run], partial(shares.price, run=run), links, problems.STEP[run], problems.MOMENTUM[run], quantize, placement
+        shares.start[:, run],
+        partial(shares.price, run=run),
+        links,
+        problems.STEP[run],
+        problems.MOMENTUM[run],
+        quantize,
+        placement,
     )
     y, z = oracle.gradient_tracking_loop(
-        problems.one_run(fit.start, run), partial(fit.gradient, run=run), links, problems.RATE[run], quantize, placement, order
+        problems.one_run(fit.start, run),
+        partial(fit.gradient, run=run),
+        links,
+        problems.RATE[run],
+        quantize,
+        placement,
+        order,
     )
     return x, y, z
 
@@ -44,9 +56,7 @@ def compare(rng, problem, quantizer, placement, order, checkpoints, net=None):
         channel(placement=placement),
     )
     weights = problems.weight_matrices(net, max(checkpoints), seed=7)
-    loops = [
-        oracle_run(shares, fit, quantize(run), placement, order, weights, run) for run in range(problems.RUNS)
-    ]
+    loops = [oracle_run(shares, fit, quantize(run), placement, order, weights, run) for run in range(problems.RUNS)]
     for steps in checkpoints:
         result = jc.solve(
             jc.Problem(shares.allocation, fit.training),
@@ -63,7 +73,9 @@ def compare(rng, problem, quantizer, placement, order, checkpoints, net=None):
             where = f"run {run} after {steps} iterations"
             assert distance(result.allocation[:, run], x[steps]) <= TOLERANCE, f"x of {where}"
             assert distance(problems.one_run(result.params, run), y[steps]) <= TOLERANCE, f"y of {where}"
-            assert distance(problems.one_run(result.state.training.tracker, run), z[steps]) <= TOLERANCE, f"z of {where}"
+            assert distance(problems.one_run(result.state.training.tracker, run), z[steps]) <= TOLERANCE, (
+                f"z of {where}"
+            )
 
 
 MAIN = [("ideal", "difference"), ("log", "message"), ("log", "difference"), ("log", "innovation")]

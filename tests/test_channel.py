@@ -146,7 +146,8 @@ def test_odd_and_inside_the_sector(name, dtype):
 
 @pytest.mark.fast
 @pytest.mark.parametrize(
-    ("channel", "tight"), [(Log(0.4), (True, True)), (Log(2.0), (True, True)), (Uniform(0.25), (True, True)), (Clip(2.0), (False, True))]
+    ("channel", "tight"),
+    [(Log(0.4), (True, True)), (Log(2.0), (True, True)), (Uniform(0.25), (True, True)), (Clip(2.0), (False, True))],
 )
 def test_the_sector_is_tight(channel, tight):
     u = np.exp(np.linspace(-4, 4, 200_001))
@@ -176,14 +177,35 @@ def test_log_levels_lie_around_the_scale_and_saturate():
     centre = rho * np.round(np.log(scale) / rho)
     channel = Log(rho, bits=bits, scale=scale)
     largest, smallest = np.exp(centre + rho * reach), np.exp(centre - rho * reach)
-    u = np.array([1e30, largest * 1.3, largest, smallest, smallest * np.exp(-0.49 * rho), smallest * np.exp(-0.51 * rho), 1e-30, 0])
-    np.testing.assert_allclose(quantized(channel, u), [largest, largest, largest, smallest, smallest, 0, 0, 0], rtol=1e-12)
+    u = np.array(
+        [
+            1e30,
+            largest * 1.3,
+            largest,
+            smallest,
+            smallest * np.exp(-0.49 * rho),
+            smallest * np.exp(-0.51 * rho),
+            1e-30,
+            0,
+        ]
+    )
+    np.testing.assert_allclose(
+        quantized(channel, u), [largest, largest, largest, smallest, smallest, 0, 0, 0], rtol=1e-12
+    )
 
 
 @pytest.mark.fast
 def test_word_bits():
-    assert [Ideal().word_bits(np.float64), Ideal().word_bits(np.float32), Clip(1.0).word_bits(np.float32)] == [64, 32, 32]
-    assert [Log(0.5, bits=7).word_bits(np.float32), Uniform(1.0, bits=3).word_bits(np.float64), Sign().word_bits(np.float64)] == [7, 3, 1]
+    assert [Ideal().word_bits(np.float64), Ideal().word_bits(np.float32), Clip(1.0).word_bits(np.float32)] == [
+        64,
+        32,
+        32,
+    ]
+    assert [
+        Log(0.5, bits=7).word_bits(np.float32),
+        Uniform(1.0, bits=3).word_bits(np.float64),
+        Sign().word_bits(np.float64),
+    ] == [7, 3, 1]
     assert Uniform(1.0).word_bits(np.float32) == 32
 
 
@@ -202,10 +224,17 @@ def test_an_unbounded_log_word_numbers_every_level_of_the_float_type(dtype):
 @pytest.mark.fast
 def test_hyperparameters_may_differ_between_runs():
     u = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2, 3)))
-    for make, values in ((Log, [0.1, 0.5, 2.0]), (Uniform, [0.1, 0.5, 2.0]), (Sign, [1.0, 2.0, 3.0]), (Clip, [0.1, 0.2, 0.3])):
+    for make, values in (
+        (Log, [0.1, 0.5, 2.0]),
+        (Uniform, [0.1, 0.5, 2.0]),
+        (Sign, [1.0, 2.0, 3.0]),
+        (Clip, [0.1, 0.2, 0.3]),
+    ):
         together = apply(make(jnp.asarray(values)), u)
         for run, value in enumerate(values):
-            np.testing.assert_allclose(together[..., run], apply(make(value), u[..., run : run + 1])[..., 0], rtol=1e-14)
+            np.testing.assert_allclose(
+                together[..., run], apply(make(value), u[..., run : run + 1])[..., 0], rtol=1e-14
+            )
 
 
 # ---------------------------------------------------------------- derivatives
@@ -224,7 +253,10 @@ def smooth_index(v, width):
 
 
 SMOOTHED = {
-    "log": (lambda t: Log(t, derivative="smoothed", width=0.2), lambda u, t: np.sign(u) * np.exp(t * smooth_index(np.log(np.abs(u)) / t, 0.2))),
+    "log": (
+        lambda t: Log(t, derivative="smoothed", width=0.2),
+        lambda u, t: np.sign(u) * np.exp(t * smooth_index(np.log(np.abs(u)) / t, 0.2)),
+    ),
     "uniform": (lambda t: Uniform(t, derivative="smoothed", width=0.2), lambda u, t: t * smooth_index(u / t, 0.2)),
     "sign": (lambda t: Sign(t, derivative="smoothed", width=0.2), lambda u, t: t * np.tanh(u / (0.2 * t))),
     "clip": (Clip, lambda u, t: np.clip(u, -t, t)),
@@ -253,7 +285,9 @@ def test_the_derivative_in_the_setting_is_that_of_the_surrogate(name):
     np.testing.assert_allclose(found, difference, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("name", "first", "last"), [("log", np.exp(-0.8), np.exp(2.0)), ("uniform", -1.2, 2.0), ("sign", -5.0, 5.0)])
+@pytest.mark.parametrize(
+    ("name", "first", "last"), [("log", np.exp(-0.8), np.exp(2.0)), ("uniform", -1.2, 2.0), ("sign", -5.0, 5.0)]
+)
 def test_the_smoothed_slope_adds_up_to_differences_of_q(name, first, last):
     """From level to level: what q jumps by is what the slope integrates to."""
     channel = SMOOTHED[name][0](0.4)
@@ -282,14 +316,20 @@ def test_straight_through_slopes(channel, wanted):
 @pytest.mark.parametrize("derivative", ["straight-through", "smoothed"])
 def test_slopes_are_finite_at_zero_and_where_bits_run_out(derivative):
     u = np.array([0.0, 1e-300, -1e-12, 1e-3, 1.0, 1e3, -1e12, 1e300])
-    for channel in (Log(0.4, derivative=derivative), Log(0.4, bits=4, derivative=derivative), Sign(derivative=derivative)):
+    for channel in (
+        Log(0.4, derivative=derivative),
+        Log(0.4, bits=4, derivative=derivative),
+        Sign(derivative=derivative),
+    ):
         assert np.isfinite(slope(channel, u)).all()
-        by_setting = jax.jacfwd(lambda c: c.quantize(jnp.asarray(u)[:, None]))(channel)  # noqa: B023
+        by_setting = jax.jacfwd(lambda c: c.quantize(jnp.asarray(u)[:, None]))(channel)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by_setting))
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("channel", [make(0.4) for make, _ in SMOOTHED.values()] + [Log(0.4), Log(0.4, bits=4, derivative="smoothed")])
+@pytest.mark.parametrize(
+    "channel", [make(0.4) for make, _ in SMOOTHED.values()] + [Log(0.4), Log(0.4, bits=4, derivative="smoothed")]
+)
 def test_forward_and_reverse_mode_agree(rng, channel):
     u = jnp.asarray(rng.normal(size=(6, 2)))
     channel = jax.tree.map(jnp.asarray, channel)

@@ -86,7 +86,10 @@ def test_relabelled_nodes_give_the_relabelled_answer(rng, problem, order, placem
     names = {int(node): i for i, node in enumerate(old)}
     graphs = problems.graphs()
     moved = [nx.relabel_nodes(graph, names) for graph in graphs]
-    relabel = lambda tree: jax.tree.map(lambda leaf: np.asarray(leaf)[old] if is_per_node(leaf) else leaf, tree)  # noqa: E731
+
+    def relabel(tree):
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[old] if is_per_node(leaf) else leaf, tree)
+
     here = solve(problem, method, initial, 200, jc.Network.from_graphs(graphs))
     there = solve(relabel(problem), method, relabel(initial), 200, jc.Network.from_graphs(moved))
     assert_close((there.allocation, there.params), jax.tree.map(lambda leaf: leaf[old], (here.allocation, here.params)))
@@ -115,7 +118,11 @@ def random_start(rng, **tracking):
     """One setting for all runs: starts, link failures and batches are what tells them apart."""
     problem, _, _, _ = start_of("latency-logistic", rng)
     training = replace(problem.training, loss=jc.losses.Logistic(l2=0.05))
-    method = jc.CoOptimizer(jc.methods.LaplacianFlow(0.02), jc.methods.GradientTracking(0.1, **tracking), jc.channels.LogQuantizer(0.5, placement="difference"))
+    method = jc.CoOptimizer(
+        jc.methods.LaplacianFlow(0.02),
+        jc.methods.GradientTracking(0.1, **tracking),
+        jc.channels.LogQuantizer(0.5, placement="difference"),
+    )
     return replace(problem, training=training), method
 
 
@@ -131,8 +138,7 @@ def test_a_run_alone_is_the_same_run_in_a_batch(rng, batch_size):
 def test_the_seed_decides_every_bit(rng):
     problem, method = random_start(rng)
     first, again, other = (solve(problem, method, None, 100, runs=4, seed=seed) for seed in (3, 3, 4))
-    everything = lambda result: (result.state, result.trace, result.status)  # noqa: E731
-    assert_same_bits(everything(first), everything(again))
+    assert_same_bits((first.state, first.trace, first.status), (again.state, again.trace, again.status))
     assert np.all(np.asarray(first.params["weights"]) != np.asarray(other.params["weights"]))
     assert np.any(np.asarray(first.allocation) != np.asarray(other.allocation))
 
@@ -141,10 +147,15 @@ def test_the_seed_decides_every_bit(rng):
 def test_a_diverging_run_leaves_the_others_alone(rng, placement):
     problem, method, initial, _ = start_of("quadratic-linear", rng, "log", placement)
     wild = replace(
-        method, allocation=replace(method.allocation, step=problems.STEP * [1, 1e4, 1]), training=replace(method.training, step=problems.RATE * [1, 1e4, 1])
+        method,
+        allocation=replace(method.allocation, step=problems.STEP * [1, 1e4, 1]),
+        training=replace(method.training, step=problems.RATE * [1, 1e4, 1]),
     )
     calm, broken = (solve(problem, m, initial, 1000, record_every=100) for m in (method, wild))
     assert broken.status.tolist() == [calm.status[0], jc.Status.DIVERGED, calm.status[2]]
     assert not np.isfinite(np.asarray(broken.allocation)[:, 1]).all()
-    others = lambda result: [np.asarray(leaf)[..., [0, 2]] for leaf in jax.tree.leaves((result.state, result.trace, result.left))]  # noqa: E731
-    assert_same_bits(others(calm), others(broken))
+    assert_same_bits(other_runs(calm), other_runs(broken))
+
+
+def other_runs(result):
+    return [np.asarray(leaf)[..., [0, 2]] for leaf in jax.tree.leaves((result.state, result.trace, result.left))]

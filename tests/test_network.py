@@ -180,7 +180,7 @@ def mix_through(now: Links, tree: Any) -> Any:
     return now.mix(tree, lambda d: jnp.round(2 * d) / 2)
 
 
-@pytest.mark.parametrize(("rate", "through"), [(0.0, False), (0.0, True), (0.4, True)])
+@pytest.mark.parametrize(("rate", "through"), [(0.0, False), (0.4, True)])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_mix_is_the_laplacian(name, rate, through):
     network = jc.Network.from_graphs(GRAPHS[name], failure_rate=rate)
@@ -205,7 +205,7 @@ def flow_and_mix(now: Links, u: jax.Array, step: jax.Array) -> Any:
     return now.flow(u, step, jnp.sign), now.mix(u, jnp.sign), now.flow(u, step), now.mix(u)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", ["random", "star of 40"])
 def test_flow_gives_to_one_end_what_it_takes_from_the_other(name):
     """`flow` is step times the mix as a pair of numbers, and both together sum to 0 far below rounding."""
     network = jc.Network.from_graphs(GRAPHS[name], failure_rate=0.2)

@@ -41,7 +41,10 @@ def pooled_gradient(kind, params, data, sharpness=10.0):
     """grad of sum_i w_i g_i / sum_i w_i at one vector of parameters, by the oracle."""
     features, targets, mask, weights = data
     y = oracle.flatten(params)
-    rows = [(features[i][mask[i]], targets[i][mask[i]], max(1, params["bias"].size), L2, weights[i], sharpness) for i in range(NODES)]
+    rows = [
+        (features[i][mask[i]], targets[i][mask[i]], max(1, params["bias"].size), L2, weights[i], sharpness)
+        for i in range(NODES)
+    ]
     return sum(oracle.node_gradient(kind, y, *row) for row in rows) / weights.sum()
 
 
@@ -66,7 +69,9 @@ def test_logistic_as_scikit_learn(rng):
     found = optimum_of(jc.losses.Logistic(L2), data)
     np.testing.assert_allclose(found.params["weights"], model.coef_[0], atol=AGREEMENT)
     np.testing.assert_allclose(found.params["bias"], model.intercept_[0], atol=AGREEMENT)
-    assert found.training_loss == pytest.approx(pooled_loss("logistic", model.coef_, model.intercept_, rows, targets), abs=1e-10)
+    assert found.training_loss == pytest.approx(
+        pooled_loss("logistic", model.coef_, model.intercept_, rows, targets), abs=1e-10
+    )
 
 
 def test_logistic_without_intercept_as_scikit_learn(rng):
@@ -147,7 +152,11 @@ def huber_like(params, x, y):
 
 def quadratic(rng):
     a, c = rng.uniform(0.5, 3, NODES), rng.uniform(-1, 2, NODES)
-    return jc.costs.Quadratic(a, c), lambda x: cp.multiply(a / 2, cp.square(x - c)), lambda x: oracle.quadratic_price(x, a, c)
+    return (
+        jc.costs.Quadratic(a, c),
+        lambda x: cp.multiply(a / 2, cp.square(x - c)),
+        lambda x: oracle.quadratic_price(x, a, c),
+    )
 
 
 def latency(rng):
@@ -175,7 +184,7 @@ FAMILIES = {"quadratic": quadratic, "latency": latency, "power": power, "queuein
 
 
 def clarabel_optimum(cost, budget, lower, upper):
-    """As far as Clarabel gets: it stops where it makes no more progress, and cvxpy warns that it fell short of 1e-14."""
+    """As far as Clarabel gets: it stops where it makes no more progress, and cvxpy warns that this is short of 1e-14."""
     x = cp.Variable(NODES)
     met = cp.sum(x) == budget
     problem = cp.Problem(cp.Minimize(cp.sum(cost(x))), [met, x >= lower, x <= upper])

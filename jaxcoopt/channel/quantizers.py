@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ class Ideal(Channel):
     placement: Placement = "difference"
 
     def quantize(self, u: Values) -> Values:
-        """U."""
+        """The number as it is."""
         return u
 
     def sector(self) -> tuple[Any, Any]:
@@ -81,20 +82,22 @@ class LogQuantizer(Channel):
     def quantize(self, u: Values) -> Values:
         """Sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart."""
         rho = along_runs(self.rho, u)
-        zero = u == 0
-        index = jnp.log(jnp.where(zero, 1, jnp.abs(u))) / rho
-        level = jnp.round(index)
-        if self.bits is not None:
-            reach = 2 ** (self.bits - 2) - 1
-            centre = jnp.round(jnp.log(along_runs(self.scale, u)) / rho)
-            zero = zero | (level < centre - reach)
-            level = jnp.minimum(level, centre + reach)
-            index = jnp.minimum(index, centre + reach)
-        exact = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * level))
+        index = jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho
+        exact, zero = self._level(u, index, jnp.round)
+        value = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * exact))
         if self.derivative == "straight-through":
-            return derivative_from(exact, u)
-        smooth = jnp.sign(u) * jnp.exp(rho * smooth_round(index, along_runs(self.width, u)))
-        return derivative_from(exact, jnp.where(zero, 0, smooth))
+            return derivative_from(value, u)
+        smooth, _ = self._level(u, index, lambda at: smooth_round(at, along_runs(self.width, u)))
+        return derivative_from(value, jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * smooth)))
+
+    def _level(self, u: Values, index: Values, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
+        """The level next to ln|u| / rho, at most the largest of the bits, and where u is below the smallest."""
+        level = rounding(index)
+        if self.bits is None:
+            return level, u == 0
+        reach = 2 ** (self.bits - 2) - 1
+        centre = rounding(jnp.log(along_runs(self.scale, u)) / along_runs(self.rho, u))
+        return jnp.minimum(level, centre + reach), (u == 0) | (level < centre - reach)
 
     def sector(self) -> tuple[Any, Any]:
         """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""

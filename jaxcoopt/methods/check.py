@@ -53,7 +53,8 @@ def _check_kinds(method: CoOptimizer) -> None:
     optimizer = None if tracking is None else tracking.optimizer
     if optimizer is not None and not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(
-            f"method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), got {optimizer!r:.80}"
+            "method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), "
+            f"got {optimizer!r:.80}"
         )
 
 

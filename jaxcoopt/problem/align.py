@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.problem.problem import Allocation, Problem, Training
@@ -13,8 +14,8 @@ from jaxcoopt.problem.problem import Allocation, Problem, Training
 def node_count(problem: Problem) -> int | None:
     """How many nodes the problem's arrays have, or None when every number is a scalar."""
     if problem.training is not None:
-        return jnp.shape(problem.training.features)[0]
-    leading = [jnp.shape(leaf)[0] for leaf in jax.tree.leaves(_per_node(problem)) if jnp.ndim(leaf)]
+        return np.shape(problem.training.features)[0]
+    leading = [np.shape(leaf)[0] for leaf in jax.tree.leaves(_per_node(problem)) if np.ndim(leaf)]
     return max(leading, default=None)
 
 
@@ -62,7 +63,7 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
 def _training(training: Training) -> Training:
     targets = jnp.asarray(training.targets)
     if training.loss.targets == "binary":
-        targets = jnp.where(targets > 0, 1, -1).astype(float_dtype())
+        targets = jnp.where(targets.astype(float_dtype()) > 0, 1, -1).astype(float_dtype())
     elif training.loss.targets == "integer" or not jnp.issubdtype(targets.dtype, jnp.floating):
         targets = targets.astype(jnp.int32 if training.loss.targets != "real" else float_dtype())
     else:

@@ -18,6 +18,17 @@ CONVEXITY_POINTS = 65  # where a cost's curvature is looked at, over the box of 
 
 def check_problem(problem: Problem, nodes: int, runs: int) -> None:
     """Raise ValueError or TypeError, naming the argument, for a problem that cannot be run on `nodes` nodes."""
+    check_halves(problem)
+    if problem.work is not None:
+        _check_shape("work", positive("work", problem.work), nodes, runs)
+    if problem.allocation is not None:
+        _check_allocation(problem.allocation, nodes, runs)
+    if problem.training is not None:
+        _check_training(problem.training, nodes, runs)
+
+
+def check_halves(problem: Problem) -> None:
+    """Raise for what is no problem, or has a half of the wrong kind."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")
     if problem.allocation is None and problem.training is None:
@@ -26,12 +37,6 @@ def check_problem(problem: Problem, nodes: int, runs: int) -> None:
         half = getattr(problem, name)
         if half is not None and not isinstance(half, kind):
             raise TypeError(f"problem.{name}: expected a jaxcoopt.{kind.__name__}, got {type(half).__name__}")
-    if problem.work is not None:
-        _check_shape("work", positive("work", problem.work), nodes, runs)
-    if problem.allocation is not None:
-        _check_allocation(problem.allocation, nodes, runs)
-    if problem.training is not None:
-        _check_training(problem.training, nodes, runs)
 
 
 def check_per_run(name: str, value: Any, runs: int) -> None:

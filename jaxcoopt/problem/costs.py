@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcoopt.errors import numbers, positive
 from jaxcoopt.pytrees import pytree
 
 
@@ -25,6 +26,10 @@ class Cost(abc.ABC):
 
     def __add__(self, other: "Cost") -> "Sum":
         return Sum((*_terms(self), *_terms(other)))
+
+    def __radd__(self, other: int) -> "Cost":
+        """Lets the built-in `sum`, which starts from 0, add costs."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
 
 def _terms(cost: Cost) -> tuple[Cost, ...]:
@@ -43,6 +48,8 @@ class Quadratic(Cost):
     @classmethod
     def from_coefficients(cls, a: Any, b: Any, c: Any = 0.0) -> "Quadratic":
         """The same family written as a x^2 + b x + c, with a > 0."""
+        a, b, c = (numbers(name, value) for name, value in (("a", a), ("b", b), ("c", c)))
+        positive("a", a)
         return cls(curvature=2 * a, center=-b / (2 * a), offset=c - b**2 / (4 * a))
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:

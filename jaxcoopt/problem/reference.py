@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.problem.align import aligned, node_count
-from jaxcoopt.problem.check import check_problem
+from jaxcoopt.problem.check import check_halves, check_problem
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.pooled import PooledFit, fit_pooled
 from jaxcoopt.problem.problem import Problem
@@ -32,19 +32,17 @@ class Optimum:
     training_loss: Any = None
 
 
-def reference(problem: Problem) -> Optimum:
+def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     """The optimum: bisection on the price for the allocation, a trust-region Newton method for convex training.
 
-    The allocation is exact to rounding; training is solved until the gradient norm is below 1e-10. Raises ValueError
-    for a problem that is wrong, RuntimeError where training has no finite optimum (then add l2 > 0).
+    The allocation is exact to rounding; training is solved until the gradient norm is below 1e-10. `nodes` is needed
+    where all numbers of the problem are scalars. Raises ValueError or TypeError for a problem that is wrong,
+    RuntimeError where training has no finite optimum (then add l2 > 0).
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")
-    nodes = node_count(problem)
+    check_halves(problem)
+    nodes = node_count(problem) if nodes is None else nodes
     if nodes is None:
-        raise ValueError(
-            "problem: every number in it is a scalar, so the number of nodes is unknown; give arrays [nodes]"
-        )
+        raise ValueError("nodes: every number of the problem is a scalar, so say how many nodes share it")
     check_problem(problem, nodes, run_count(problem))
     return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
 

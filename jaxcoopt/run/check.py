@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from jaxcoopt.errors import at_least_one, positive, traced
+import numpy as np
+
+from jaxcoopt.errors import positive, traced
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_per_run, check_problem
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
 
 
@@ -16,15 +19,19 @@ def check_run(
     problem: Problem,
     network: Network,
     method: CoOptimizer,
-    steps: Any,
-    runs: Any,
-    record_every: Any,
+    runs: int,
+    seed: Any,
     tol: Any,
     initial: Initial | None,
+    optimum: Optimum | None,
 ) -> None:
     """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
-    for name, value in (("steps", steps), ("runs", runs), ("record_every", record_every)):
-        at_least_one(name, value)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"seed: expected a whole number, got {seed!r}")
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed: expected a 64-bit whole number, got {seed}")
+    if not isinstance(optimum, Optimum | None):
+        raise TypeError(f"optimum: expected what jaxcoopt.reference returns, got {type(optimum).__name__}")
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
     if initial is not None and not isinstance(initial, Initial):

@@ -39,7 +39,7 @@ def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int
         x = feasible_point(aligned_allocation(allocation), nodes) if given is None else _columns(jnp.asarray(given))
         x = jnp.broadcast_to(x.astype(float_dtype()), (nodes, runs))
         return Pair(x, jnp.zeros_like(x))
-    with jax.enable_x64(True):
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         exact = aligned_allocation(allocation)
         x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
         x = np.broadcast_to(x, (nodes, runs))
@@ -60,11 +60,13 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
         )
     x = _columns(x)
     budget = np.asarray(allocation.budget)
-    missed = np.abs(x.sum(axis=0) - budget).max()
-    if missed > BUDGET_TOLERANCE * max(1.0, float(np.abs(budget).max())):
+    total, budget = np.broadcast_arrays(x.sum(axis=0), budget)
+    missed = np.abs(total - budget) - BUDGET_TOLERANCE * np.maximum(1.0, np.abs(budget))
+    worst = int(np.argmax(missed))
+    if missed[worst] > 0:
         raise ValueError(
-            f"initial.allocation: it sums to {np.ravel(x.sum(axis=0))[0]:.9g}, the budget is "
-            f"{np.ravel(budget)[0]:.9g}; start with the budget met (it is then kept at every "
+            f"initial.allocation: it sums to {total[worst]:.9g}{f' in run {worst}' if len(total) > 1 else ''}, the "
+            f"budget is {budget[worst]:.9g}; start with the budget met (it is then kept at every "
             "iteration), or leave it None for a feasible start"
         )
     return x

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import traced
+from jaxcoopt.errors import at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
@@ -49,12 +49,13 @@ def solve(
     jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input, warns
     (RuntimeWarning) when every run diverged.
     """
-    record_every = max(1, steps // 100) if record_every is None and isinstance(steps, int) else record_every
-    check_run(problem, network, method, steps, runs, record_every, tol, initial)
-    assert record_every is not None
-    concrete = not traced(problem, network, method, initial, optimum)
-    if optimum is None:
-        optimum = Optimum() if traced(problem) else _reference_or_warn(problem, needed=tol is not None)
+    steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
+    record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
+    with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
+        check_run(problem, network, method, runs, seed, tol, initial, optimum)
+        if optimum is None:
+            optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
+    concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
     setup, carry = _prepare(problem, network, method, runs, seed, initial, tol, optimum)
     lengths = [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
     if concrete:
@@ -73,14 +74,14 @@ def solve(
     return result
 
 
-def _reference_or_warn(problem: Problem, needed: bool) -> Optimum:
+def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
     try:
-        return reference(problem)
+        return reference(problem, nodes)
     except RuntimeError as error:
         if needed:
             raise
         warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=3)
-        return reference(Problem(allocation=problem.allocation)) if problem.allocation else Optimum()
+        return reference(Problem(allocation=problem.allocation), nodes) if problem.allocation else Optimum()
 
 
 def _prepare(
@@ -116,7 +117,10 @@ def _prepare(
 
 
 def _key(seed: int, name: str) -> jax.Array:
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    """The key of one kind of draw; both halves of the seed count, in float32 mode too."""
+    low, high = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    halves = jax.random.fold_in(jax.random.key(low), high)
+    return jax.random.fold_in(halves, zlib.crc32(name.encode()))
 
 
 def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
