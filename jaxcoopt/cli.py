@@ -16,13 +16,13 @@ import jaxcoopt
 from jaxcoopt.experiments.play import Played, play
 from jaxcoopt.experiments.read import DEFAULT, read_settings, shipped, shipped_text, shipped_title
 from jaxcoopt.experiments.write import to_toml
-from jaxcoopt.report.folder import prepare_folder, write_folder
+from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.run.status import Status
 
-BAD_INPUT, FAILED = 2, 1
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,18 +85,17 @@ def run(
     console = Console(quiet=quiet)
     with clean_errors(debug):
         settings = read_settings(file, set_ or ())
-        if out is not None:
-            prepare_folder(out, overwrite)
-        watched = not (quiet or no_progress)
-        played = play(settings, progress=watched, stage=_stages(console if watched else None))
-        summary = _summary(played)
-        console.print()
-        summary["seconds"] = time.perf_counter() - start
-        if out is not None:
-            _write(out, played, summary, start)
+        with nullcontext() if out is None else reserved_folder(out, overwrite):
+            watched = not (quiet or no_progress)
+            played = play(settings, progress=watched, stage=_stages(console if watched else None))
+            summary = _summary(played)
+            console.print()
+            summary["seconds"] = time.perf_counter() - start
+            if out is not None:
+                _write(out, played, summary, start)
         _show(console, played, summary, out)
     if all(int(code) == Status.DIVERGED for code in played.result.status):
-        _complain("every run diverged: its numbers mean nothing. Make the steps of [method] smaller.")
+        _complain("every run diverged: the numbers mean nothing. Make the steps of [method] smaller.")
         raise typer.Exit(FAILED)
 
 
@@ -105,7 +104,10 @@ def clean_errors(debug: bool = False) -> Iterator[None]:
     """What the user can mend is one message and exit code 2, not a traceback."""
     try:
         yield
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        raise typer.Exit(INTERRUPTED) from None
+    except (ValueError, TypeError, ImportError, OSError, OverflowError, RuntimeError) as error:
         if debug or isinstance(error, typer.Exit):
             raise
         _complain(str(error))

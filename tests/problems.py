@@ -37,11 +37,15 @@ def network(failure_rate: Any = 0.3, switching: Any = "cycle", nodes: int = NODE
     return jc.Network.from_graphs(graphs(nodes), failure_rate=failure_rate, switching=switching)
 
 
+@jax.jit
+def _dense(net: jc.Network, key: jax.Array, iteration: jax.Array, runs: jax.Array) -> jax.Array:
+    return net.links(key, iteration, runs).dense()
+
+
 def weight_matrices(net: jc.Network, steps: int, runs: int = RUNS, seed: int = 0) -> np.ndarray:
     """W_k of every iteration: [steps, nodes, nodes, runs]."""
-    key = _key(seed, "network")
-    dense = jax.jit(lambda k: net.links(key, k, jnp.arange(runs)).dense())
-    matrices = np.stack([np.asarray(dense(jnp.asarray(k, jnp.int32))) for k in range(steps)])
+    key, numbers = _key(seed, "network"), jnp.arange(runs)
+    matrices = np.stack([np.asarray(_dense(net, key, jnp.asarray(k, jnp.int32), numbers)) for k in range(steps)])
     return matrices if matrices.ndim == 4 else np.repeat(matrices[..., None], runs, axis=3)
 
 

@@ -78,8 +78,14 @@ def test_budget_stays_in_float32_for_a_million_iterations(rng, float32):
     assert budget_error(result.allocation, problem.allocation.budget) <= 1e-6
 
 
-@pytest.mark.parametrize(("problem", "order"), [("quadratic-linear", "cta"), ("latency-logistic", "atc")])
-@pytest.mark.parametrize("placement", problems.PLACEMENTS)
+@pytest.mark.parametrize(
+    ("problem", "order", "placement"),
+    [
+        ("quadratic-linear", "cta", "message"),
+        ("latency-logistic", "atc", "difference"),
+        ("queueing-softmax", "cta", "innovation"),
+    ],
+)
 def test_relabelled_nodes_give_the_relabelled_answer(rng, problem, order, placement):
     problem, method, initial, _ = start_of(problem, rng, "log", placement, order)
     old = rng.permutation(problems.NODES)  # node i of the relabelled problem was node old[i]

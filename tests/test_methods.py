@@ -54,7 +54,6 @@ def optax_loop(fit, optimizer, weights, run):
 
 OPTIMIZERS = {
     "momentum": optax.sgd(0.05, momentum=0.9),
-    "nesterov": optax.sgd(0.05, momentum=0.5, nesterov=True),
     "adam": optax.adam(0.05),
     "schedule": optax.sgd(optax.exponential_decay(0.2, 5, 0.5)),
     "clipping": optax.chain(optax.clip_by_global_norm(0.3), optax.sgd(0.1)),
@@ -74,11 +73,10 @@ def test_each_node_of_each_run_has_its_own_optimizer(rng, name):
         np.testing.assert_allclose(problems.one_run(result.params, run), expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("order", ["cta", "atc"])
-def test_sgd_is_the_plain_step(rng, order):
+def test_sgd_is_the_plain_step(rng):
     fit = problems.fit(rng, "linear", masked=False, weighted=True)
     methods = ({"step": 0.05}, {"optimizer": optax.sgd(0.05)})
-    plain, sgd = (train(fit, jc.methods.GradientTracking(order=order, **given), 50) for given in methods)
+    plain, sgd = (train(fit, jc.methods.GradientTracking(order="atc", **given), 50) for given in methods)
     for name, leaf in plain.params.items():
         np.testing.assert_allclose(sgd.params[name], leaf, rtol=1e-12, atol=1e-12)
 
@@ -133,12 +131,11 @@ def test_mini_batches_train(rng):
 # ---------------------------------------------------------------- halves
 
 
-@pytest.mark.parametrize("placement", ["difference", "innovation"])
-def test_a_half_alone_moves_as_it_does_beside_the_other(rng, placement):
+def test_a_half_alone_moves_as_it_does_beside_the_other(rng):
     shares, fit = problems.quadratic_shares(rng), problems.fit(rng, "linear", masked=True, weighted=True)
     flow = jc.methods.LaplacianFlow(problems.STEP, problems.MOMENTUM, shares.bounds)
     tracking = jc.methods.GradientTracking(problems.RATE)
-    both = jc.CoOptimizer(flow, tracking, jc.channels.LogQuantizer(0.5, placement=placement))
+    both = jc.CoOptimizer(flow, tracking, jc.channels.LogQuantizer(0.5, placement="innovation"))
     solve = partial(jc.solve, network=problems.network(), steps=60, runs=RUNS, record_every=60, optimum=jc.Optimum())
     together = solve(
         jc.Problem(shares.allocation, fit.training), method=both, initial=jc.Initial(shares.start, fit.start)
@@ -266,33 +263,47 @@ def test_bits_of_every_run_and_of_failed_links():
 
 def test_statistics_are_what_they_say(rng):
     shares, fit = problems.quadratic_shares(rng), problems.fit(rng, "hinge", masked=True, weighted=True)
-    method = jc.CoOptimizer(
-        jc.methods.LaplacianFlow(0.05, 0.0, shares.bounds), jc.methods.GradientTracking(0.05), IDEAL
-    )
-    problem = jc.Problem(shares.allocation, fit.training)
-    result = jc.solve(
-        problem, problems.network(), method, 40, runs=RUNS, record_every=40, initial=jc.Initial(shares.start, fit.start)
-    )
-    last = {name: np.asarray(values)[-1] for name, values in result.trace.items()}
-    cost, weights = shares.allocation.cost, fit.training.weights
+    start = np.concatenate([np.full((1, RUNS), 2.0), 0.8 * np.ones((NODES - 1, RUNS))])  # outside the box at node 0
+    flow, tracking = jc.methods.LaplacianFlow(1e-3, 0.0, shares.bounds), jc.methods.GradientTracking(0.05)
+    problem, initial = jc.Problem(shares.allocation, fit.training), jc.Initial(start, fit.start)
+    method = jc.CoOptimizer(flow, tracking, IDEAL)
+    result = jc.solve(problem, problems.network(), method, 20, runs=RUNS, record_every=20, initial=initial)
     for run in range(RUNS):
-        x, y = np.asarray(result.allocation)[:, run], problems.one_run(result.params, run)
-        value = np.sum(cost.curvature / 2 * (x - cost.center[:, run]) ** 2 + cost.offset)
-        outside = max(0, np.max(shares.allocation.lower - x), np.max(x - shares.allocation.upper))
-        best = np.asarray(result.optimum.allocation_cost)[run]
-        assert last["allocation_cost"][run] == pytest.approx(value, rel=1e-12)
-        assert last["allocation_gap"][run] == pytest.approx((value - best) / abs(best), rel=1e-9)
-        assert last["box_violation"][run] == pytest.approx(outside, abs=1e-12)
-        assert last["budget_residual"][run] <= 1e-14
-        mean = y.mean(axis=0)
-        assert last["consensus_error"][run] == pytest.approx(np.sqrt(np.sum((y - mean) ** 2) / NODES), rel=1e-12)
-        rows = [
-            (fit.training.features[i][fit.training.mask[i]], fit.training.targets[i][fit.training.mask[i]])
-            for i in range(NODES)
-        ]
-        l2, mu = fit.training.loss.l2[run], fit.training.loss.sharpness[run]
-        losses = [oracle.node_loss("hinge", mean, *rows[i], 1, l2, weights[i], mu) for i in range(NODES)]
-        loss, least = sum(losses) / weights.sum(), np.asarray(result.optimum.training_loss)[run]
-        assert last["training_loss"][run] == pytest.approx(loss, rel=1e-12)
-        assert last["training_gap"][run] == pytest.approx((loss - least) / least, rel=1e-9)
-    assert np.any(last["box_violation"] > 0)
+        last = {name: np.asarray(values)[-1, run] for name, values in result.trace.items()}
+        optimum = jax.tree.map(lambda leaf: np.asarray(leaf)[..., run], result.optimum)  # noqa: B023
+        check_allocation(last, shares.allocation, np.asarray(result.allocation)[:, run], run, optimum)
+        check_training(last, fit.training, problems.one_run(result.params, run), run, optimum)
+
+
+def check_allocation(last, allocation, x, run, optimum):
+    cost = allocation.cost
+    value = np.sum(cost.curvature / 2 * (x - cost.center[:, run]) ** 2 + cost.offset)
+    best = optimum.allocation_cost
+    outside = max(np.max(allocation.lower - x), np.max(x - allocation.upper))
+    assert outside > 0.1
+    assert last["allocation_cost"] == pytest.approx(value, rel=1e-12)
+    assert last["allocation_gap"] == pytest.approx((value - best) / abs(best), rel=1e-9)
+    assert last["box_violation"] == pytest.approx(outside, rel=1e-12)
+    assert last["budget_residual"] <= 1e-14
+
+
+def check_training(last, training, y, run, optimum):
+    mean, mask, weights = y.mean(axis=0), training.mask, training.weights
+    settings = training.loss.l2[run], training.loss.sharpness[run]
+    losses = [
+        oracle.node_loss(
+            "hinge",
+            mean,
+            training.features[i][mask[i]],
+            training.targets[i][mask[i]],
+            1,
+            settings[0],
+            weights[i],
+            settings[1],
+        )
+        for i in range(NODES)
+    ]
+    loss, least = sum(losses) / weights.sum(), optimum.training_loss
+    assert last["consensus_error"] == pytest.approx(np.sqrt(np.sum((y - mean) ** 2) / NODES), rel=1e-12)
+    assert last["training_loss"] == pytest.approx(loss, rel=1e-12)
+    assert last["training_gap"] == pytest.approx((loss - least) / least, rel=1e-9)

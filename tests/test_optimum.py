@@ -184,7 +184,7 @@ FAMILIES = {"quadratic": quadratic, "latency": latency, "power": power, "queuein
 
 
 def clarabel_optimum(cost, budget, lower, upper):
-    """As far as Clarabel gets: it stops where it makes no more progress, and cvxpy warns that this is short of 1e-14."""
+    """As far as Clarabel gets: it stops where it makes no more progress, and cvxpy warns that 1e-14 was not met."""
     x = cp.Variable(NODES)
     met = cp.sum(x) == budget
     problem = cp.Problem(cp.Minimize(cp.sum(cost(x))), [met, x >= lower, x <= upper])

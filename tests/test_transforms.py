@@ -123,7 +123,7 @@ def test_gradients_through_quantizers_are_finite(optimum, placement, derivative)
     gradient = jax.jit(jax.grad(value))(SETTINGS)
     assert all(np.isfinite(slope) for slope in gradient.values())
     assert gradient["step"] != 0
-    assert (gradient["rho"] == 0) == (derivative == "straight-through")
+    assert gradient["rho"] != 0
 
 
 def shares_gap(settings, optimum, **kind):

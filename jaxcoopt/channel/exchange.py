@@ -35,6 +35,8 @@ def send(channel: Channel, u: Any, message: Message) -> Message:
             return None
         case "innovation":
             return jax.tree.map(lambda value, known: known + channel.quantize(value - known), u, message)
+        case unknown:
+            raise ValueError(f"channel.placement: {unknown!r} is not known")
 
 
 def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
@@ -56,7 +57,7 @@ class Ideal(Channel):
         return 1.0, 1.0
 
     def word_bits(self, dtype: Any) -> Any:
-        """32 or 64."""
+        """32 or 64, the float type's."""
         return _float_bits(dtype)
 
 
@@ -68,8 +69,8 @@ class LogQuantizer(Channel):
     With `bits` = B >= 2: one bit is the sign, one of the 2^(B-1) magnitude codes is 0, the others are the
     2^(B-1) - 1 levels around `scale` (a positive number); smaller values become 0, larger ones the largest level.
     Without, a value is counted as the bits that tell all levels of the float type's range apart.
-    derivative: "straight-through" slope 1, or "smoothed", each level's edge a logistic curve of `width` steps, which
-    also gives rho and scale a derivative. Source: arXiv 2406.00621, section II.
+    derivative: in u, "straight-through" slope 1, or "smoothed", each level's edge a logistic curve of `width` steps; in
+    rho and scale, that of the smoothed curve. Source: arXiv 2406.00621, section II.
     """
 
     rho: Any = 0.5
@@ -80,15 +81,16 @@ class LogQuantizer(Channel):
     width: Any = 0.1
 
     def quantize(self, u: Values) -> Values:
-        """Sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart."""
+        """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart."""
         rho = along_runs(self.rho, u)
-        index = jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho
-        exact, zero = self._level(u, index, jnp.round)
+        size = jnp.log(jnp.where(u == 0, 1, jnp.abs(u)))
+        exact, zero = self._level(u, size / rho, jnp.round)
         value = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * exact))
-        if self.derivative == "straight-through":
-            return derivative_from(value, u)
+        straight = self.derivative == "straight-through"
+        index = (lax.stop_gradient(size) if straight else size) / rho
         smooth, _ = self._level(u, index, lambda at: smooth_round(at, along_runs(self.width, u)))
-        return derivative_from(value, jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * smooth)))
+        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * smooth))
+        return derivative_from(value, curve + u if straight else curve)
 
     def _level(self, u: Values, index: Values, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
         """The level next to ln|u| / rho, at most the largest of the bits, and where u is below the smallest."""
@@ -128,23 +130,22 @@ class UniformQuantizer(Channel):
     width: Any = 0.1
 
     def quantize(self, u: Values) -> Values:
-        """Step round(u / step), cut to the levels that the bits can tell apart."""
+        """step round(u / step), cut to the levels that the bits can tell apart."""
         step = along_runs(self.step, u)
-        index = u / step
-        if self.bits is not None:
-            most = 2 ** (self.bits - 1) - 1
-            index = jnp.clip(index, -most, most)
-        exact = step * jnp.round(index)
-        if self.derivative == "straight-through":
-            return derivative_from(exact, step * index)
-        return derivative_from(exact, step * smooth_round(index, along_runs(self.width, u)))
+        most = jnp.inf if self.bits is None else 2.0 ** (self.bits - 1) - 1
+        exact = step * jnp.round(jnp.clip(u / step, -most, most))
+        straight = self.derivative == "straight-through"
+        index = jnp.clip((lax.stop_gradient(u) if straight else u) / step, -most, most)
+        curve = step * smooth_round(index, along_runs(self.width, u))
+        reach = lax.stop_gradient(step) * most
+        return derivative_from(exact, curve + jnp.clip(u, -reach, reach) if straight else curve)
 
     def sector(self) -> tuple[Any, Any]:
         """(0, 2): small values become 0, and just above half a step the value doubles."""
         return 0.0, 2.0
 
     def word_bits(self, dtype: Any) -> Any:
-        """B, or 32 or 64."""
+        """B, or the float type's 32 or 64."""
         return self.bits or _float_bits(dtype)
 
 
@@ -163,7 +164,7 @@ class Sign(Channel):
     width: Any = 0.1
 
     def quantize(self, u: Values) -> Values:
-        """Scale sgn(u)."""
+        """scale sgn(u)."""
         scale = along_runs(self.scale, u)
         exact = scale * jnp.sign(u)
         if self.derivative == "straight-through":
@@ -175,7 +176,7 @@ class Sign(Channel):
         return 0.0, jnp.inf
 
     def word_bits(self, dtype: Any) -> Any:
-        """1."""
+        """One: the sign."""
         return 1
 
 
@@ -188,7 +189,7 @@ class Clip(Channel):
     placement: Placement = "innovation"
 
     def quantize(self, u: Values) -> Values:
-        """Clip(u, -limit, limit)."""
+        """clip(u, -limit, limit)."""
         limit = along_runs(self.limit, u)
         return jnp.clip(u, -limit, limit)
 
@@ -197,5 +198,5 @@ class Clip(Channel):
         return 0.0, 1.0
 
     def word_bits(self, dtype: Any) -> Any:
-        """32 or 64."""
+        """32 or 64, the float type's."""
         return _float_bits(dtype)

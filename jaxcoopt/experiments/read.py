@@ -103,7 +103,7 @@ def _text(file: str) -> tuple[str, str]:
         return f"experiment {file!r}", shipped_text(file)
     if path.is_file():
         try:
-            return file, path.read_text(encoding="utf-8")
+            return file, path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     if path.suffix or len(path.parts) > 1:

@@ -49,7 +49,7 @@ class Links:
         """
 
         def add_slot(total: Pair, neighbour: Array, weight: Array) -> Pair:
-            moved = _flow(values, neighbour, step * _column(weight, values), through)
+            moved = _flow(values, neighbour, weight, through, step)
             high, error = two_sum(total.high, moved)
             return Pair(high, total.low + error)
 
@@ -72,20 +72,19 @@ class Links:
         return empty.at[jnp.arange(nodes)[:, None], self.neighbours].add(self.weights)
 
 
-def _flow(u: Array, neighbour: Array, weight: Array, through: Quantize | None) -> Array:
-    """w_ij q(u_j - u_i) for one j of each i: exactly the opposite number at the other end of the link.
+def _flow(u: Array, neighbour: Array, weight: Array, through: Quantize | None, step: Array | None = None) -> Array:
+    """step w_ij q(u_j - u_i) for one j of each i: exactly the opposite number at the other end of the link.
 
     The select keeps the compiler from contracting the product with the sum it goes into, which would round it
     differently at the two ends; on the way it skips links that are down.
     """
     difference = u.at[neighbour].get(mode="promise_in_bounds") - u
+    sent = difference if through is None else through(difference)
     weight = _column(weight, u)
-    return jnp.where(weight > 0, weight * (difference if through is None else through(difference)), 0)
+    return jnp.where(weight != 0, (weight if step is None else step * weight) * sent, 0)
 
 
 def _column(weight: Float[Array, "nodes *runs"], like: Array) -> Array:
     """A weight for each node (and run) shaped to broadcast against [nodes, *shape, runs]."""
-    if weight.ndim == like.ndim:
-        return weight
     runs = weight.shape[1:] or (1,)
     return weight.reshape(weight.shape[0], *(1,) * (like.ndim - 2), *runs)

@@ -1,7 +1,7 @@
 """A changing network: which graph an iteration sees, and which of its links fail."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -89,6 +89,12 @@ class Network:
             sequence=None if sequence is None else jnp.asarray(sequence, jnp.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
         )
+
+    def in_precision(self, dtype: Any) -> "Network":
+        """The same network with its numbers in another float type."""
+        rate = None if self.failure_rate is None else jnp.asarray(self.failure_rate, dtype)
+        weights, links_sent = jnp.asarray(self.weights, dtype), jnp.asarray(self.links_sent, dtype)
+        return replace(self, weights=weights, links_sent=links_sent, failure_rate=rate)
 
     def graph_at(self, key: Array, iteration: Int[Array, ""]) -> Int[Array, ""]:
         """The index of the graph that an iteration sees."""

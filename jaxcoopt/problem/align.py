@@ -36,13 +36,8 @@ def columns(value: Any) -> Any:
 
 
 def floats(tree: Any) -> Any:
-    """All leaves of a method as arrays of the float type (whole numbers stay whole)."""
-
-    def convert(leaf: Any) -> Any:
-        leaf = jnp.asarray(leaf)
-        return leaf.astype(float_dtype()) if jnp.issubdtype(leaf.dtype, jnp.floating) or leaf.weak_type else leaf
-
-    return jax.tree.map(convert, tree)
+    """All leaves as arrays of the float type."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, float_dtype()), tree)
 
 
 def _per_node(problem: Problem) -> Any:
@@ -68,15 +63,20 @@ def _training(training: Training) -> Training:
         targets = targets.astype(jnp.int32 if training.loss.targets != "real" else float_dtype())
     else:
         targets = targets.astype(float_dtype())
+    features = jnp.asarray(training.features, float_dtype())
+    mask = None if training.mask is None else jnp.asarray(training.mask, bool)
+    if mask is not None:  # padding counts nothing, however large: 0 times infinity would
+        features, targets = jnp.where(mask[..., None], features, 0), jnp.where(mask, targets, targets[:1, :1] * 0)
     return replace(
         training,
         loss=floats(training.loss),
-        features=jnp.asarray(training.features, float_dtype()),
+        features=features,
         targets=targets,
-        mask=None if training.mask is None else jnp.asarray(training.mask, bool),
+        mask=mask,
         weights=None if training.weights is None else jnp.asarray(training.weights, float_dtype()),
     )
 
 
 def _work(problem: Problem, nodes: int) -> Any:
-    return jnp.ones((nodes, 1), float_dtype()) if problem.work is None else columns(problem.work)
+    work = columns(1.0 if problem.work is None else problem.work)
+    return jnp.broadcast_to(work, (nodes, work.shape[1] if work.ndim else 1))

@@ -19,8 +19,8 @@ class Penalty:
     form "softplus": eps softplus(s (x - hi)) / s + eps softplus(s (lo - x)) / s
     form "square":   eps max(x - hi, 0)^2 + eps max(lo - x, 0)^2, without `sharpness`
 
-    Its slope is added to the price. Biased: the gap stops at a floor set by eps and s, and the box may be crossed a
-    little. Source: arXiv 2510.25176, section III.
+    Its slope is added to the price. Biased: the gap stops at a floor set by eps and s. A softplus pushes back by
+    at most eps: below the bound's shadow price the box does not hold. Source: arXiv 2510.25176, section III.
     """
 
     weight: Any = 20.0

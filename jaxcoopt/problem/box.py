@@ -28,7 +28,7 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
     The allocation's cost must be aligned. The default radius is ten equal shares.
     """
     share = jnp.atleast_1d(jnp.asarray(allocation.budget, float_dtype()))[None] / nodes
-    radius = 10 * jnp.maximum(1.0, jnp.abs(share).max()) if radius is None else radius
+    radius = 10 * share_scale(allocation, nodes) if radius is None else radius
     lower, upper = box(allocation)
     start, end = (jnp.asarray(edge, float_dtype()) for edge in allocation.cost.domain())
     first, last = jnp.maximum(lower, start), jnp.minimum(upper, end)
@@ -37,8 +37,16 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
     first, last, share = (jnp.broadcast_to(array, shape) for array in (first, last, share))
     low = jnp.where(jnp.isfinite(first), first, jnp.minimum(share, jnp.where(jnp.isfinite(last), last, share)) - radius)
     high = jnp.where(jnp.isfinite(last), last, jnp.maximum(share, low) + radius)
-    nudge = 1e-13 * (high - low)  # the domain is open: its ends have no finite price
-    return jnp.where(low <= start, low + nudge, low), jnp.where(high >= end, high - nudge, high)
+    # The domain is open: its ends have no finite price. The step inside is small beside the equal share's distance.
+    inside_low = 1e-13 * jnp.minimum(high - low, jnp.abs(share - low) + 1e-30)
+    inside_high = 1e-13 * jnp.minimum(high - low, jnp.abs(high - share) + 1e-30)
+    return jnp.where(low <= start, low + inside_low, low), jnp.where(high >= end, high - inside_high, high)
+
+
+def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:
+    """The size of an equal share, |b| / nodes, the largest over the runs; 1 where the budget is 0."""
+    share = jnp.abs(jnp.asarray(allocation.budget, float_dtype())).max() / nodes
+    return jnp.where(share > 0, share, 1)
 
 
 @partial(jax.jit, static_argnames="nodes")

@@ -145,7 +145,7 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
         inside = np.linspace(0, 1, CONVEXITY_POINTS + 2)[1:-1].reshape(-1, 1, 1)
         points = first[None] + (last - first)[None] * inside
         bend = _look_at(exact.cost, points)
-    smallest = -1e-9 * max(1.0, np.abs(bend[np.isfinite(bend)]).max(initial=0))
+    smallest = -1e-9 * np.abs(bend[np.isfinite(bend)]).max(initial=0)
     bad = np.argwhere(~(bend >= smallest))
     if len(bad):
         at = tuple(int(i) for i in bad[0])

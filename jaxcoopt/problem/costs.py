@@ -65,7 +65,7 @@ class Latency(Cost):
     work: Any
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
-        """Work / x."""
+        """work / x."""
         return self.work / x
 
     def domain(self) -> tuple[Any, Any]:

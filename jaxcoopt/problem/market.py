@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.problem.align import aligned_allocation
-from jaxcoopt.problem.box import box, finite_box
+from jaxcoopt.problem.box import box, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 
@@ -26,15 +26,26 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
     allocation = aligned_allocation(allocation)
     cost, budget = allocation.cost, allocation.budget
     lower, upper = box(allocation)
-    scale = max(1.0, float(jnp.abs(budget).max()) / nodes)
     x = price = jnp.zeros(0)
-    for radius in scale * RADII:
+    for radius in float(share_scale(allocation, nodes)) * RADII:
         first, last = finite_box(allocation, nodes, radius)
         x, price = _bisect_price(cost, budget, first, last)
         cut = ((x <= first) & ~jnp.isfinite(lower)) | ((x >= last) & ~jnp.isfinite(upper))
         if not bool(jnp.any(cut)):
             break
-    return np.asarray(x), np.asarray(price), np.asarray(cost.value(x).sum(axis=0))
+    else:
+        raise ValueError(f"allocation: the optimum lies beyond {radius:.0e} CPU units of the equal share; give bounds")
+    missed = jnp.abs(x.sum(axis=0) - budget) > 1e-9 * jnp.maximum(jnp.abs(budget), jnp.abs(x).sum(axis=0))
+    if bool(jnp.any(missed)):
+        raise ValueError("allocation: no price brings the nodes' answers to the budget; is every cost convex?")
+    start = cost.value(feasible_point(allocation, nodes)).sum(axis=0)
+    return np.asarray(x), np.asarray(price), zero_if_rounding(cost.value(x).sum(axis=0), start)
+
+
+def zero_if_rounding(best: Array, start: Array) -> np.ndarray:
+    """The optimal value, 0 where it is only the rounding of a sum as large as at the start: gaps are relative to it."""
+    best, start = np.asarray(best), np.asarray(start)
+    return np.where(np.abs(best) <= 1e-15 * np.abs(start), 0.0, best)
 
 
 @jax.jit

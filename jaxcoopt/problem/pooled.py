@@ -9,6 +9,7 @@ import scipy.optimize
 import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 
+from jaxcoopt.problem.market import zero_if_rounding
 from jaxcoopt.problem.problem import Batch, Training
 
 GRADIENT_NORM = 1e-10  # the optimum is accepted below this, relative to max(1, |gradient at the start|)
@@ -53,7 +54,8 @@ def fit_pooled(training: Training) -> PooledFit:
             f"training has no optimum that could be found: the gradient norm stays at {size:.1e} (wanted "
             f"{GRADIENT_NORM:g}); a loss without l2 on separable data has none, so give l2 > 0"
         )
-    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(vector))), fun(vector)[0])
+    best = zero_if_rounding(jnp.asarray(fun(vector)[0]), jnp.asarray(fun(start)[0]))
+    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(vector))), best)
 
 
 def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:

@@ -111,7 +111,8 @@ class Training:
 class Problem:
     """Allocation and training over the same nodes; either half may be left out.
 
-    work: [nodes], CPU-seconds of one iteration at one unit of CPU, default 1: iteration k lasts max_i work_i / x_i(k).
+    work: scalar, [nodes] or [nodes, runs], CPU-seconds of an iteration at one unit of CPU, default 1: iteration k lasts
+    max_i work_i / x_i(k).
     """
 
     allocation: Allocation | None = None

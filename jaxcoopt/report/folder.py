@@ -1,7 +1,9 @@
 """The folder that an experiment leaves behind."""
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,35 @@ from jaxcoopt.report.plots import feasibility_figure, gaps_figure
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.run.result import Result
 
+LOCK = ".lock"
 
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make the folder, before anything is computed. Raises FileExistsError where it holds something (and not
-    `overwrite`) or is a file, ImportError naming the extra where what draws and writes is not installed.
+
+@contextmanager
+def reserved_folder(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Make the folder before anything is computed, and keep other runs out of it meanwhile.
+
+    Raises FileExistsError where it holds something (and not `overwrite`), is a file or is another run's, ImportError
+    naming the extra where what draws and writes is not installed. Left empty, the folder is removed again.
     """
     for module in ("matplotlib", "xarray"):
         require(module, extra="report")
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"--out {folder}: it is a file; give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not overwrite:
         raise FileExistsError(f"--out {folder}: the folder is not empty; give another, or add --overwrite")
     folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / LOCK
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system if this process is killed
+        except BlockingIOError as error:
+            raise FileExistsError(f"--out {folder}: another run is writing there; wait, or give another") from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def write_folder(

@@ -25,7 +25,7 @@ def network_figure(nodes: Nodes, title: str) -> Any:
     width, height = _frame(where)
     figure = new_figure(width, height)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=12, color=INK, loc="left")
+    axes.set_title(title, fontsize=12, color=INK, loc="left", parse_math=False)
     axes.set_axis_off()
     axes.set_aspect(1 / math.cos(math.radians(where[:, 1].mean())) if geographic else "equal")
     axes.margins(0.06)

@@ -28,7 +28,7 @@ def gaps_figure(result: Result, title: str) -> Any:
         shown |= WITHOUT_OPTIMUM
     clocks = _clocks(result)
     figure = new_figure(4.0 * len(clocks) + 0.4, 3.9)
-    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left", parse_math=False)
     panels = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
     values = {name: np.abs(np.asarray(result.trace[name], np.float64)) for name in shown}
     everything = np.concatenate([each.ravel() for each in values.values()])
@@ -40,7 +40,7 @@ def gaps_figure(result: Result, title: str) -> Any:
         axes.set_xlabel(label, fontsize=10, color=INK)
         _prefixed_ticks(axes, x)
     panels[0].set_ylabel("loss or relative gap" if WITHOUT_OPTIMUM.keys() & shown.keys() else "relative gap")
-    panels[0].legend(frameon=False, fontsize=9, loc="upper right")
+    panels[0].legend(frameon=False, fontsize=9, loc="best")
     return figure
 
 
@@ -48,7 +48,7 @@ def feasibility_figure(result: Result, title: str) -> Any:
     """Budget residual, box violation and consensus error over the iterations, each on its own axis."""
     shown = {name: style for name, style in FEASIBILITY.items() if name in result.trace}
     figure = new_figure(4.2 * len(shown) + 0.4, 3.7)
-    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=12, color=INK, x=0.01, ha="left", parse_math=False)
     x = np.asarray(result.iterations, np.float64)
     for axes, (name, (heading, unit, color)) in zip(
         figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True

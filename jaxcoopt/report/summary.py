@@ -80,5 +80,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _worst(values: Any, sign: float = 1.0) -> float | None:
-    largest = sign * float(np.max(np.asarray(values, np.float64)))
+    values = np.asarray(values, np.float64).ravel()
+    largest = sign * float(values[np.argmax(np.abs(values))] if sign > 0 else np.max(values))
     return largest if math.isfinite(largest) else None

@@ -4,13 +4,16 @@ import math
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
 def summary_table(summary: dict[str, Any], title: str) -> Table:
     """What a reader wants to know first, one line each."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
+    )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
@@ -92,7 +95,7 @@ def _number(value: float | None) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4f}"
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def _percent(value: float | None) -> str:

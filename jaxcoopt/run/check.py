@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxcoopt.errors import positive, traced
@@ -21,7 +22,6 @@ def check_run(
     method: CoOptimizer,
     runs: int,
     seed: Any,
-    tol: Any,
     initial: Initial | None,
     optimum: Optimum | None,
 ) -> None:
@@ -43,12 +43,22 @@ def check_run(
             raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", network.failure_rate, runs)
-    if not traced(method, problem):
-        check_method(method, problem, runs)
-    if tol is not None and not traced(tol):
+    check_method(jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5) if traced(leaf) else leaf, method), problem, runs)
+
+
+def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:
+    """A run can only be told to have converged where the optimum of each half is known."""
+    if tol is None:
+        return
+    if not traced(tol):
         positive("tol", tol)
-    if tol is not None and problem.training is not None and not problem.training.loss.convex:
+    if problem.training is not None and not problem.training.loss.convex:
         raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")
+    for half, known in (("allocation", optimum.allocation_cost), ("training", optimum.training_loss)):
+        if getattr(problem, half) is not None and known is None:
+            raise ValueError(
+                f"tol: the optimum of the {half} half is not known; pass optimum=jaxcoopt.reference(problem)"
+            )
 
 
 def _check_start(initial: Initial | None, problem: Problem) -> None:

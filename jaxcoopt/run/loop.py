@@ -69,13 +69,19 @@ def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, A
     record |= {"bits": _bits_sent(setup, new), "seconds": new.seconds}
     record["diverged"] = diverged(record)
     if setup.tol is not None:
-        new = replace(new, done=new.done | converged(record, setup.tol))
+        new = replace(new, done=new.done | converged(record, setup.tol, mean_share(setup)))
     record["converged"] = new.done
     return new, record
 
 
 # The length is a traced number: a run of any length and record interval uses one compiled program.
 advance_compiled = partial(jax.jit, donate_argnames="carry")(advance)
+
+
+def mean_share(setup: Setup) -> Any:
+    """The budget over the number of nodes, scalar or [runs]; 0 without allocation."""
+    allocation = setup.problem.allocation
+    return 0 if allocation is None else allocation.budget / setup.network.nodes
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:

@@ -15,10 +15,12 @@ def progress_bar(shown: bool, steps: int) -> Iterator[Callable[[int, dict[str, A
     if not shown:
         yield lambda iteration, record: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("compiling", total=steps)
 
         def report(iteration: int, record: dict[str, Array]) -> None:

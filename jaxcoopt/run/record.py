@@ -40,7 +40,8 @@ def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: 
     defined = jnp.all((x > start) & (x < end), axis=0)  # outside, a cost may be finite and yet mean nothing
     cost = jnp.where(defined, compensated_sum(allocation.cost.value(x)), jnp.nan)
     lower, upper = box(allocation)
-    scale = jnp.where(allocation.budget == 0, 1, jnp.abs(allocation.budget))
+    rounding = jnp.finfo(x.dtype).eps * jnp.abs(x).sum(axis=0)
+    scale = jnp.where(allocation.budget == 0, 1, jnp.maximum(jnp.abs(allocation.budget), rounding))
     record = {
         "allocation_cost": cost,
         "budget_residual": jnp.abs(compensated_sum(x) - allocation.budget) / scale,
@@ -58,7 +59,9 @@ def _training(training: Training, params: Params, optimum: Optimum) -> dict[str,
         jnp.sum((leaf - middle) ** 2, axis=tuple(range(1, leaf.ndim - 1))).mean(axis=0)
         for leaf, middle in zip(jax.tree.leaves(params), jax.tree.leaves(mean), strict=True)
     ]
-    record = {"training_loss": loss, "consensus_error": jnp.sqrt(sum(squares[1:], start=squares[0]))}
+    square = sum(squares[1:], start=squares[0])
+    apart = square > 0  # where not, the root has no derivative
+    record = {"training_loss": loss, "consensus_error": jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)}
     if optimum.training_loss is not None:
         record["training_gap"] = relative_gap(loss, optimum.training_loss)
     return record

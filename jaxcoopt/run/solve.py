@@ -16,9 +16,9 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
-from jaxcoopt.run.check import check_run
+from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial, initial_allocation, initial_params
-from jaxcoopt.run.loop import Carry, Setup, advance, advance_compiled, begin
+from jaxcoopt.run.loop import Carry, Setup, advance, advance_compiled, begin, mean_share
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status, final_status
@@ -44,17 +44,20 @@ def solve(
 
     Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
-    `tol`, a run stands still once its gaps, budget residual and consensus error are all at most tol at a record,
+    `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
     and the call returns when all do. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
     jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input, warns
     (RuntimeWarning) when every run diverged.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
+    if steps >= 2**31:
+        raise ValueError(f"steps: expected less than 2^31, got {steps}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
-        check_run(problem, network, method, runs, seed, tol, initial, optimum)
+        check_run(problem, network, method, runs, seed, initial, optimum)
         if optimum is None:
             optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
+    check_tol(tol, problem, optimum)
     concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
     setup, carry = _prepare(problem, network, method, runs, seed, initial, tol, optimum)
     lengths = [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
@@ -105,7 +108,7 @@ def _prepare(
         params = initial_params(initial.params, problem.training, network.nodes, numbers, _key(seed, "start"))
     setup = Setup(
         problem=problem,
-        network=floats(network),
+        network=network.in_precision(float_dtype()),
         method=floats(method),
         optimum=floats(optimum),
         tol=None if tol is None else jnp.asarray(tol, float_dtype()),
@@ -141,7 +144,9 @@ def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record
     carry, first = advance(setup, carry, 0)
     every = lengths[1]
     whole = lengths[1:].count(every)
-    carry, middle = lax.scan(lambda at, _: advance(setup, at, every), carry, length=whole)
+    # Reverse mode keeps the carry of each record and runs the iterations between two of them again.
+    interval = jax.checkpoint(lambda at: advance(setup, at, every), prevent_cse=False)
+    carry, middle = lax.scan(lambda at, _: interval(at), carry, length=whole)
     parts = [jax.tree.map(lambda value: value[None], first), middle]
     for length in lengths[1 + whole :]:
         carry, last = advance(setup, carry, length)
@@ -170,8 +175,6 @@ def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray)
 def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
     """The trace, each run's status and the record at which it left; after that its last record stands."""
     trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
-    allocation = setup.problem.allocation
-    share = 0 if allocation is None else allocation.budget / setup.network.nodes
-    status, left = final_status(trace, records["converged"], records["diverged"], share)
+    status, left = final_status(trace, records["converged"], records["diverged"], mean_share(setup))
     rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
     return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

@@ -21,10 +21,15 @@ class Status(IntEnum):
     INFEASIBLE = 3
 
 
-def converged(record: dict[str, Array], tol: Float[Array, ""]) -> Bool[Array, " runs"]:
-    """True where every gap, the budget residual and the consensus error are at most tol."""
+def converged(record: dict[str, Array], tol: Float[Array, ""], share: Any) -> Bool[Array, " runs"]:
+    """True where every gap, the budget residual, the consensus error and the box violation are at most tol.
+
+    The violation counts in mean CPU shares: outside the box a cost can pass the optimum's on its way down.
+    """
     watched = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")
     flags = [jnp.abs(record[name]) <= tol for name in watched if name in record]
+    if "box_violation" in record:
+        flags.append(record["box_violation"] <= tol * jnp.abs(share))
     return jnp.stack(flags).all(axis=0)
 
 
