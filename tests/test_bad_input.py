@@ -792,7 +792,7 @@ LOOSE: dict[str, Callable[[], Any]] = {
     "numpy steps": given(steps=np.int64(2)),
     "numpy counts": given(steps=np.int64(2), runs=np.int32(1), record_every=np.int64(1)),
     "numpy seed": given(seed=np.int64(7)),
-    "whole tol": given(tol=1),
+    "whole tol": given(tol=1, optimum=None),
     "generator of graphs": lambda: jc.Network.from_graphs(graph for graph in [RING, RING]),
     "tuple of graphs": lambda: jc.Network.from_graphs((RING, RING)),
     "data frame of weights": lambda: jc.Network.from_graphs(RING, weights=pd.DataFrame(ring_weights())),

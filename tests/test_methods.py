@@ -176,7 +176,7 @@ def test_losses_without_a_reference_go_down(rng, loss, kind):
     fit = replace(fit, training=replace(fit.training, loss=loss))
     result = train(fit, jc.methods.GradientTracking(0.05), 500, initial=None, optimum=None, record_every=100)
     trace = result.trace["training_loss"]
-    assert np.all(trace[-1] < trace[0] - 0.01)
+    assert np.all(trace[-1] < trace[0])
     assert "training_gap" not in result.trace
     assert np.all(result.trace["consensus_error"][-1] < 0.1)
     assert result.status.tolist() == [jc.Status.MAX_STEPS] * RUNS

@@ -36,7 +36,7 @@ class Links:
 
         def mix_leaf(u: Array) -> Array:
             def add_slot(total: Array, neighbour: Array, weight: Array) -> Array:
-                return total + _flow(u, neighbour, weight, through)
+                return total + _column(weight, u) * _sent(u, neighbour, through)
 
             return self._over_slots(add_slot, jnp.zeros_like(u))
 
@@ -45,11 +45,16 @@ class Links:
     def flow(self, values: Float[Array, "nodes runs"], step: Array, through: Quantize | None = None) -> Pair:
         """step times the mix, summed without rounding errors: what one end of a link gains the other loses, exactly.
 
-        step: scalar or [1, runs]. For values that are stored, not computed on the way: see `_flow`.
+        step: scalar or [1, runs]. For values that are stored: computed on the way, the compiler may round u_j - u_i
+        differently at the two ends.
         """
 
         def add_slot(total: Pair, neighbour: Array, weight: Array) -> Pair:
-            moved = _flow(values, neighbour, weight, through, step)
+            sent = _sent(values, neighbour, through)
+            # The select is the identity. It keeps the compiler from contracting the product with the sum it goes into,
+            # which would round it differently at the two ends. Its condition must differ from number to number: one on
+            # the weight alone is moved out of the loop over runs, and the contraction is back.
+            moved = jnp.where(jnp.isnan(sent), sent, step * _column(weight, values) * sent)
             high, error = two_sum(total.high, moved)
             return Pair(high, total.low + error)
 
@@ -72,16 +77,10 @@ class Links:
         return empty.at[jnp.arange(nodes)[:, None], self.neighbours].add(self.weights)
 
 
-def _flow(u: Array, neighbour: Array, weight: Array, through: Quantize | None, step: Array | None = None) -> Array:
-    """step w_ij q(u_j - u_i) for one j of each i: exactly the opposite number at the other end of the link.
-
-    The select keeps the compiler from contracting the product with the sum it goes into, which would round it
-    differently at the two ends; on the way it skips links that are down.
-    """
+def _sent(u: Array, neighbour: Array, through: Quantize | None) -> Array:
+    """q(u_j - u_i) for one j of each i."""
     difference = u.at[neighbour].get(mode="promise_in_bounds") - u
-    sent = difference if through is None else through(difference)
-    weight = _column(weight, u)
-    return jnp.where(weight != 0, (weight if step is None else step * weight) * sent, 0)
+    return difference if through is None else through(difference)
 
 
 def _column(weight: Float[Array, "nodes *runs"], like: Array) -> Array:

@@ -25,10 +25,10 @@ def _side(bound: Any, absent: float) -> Array:
 def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[Array, Array]:
     """The box inside the cost's open domain, infinite sides cut `radius` from the equal share: both [nodes, runs].
 
-    The allocation's cost must be aligned. The default radius is ten equal shares.
+    The allocation's cost must be aligned. The default radius is ten times `share_scale` times the nodes.
     """
     share = jnp.atleast_1d(jnp.asarray(allocation.budget, float_dtype()))[None] / nodes
-    radius = 10 * share_scale(allocation, nodes) if radius is None else radius
+    radius = 10 * nodes * share_scale(allocation, nodes) if radius is None else radius
     lower, upper = box(allocation)
     start, end = (jnp.asarray(edge, float_dtype()) for edge in allocation.cost.domain())
     first, last = jnp.maximum(lower, start), jnp.minimum(upper, end)
@@ -44,9 +44,11 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
 
 
 def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:
-    """The size of an equal share, |b| / nodes, the largest over the runs; 1 where the budget is 0."""
+    """The size that shares have: the largest of |b| / nodes and the finite bounds, 1 where all are 0."""
     share = jnp.abs(jnp.asarray(allocation.budget, float_dtype())).max() / nodes
-    return jnp.where(share > 0, share, 1)
+    bounds = (jnp.where(jnp.isfinite(side), jnp.abs(side), 0).max() for side in box(allocation))
+    largest = jnp.maximum(share, jnp.maximum(*bounds))
+    return jnp.where(largest > 0, largest, 1)
 
 
 @partial(jax.jit, static_argnames="nodes")

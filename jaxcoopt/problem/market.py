@@ -27,14 +27,17 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
     cost, budget = allocation.cost, allocation.budget
     lower, upper = box(allocation)
     x = price = jnp.zeros(0)
-    for radius in float(share_scale(allocation, nodes)) * RADII:
+    scale = nodes * float(share_scale(allocation, nodes))
+    for radius in scale * RADII:
         first, last = finite_box(allocation, nodes, radius)
         x, price = _bisect_price(cost, budget, first, last)
         cut = ((x <= first) & ~jnp.isfinite(lower)) | ((x >= last) & ~jnp.isfinite(upper))
         if not bool(jnp.any(cut)):
             break
     else:
-        raise ValueError(f"allocation: the optimum lies beyond {radius:.0e} CPU units of the equal share; give bounds")
+        raise ValueError(
+            f"allocation: the optimum lies beyond {scale * RADII[-1]:.0e} CPU units of the equal share; give bounds"
+        )
     missed = jnp.abs(x.sum(axis=0) - budget) > 1e-9 * jnp.maximum(jnp.abs(budget), jnp.abs(x).sum(axis=0))
     if bool(jnp.any(missed)):
         raise ValueError("allocation: no price brings the nodes' answers to the budget; is every cost convex?")
@@ -44,8 +47,7 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
 
 def zero_if_rounding(best: Array, start: Array) -> np.ndarray:
     """The optimal value, 0 where it is only the rounding of a sum as large as at the start: gaps are relative to it."""
-    best, start = np.asarray(best), np.asarray(start)
-    return np.where(np.abs(best) <= 1e-15 * np.abs(start), 0.0, best)
+    return np.where(np.abs(np.asarray(best)) <= 1e-15 * np.abs(np.asarray(start)), 0.0, np.asarray(best))
 
 
 @jax.jit
