@@ -156,7 +156,7 @@ def test_a_half_alone_moves_as_it_does_beside_the_other(rng):
 
 
 def start_of_custom(key):
-    return {"centre": jax.random.normal(key, (problems.FEATURES,)), "width": jnp.ones(())}
+    return {"inner": jax.random.normal(key, (problems.FEATURES,)), "outer": jnp.ones(())}
 
 
 def custom_loss(params, x, y):

@@ -44,8 +44,9 @@ def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int
         x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
         x = np.broadcast_to(x, (nodes, runs))
         x = x + (np.asarray(exact.budget) - x.sum(axis=0)) / nodes
-    rounded = x.astype(float_dtype())
-    return Pair(jnp.asarray(rounded), jnp.asarray((x - rounded).astype(float_dtype())))
+        missing = (np.asarray(exact.budget) - x.astype(np.longdouble).sum(axis=0)) / nodes
+    high = x.astype(float_dtype())
+    return Pair(jnp.asarray(high), jnp.asarray((x - high + missing).astype(float_dtype())))
 
 
 def _columns(x: Any) -> Any:
