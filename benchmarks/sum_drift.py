@@ -54,7 +54,9 @@ def drift(channel: jc.channels.Channel, steps: int, case: tuple[jc.Problem, jc.N
     )
     state = result.state.training
     assert state is not None
-    tracker, gradient = (np.asarray(tree["weights"], np.float64) for tree in (state.tracker, state.gradient))
+    parts = (state.tracker, state.correction, state.reference)
+    tracker, correction, reference = (np.asarray(tree["weights"], np.float64) for tree in parts)
+    gradient = reference + (tracker - correction)
     return {
         "budget_residual": float(np.max(np.asarray(result.trace["budget_residual"], np.float64))),
         "tracker_residual": float(np.max(np.abs((tracker - gradient).sum(0)) / np.abs(gradient).sum(0))),

@@ -8,6 +8,7 @@ from jaxcoopt.problem import bounds, costs, features, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
@@ -18,6 +19,7 @@ __all__ = [
     "Allocation",
     "CoOptimizer",
     "Initial",
+    "Memory",
     "Network",
     "Optimum",
     "Problem",
@@ -29,6 +31,7 @@ __all__ = [
     "costs",
     "features",
     "losses",
+    "memory",
     "methods",
     "reference",
     "solve",

@@ -6,14 +6,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import networkx as nx
+import platformdirs
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import jaxcoopt
-from jaxcoopt.experiments.play import Played, play
+from jaxcoopt.bench.command import run_benchmark
+from jaxcoopt.bench.entrants import RIVALS
+from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.read import DEFAULT, read_settings, shipped, shipped_text, shipped_title
 from jaxcoopt.experiments.write import to_toml
 from jaxcoopt.report.folder import reserved_folder, write_folder
@@ -44,6 +48,16 @@ def main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Train one model and share one CPU budget over a network of computing centers."""
+    _keep_compiled_programs()
+
+
+def _keep_compiled_programs() -> None:
+    """In the user's cache folder, so that a second run starts at once; JAX_COMPILATION_CACHE_DIR names another."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("jaxcoopt") / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        # XLA calls tuning hints missing features of the processor whenever it loads a program (jax issue 38445).
+        jax.config.update("jax_logging_level", "CRITICAL")
 
 
 @app.command()
@@ -76,6 +90,7 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Keep settings, numbers, traces and pictures in this folder.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what memory the run needs.")] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
@@ -85,6 +100,9 @@ def run(
     console = Console(quiet=quiet)
     with clean_errors(debug):
         settings = read_settings(file, set_ or ())
+        if dry_run:
+            console.print(Text(str(needed(settings))))
+            return
         with nullcontext() if out is None else reserved_folder(out, overwrite):
             watched = not (quiet or no_progress)
             played = play(settings, progress=watched, stage=_stages(console if watched else None))
@@ -99,6 +117,33 @@ def run(
         raise typer.Exit(FAILED)
 
 
+@app.command()
+def bench(
+    grid: Annotated[str, typer.Option(metavar="NAME|FILE", help="small, full, or a JSON list of cases.")] = "small",
+    nodes: Annotated[str | None, typer.Option(help="Numbers, such as 100,1000: a grid of your own.")] = None,
+    degree: Annotated[str | None, typer.Option(help="Mean numbers of neighbours.")] = None,
+    runs: Annotated[str | None, typer.Option(help="Numbers of runs.")] = None,
+    params: Annotated[str | None, typer.Option(help="Numbers of parameters.")] = None,
+    channel: Annotated[str | None, typer.Option(help="log, ideal.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, float64.")] = None,
+    graph: Annotated[str | None, typer.Option(help="regular, barabasi-albert, ring.")] = None,
+    rivals: Annotated[str, typer.Option(help="Whom to time beside: any of numpy,vmap,decent-bench.")] = ",".join(
+        RIVALS
+    ),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the JSON and the picture.")] = Path(
+        "bench-results"
+    ),
+    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write table and picture in here, too.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in under two minutes."""
+    given = {"nodes": nodes, "degree": degree, "runs": runs, "params": params}
+    given |= {"channel": channel, "precision": precision, "graph": graph}
+    with clean_errors(debug):
+        run_benchmark(grid, given, rivals, out, readme, quiet)
+
+
 @contextmanager
 def clean_errors(debug: bool = False) -> Iterator[None]:
     """What the user can mend is one message and exit code 2, not a traceback."""
@@ -107,7 +152,7 @@ def clean_errors(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted; nothing was written")
         raise typer.Exit(INTERRUPTED) from None
-    except (ValueError, TypeError, ImportError, OSError, OverflowError, RuntimeError) as error:
+    except (ValueError, TypeError, ImportError, OSError, OverflowError, MemoryError, RuntimeError) as error:
         if debug or isinstance(error, typer.Exit):
             raise
         _complain(str(error))

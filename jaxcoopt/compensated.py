@@ -1,12 +1,12 @@
-"""Numbers kept as an unevaluated sum high + low, so that what is conserved does not leak through rounding.
+"""Numbers kept as an unevaluated sum high + low, each a whole multiple of a power of two, so that adding loses nothing.
 
-Sources: Knuth, The art of computer programming 2, 4.2.2 (two_sum); Dekker, A floating-point technique for extending the
-available precision, Numer. Math. 18 (1971).
+What is conserved must not leak through rounding: multiples of one unit add without any, in whatever order. Adding and
+taking away an anchor of 1.5 2^23 units (2^52 in float64) rounds to them. Sources: Rump, Ogita and Oishi, Accurate
+floating-point summation, SIAM J. Sci. Comput. 31 (2008); Knuth, The art of computer programming 2, 4.2.2 (two_sum).
 """
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -17,10 +17,60 @@ from jaxcoopt.pytrees import pytree
 @pytree
 @dataclass(frozen=True)
 class Pair:
-    """The number high + low, |low| at most half a unit in the last place of high; both [nodes, runs]."""
+    """The number high + low; both [nodes, runs]."""
 
     high: Float[Array, "*shape"]
     low: Float[Array, "*shape"]
+
+    @property
+    def value(self) -> Float[Array, "*shape"]:
+        """The nearest float."""
+        return self.high + self.low
+
+
+@pytree
+@dataclass(frozen=True)
+class Grid:
+    """Anchors of the units that highs and lows are multiples of: [1, runs] each."""
+
+    high: Float[Array, "1 runs"]
+    low: Float[Array, "1 runs"]
+
+
+def grid_for(largest: Float[Array, "1 runs"], terms: int) -> Grid:
+    """The finest units in which numbers up to 8 times `largest`, and sums of `terms` lows, are exact."""
+    digits = jnp.finfo(largest.dtype).nmant
+    unit = leading_bits(largest, 1) * 2.0 ** (4 - digits)
+    low_unit = unit * 2.0 ** (max(terms, 1).bit_length() + 2 - digits)
+    return Grid(*(lax.stop_gradient(1.5 * 2.0**digits * each) for each in (unit, low_unit)))
+
+
+def on_grid(value: Float[Array, "*shape"], anchor: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:
+    """The nearest multiple of the anchor's unit; its derivative is that of the value."""
+    return (value + anchor) - anchor
+
+
+def split(value: Float[Array, "*shape"], grid: Grid) -> Pair:
+    """A float as multiples of both units; the same up to its sign for a value and its negative."""
+    high = on_grid(value, grid.high)
+    return Pair(high, on_grid(value - high, grid.low))
+
+
+def add(a: Pair, b: Pair, grid: Grid) -> Pair:
+    """a + b, exact for multiples of the grid's units; what of `a` is on a finer grid is rounded to this one."""
+    high = on_grid(a.high, grid.high)
+    low = on_grid(a.low + (a.high - high), grid.low) + b.low
+    carry = on_grid(low, grid.high)
+    return Pair(high + (b.high + carry), low - carry)
+
+
+def scale(a: Pair, factor: Array, grid: Grid) -> Pair:
+    """a times factor, on the grid: the leading halves multiply without rounding, however the rest is fused."""
+    a_head, factor_head = _head(a.high), _head(factor)
+    a_tail, factor_tail = a.high - a_head, factor - factor_head
+    rest = factor_head * a_tail + (factor_tail * a_head + (factor_tail * a_tail + factor * a.low))
+    product = split(factor_head * a_head, grid)
+    return Pair(product.high, product.low + on_grid(rest, grid.low))
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -28,20 +78,6 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     b_part = total - a
     return total, (a - (total - b_part)) + (b - b_part)
-
-
-def add(a: Pair, b: Pair) -> Pair:
-    """a + b, with a relative error of about the square of the float type's."""
-    high, error = two_sum(a.high, b.high)
-    return Pair(*two_sum(high, error + (a.low + b.low)))
-
-
-def scale(a: Pair, factor: Array) -> Pair:
-    """a times factor: the leading halves multiply without rounding, however the rest is fused."""
-    a_head, factor_head = _head(a.high), _head(factor)
-    a_tail, factor_tail = a.high - a_head, factor - factor_head
-    rest = factor_head * a_tail + (factor_tail * a_head + (factor_tail * a_tail + factor * a.low))
-    return Pair(*two_sum(factor_head * a_head, rest))
 
 
 def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:
@@ -55,13 +91,14 @@ def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"
     return values[0] + error
 
 
-def _head(a: Array) -> Array:
-    """The leading half of the digits; a constant for derivatives, which the tail carries."""
-    integer, mask = (jnp.int32, -(1 << 12)) if a.dtype == jnp.float32 else (jnp.int64, -(1 << 27))
+def leading_bits(a: Array, count: int) -> Array:
+    """a cut to its first `count` significant bits; a constant for derivatives, which the rest carries."""
+    integer = jnp.int32 if a.dtype == jnp.float32 else jnp.int64
+    dropped = jnp.finfo(a.dtype).nmant + 1 - count
     bits = lax.bitcast_convert_type(lax.stop_gradient(a), integer)
-    return lax.stop_gradient(lax.bitcast_convert_type(bits & jnp.asarray(mask, integer), a.dtype))
+    return lax.stop_gradient(lax.bitcast_convert_type(bits & jnp.asarray(-(1 << dropped), integer), a.dtype))
 
 
-def zeros(like: Array) -> Pair:
-    """The number 0, shaped like an array."""
-    return jax.tree.map(jnp.zeros_like, Pair(like, like))
+def _head(a: Array) -> Array:
+    """The leading half of the digits: the product of two such halves is exact."""
+    return leading_bits(a, 12 if a.dtype == jnp.float32 else 26)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy_loop as oracle
 
 import jaxcoopt as jc
-from jaxcoopt.run.solve import _key
+from jaxcoopt.run.prepare import key_of
 
 NODES, RUNS, SAMPLES, FEATURES, CLASSES = 6, 3, 5, 3, 3
 STEP = np.array([0.02, 0.03, 0.01])
@@ -44,7 +44,7 @@ def _dense(net: jc.Network, key: jax.Array, iteration: jax.Array, runs: jax.Arra
 
 def weight_matrices(net: jc.Network, steps: int, runs: int = RUNS, seed: int = 0) -> np.ndarray:
     """W_k of every iteration: [steps, nodes, nodes, runs]."""
-    key, numbers = _key(seed, "network"), jnp.arange(runs)
+    key, numbers = key_of(seed, "network"), jnp.arange(runs)
     matrices = np.stack([np.asarray(_dense(net, key, jnp.asarray(k, jnp.int32), numbers)) for k in range(steps)])
     return matrices if matrices.ndim == 4 else np.repeat(matrices[..., None], runs, axis=3)
 

@@ -320,11 +320,16 @@ def test_losses_against_formulas(name, masked, weighted):
     params = random_params(training)
     weights = WEIGHTS if weighted else np.ones(N)
     wanted = by_hand(name, params, MASK if masked else np.ones_like(MASK), weights)
-    found, pooled = jax.jit(lambda at: (training.losses(at, training.batch()), training.pooled_loss(at)))(params)
+    found = jax.jit(lambda at: training.losses(at, training.batch()))(params)
     assert found.shape == (N, RUNS)
     assert found.dtype == jnp.zeros(()).dtype
     np.testing.assert_allclose(found, wanted, rtol=10 * RTOL, atol=RTOL)
-    np.testing.assert_allclose(pooled, wanted.sum(axis=0) / weights.sum(), rtol=10 * RTOL)
+    same = jax.tree.map(lambda leaf: leaf[:1], params)  # one y for all nodes
+    everywhere = jax.tree.map(lambda leaf: np.repeat(leaf, N, axis=0), same)
+    wanted = by_hand(name, everywhere, MASK if masked else np.ones_like(MASK), weights)
+    np.testing.assert_allclose(
+        jax.jit(training.pooled_loss)(same), wanted.sum(axis=0) / weights.sum(), rtol=10 * RTOL, atol=RTOL
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)

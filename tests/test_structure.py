@@ -21,7 +21,7 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `run`, for whoever stands below.
 ORDER = (
-    {"errors", "arrays", "pytrees", "compensated"},
+    {"errors", "arrays", "pytrees", "compensated", "derivative"},
     {"datasets"},
     {"problem"},
     {"network"},
@@ -30,6 +30,7 @@ ORDER = (
     {"run"},
     {"jaxcoopt"},
     {"experiments", "report", "sweep", "tune", "theory"},
+    {"bench"},
     {"cli", "__main__"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

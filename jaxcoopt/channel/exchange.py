@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.compensated import Pair
+from jaxcoopt.compensated import Grid, Pair
 from jaxcoopt.network.links import Links
 
 Message = Any
@@ -46,8 +46,10 @@ def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:
     return links.mix(message)
 
 
-def flow(channel: Channel, links: Links, u: Float[Array, "nodes runs"], message: Message, step: Array) -> Pair:
-    """step times `mix`, conserving the sum over the nodes to the square of the float type's precision."""
+def flow(
+    channel: Channel, links: Links, u: Float[Array, "nodes runs"], message: Message, step: Array, grid: Grid
+) -> Pair:
+    """step times `mix` in whole units of the grid, so that the sum over the nodes is exactly 0."""
     if channel.placement == "difference":
-        return links.flow(u, step, channel.quantize)
-    return links.flow(message, step)
+        return links.flow(u, step, grid, channel.quantize)
+    return links.flow(message, step, grid)

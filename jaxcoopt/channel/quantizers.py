@@ -11,7 +11,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
-from jaxcoopt.channel.surrogate import derivative_from, smooth_round
+from jaxcoopt.channel.log_levels import level_value, nearest_level
+from jaxcoopt.channel.surrogate import smooth_round
+from jaxcoopt.derivative import derivative_from
 from jaxcoopt.pytrees import pytree
 
 Placement = Literal["message", "difference", "innovation"]
@@ -81,25 +83,29 @@ class LogQuantizer(Channel):
     width: Any = 0.1
 
     def quantize(self, u: Values) -> Values:
-        """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart."""
-        rho = along_runs(self.rho, u)
-        size = jnp.log(jnp.where(u == 0, 1, jnp.abs(u)))
-        exact, zero = self._level(u, size / rho, jnp.round)
-        value = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * exact))
-        straight = self.derivative == "straight-through"
-        index = (lax.stop_gradient(size) if straight else size) / rho
-        smooth, _ = self._level(u, index, lambda at: smooth_round(at, along_runs(self.width, u)))
-        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * smooth))
-        return derivative_from(value, curve + u if straight else curve)
+        """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart; 0 below normal floats."""
+        rho, size = along_runs(self.rho, u), jnp.abs(u)
+        index, zero = self._cut(nearest_level(size, rho), size < jnp.finfo(u.dtype).tiny, jnp.round)
+        value = jnp.where(zero, 0, jnp.copysign(level_value(index, rho), u))
+        return derivative_from(value + 0 * u, self._curve(u))  # NaN and infinity are no levels: both give NaN
 
-    def _level(self, u: Values, index: Values, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
-        """The level next to ln|u| / rho, at most the largest of the bits, and where u is below the smallest."""
-        level = rounding(index)
+    def _curve(self, u: Values) -> Values:
+        """A smooth function that has the derivatives wanted; nothing of it is computed where none is."""
+        rho, straight = along_runs(self.rho, u), self.derivative == "straight-through"
+        size = jnp.log(jnp.where(u == 0, 1, jnp.abs(u)))
+        index = (lax.stop_gradient(size) if straight else size) / rho
+        width = along_runs(self.width, u)
+        index, zero = self._cut(smooth_round(index, width), u == 0, lambda at: smooth_round(at, width))
+        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * index))
+        return curve + u if straight else curve
+
+    def _cut(self, index: Values, zero: Array, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
+        """The index, at most the largest of the bits, and where u counts as 0: below the smallest, too."""
         if self.bits is None:
-            return level, u == 0
+            return index, zero
         reach = 2 ** (self.bits - 2) - 1
-        centre = rounding(jnp.log(along_runs(self.scale, u)) / along_runs(self.rho, u))
-        return jnp.minimum(level, centre + reach), (u == 0) | (level < centre - reach)
+        centre = rounding(jnp.log(along_runs(self.scale, index)) / along_runs(self.rho, index))
+        return jnp.minimum(index, centre + reach), zero | (index < centre - reach)
 
     def sector(self) -> tuple[Any, Any]:
         """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""

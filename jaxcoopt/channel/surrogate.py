@@ -1,19 +1,8 @@
-"""Derivatives for steps: a quantizer has zero slope almost everywhere, so its derivative is taken from elsewhere."""
+"""Smooth stand-ins for steps, which have zero slope almost everywhere."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-
-
-@jax.custom_jvp
-def derivative_from(exact: Array, surrogate: Array) -> Array:
-    """The value of `exact` with the derivative of `surrogate`."""
-    return exact
-
-
-@derivative_from.defjvp
-def _derivative_from_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return primals[0], tangents[1]
 
 
 def smooth_round(v: Float[Array, "*shape"], width: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:

@@ -14,6 +14,7 @@ from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 
@@ -63,6 +64,13 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
         clock.lap("solve")
     notes = list(dict.fromkeys(str(each.message) for each in caught))
     return Played(built, result, clock.laps, notes)
+
+
+def needed(settings: Experiment) -> Memory:
+    """What the experiment would need of memory; nothing is run."""
+    with jax.enable_x64(settings.precision == "float64"):
+        built = build(settings)
+        return memory(built.problem, built.network, built.method, settings.runs, initial=built.initial)
 
 
 def _reference(problem: Problem) -> Optimum | None:

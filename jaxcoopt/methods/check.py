@@ -60,7 +60,7 @@ def _check_kinds(method: CoOptimizer) -> None:
 
 def _check_flow(flow: LaplacianFlow) -> None:
     positive("method.allocation.step", flow.step)
-    momentum = positive("method.allocation.momentum", flow.momentum, zero=True)
+    momentum = positive("method.allocation.momentum", 0.0 if flow.momentum is None else flow.momentum, zero=True)
     if np.any(momentum >= 1):
         raise ValueError(f"method.allocation.momentum: must be below 1, got {momentum.max():g}")
     positive("method.allocation.bounds.weight", flow.bounds.weight, zero=True)

@@ -59,6 +59,12 @@ class CoOptimizer:
             training = self.training.update(training, problem.training, now, self.channel)
         return CoState(allocation, training)
 
+    def refresh(self, state: CoState) -> CoState:
+        """The same state with the rounding errors of the past kept from growing: called once a record."""
+        if self.training is None or state.training is None:
+            return state
+        return CoState(state.allocation, self.training.refresh(state.training))
+
     def estimate(self, state: CoState) -> Estimate:
         """Where the nodes stand."""
         return Estimate(

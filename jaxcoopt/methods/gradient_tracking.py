@@ -1,6 +1,6 @@
 """The paper's training method: every node follows an estimate of the whole network's gradient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -19,14 +19,17 @@ from jaxcoopt.pytrees import pytree
 @pytree
 @dataclass(frozen=True)
 class TrackingState:
-    """y, z and grad g(y), leaves [nodes, *shape, runs]; what was sent of y and z; optax's state.
+    """y, z, c and r of z = c + grad g(y) - r, leaves [nodes, *shape, runs]; what was sent of y and z; optax's state.
 
+    c collects what z gets from its neighbours, so that no old gradient need be kept; r is the gradient at the last
+    `refresh`, without which c would be as large as the gradients, and float32 too coarse for what z gets in the end.
     `optimizer` is None without an optax transformation.
     """
 
     params: Params
     tracker: Params
-    gradient: Params
+    correction: Params
+    reference: Params
     sent_params: Message
     sent_tracker: Message
     optimizer: Any
@@ -55,15 +58,16 @@ class GradientTracking:
 
     def init(self, training: Training, params: Params, channel: Channel) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
-        gradient = training.gradient(params, training.batch())
+        tracker = training.gradient(params)
+        zero = jax.tree.map(jnp.zeros_like, params)
+        first = (zero, zero) if self.order == "atc" else (params, tracker)
         return TrackingState(
             params=params,
-            tracker=gradient,
-            gradient=gradient,
-            sent_params=first_message(channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else params),
-            sent_tracker=first_message(
-                channel, jax.tree.map(jnp.zeros_like, params) if self.order == "atc" else gradient
-            ),
+            tracker=tracker,
+            correction=tracker,
+            reference=tracker,
+            sent_params=first_message(channel, first[0]),
+            sent_tracker=first_message(channel, first[1]),
             optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
         )
 
@@ -71,6 +75,11 @@ class GradientTracking:
         """One iteration, in either order."""
         move = self._combine_then_adapt if self.order == "cta" else self._adapt_then_combine
         return move(state, training, now, channel)
+
+    def refresh(self, state: TrackingState) -> TrackingState:
+        """The same z and gradient with r the gradient and c = z."""
+        reference = jax.tree.map(lambda r, z, c: r + (z - c), state.reference, state.tracker, state.correction)
+        return replace(state, correction=state.tracker, reference=reference)
 
     def estimate(self, state: TrackingState) -> Params:
         """Where the nodes stand: y."""
@@ -81,12 +90,11 @@ class GradientTracking:
     ) -> TrackingState:
         move, optimizer = self._move(state)
         params = _sum(state.params, mix(channel, now.links, state.params, state.sent_params), move)
-        gradient = self._gradient(training, params, now)
-        change = jax.tree.map(jnp.subtract, gradient, state.gradient)
-        tracker = _sum(state.tracker, mix(channel, now.links, state.tracker, state.sent_tracker), change)
+        correction = _sum(state.correction, mix(channel, now.links, state.tracker, state.sent_tracker))
+        tracker = _sum(correction, self._change(state, training, params, now))
         sent_params = send(channel, params, state.sent_params)
         sent_tracker = send(channel, tracker, state.sent_tracker)
-        return TrackingState(params, tracker, gradient, sent_params, sent_tracker, optimizer)
+        return TrackingState(params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer)
 
     def _adapt_then_combine(
         self, state: TrackingState, training: Training, now: Round, channel: Channel
@@ -95,11 +103,11 @@ class GradientTracking:
         moved = _sum(state.params, move)
         sent_params = send(channel, moved, state.sent_params)
         params = _sum(moved, mix(channel, now.links, moved, sent_params))
-        gradient = self._gradient(training, params, now)
-        moved = _sum(state.tracker, jax.tree.map(jnp.subtract, gradient, state.gradient))
+        moved = _sum(state.correction, self._change(state, training, params, now))
         sent_tracker = send(channel, moved, state.sent_tracker)
-        tracker = _sum(moved, mix(channel, now.links, moved, sent_tracker))
-        return TrackingState(params, tracker, gradient, sent_params, sent_tracker, optimizer)
+        mixed = mix(channel, now.links, moved, sent_tracker)
+        tracker, correction = _sum(moved, mixed), _sum(state.correction, mixed)
+        return TrackingState(params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer)
 
     def _move(self, state: TrackingState) -> tuple[Params, Any]:
         """-alpha z, or what the optax transformation makes of z."""
@@ -108,9 +116,10 @@ class GradientTracking:
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to whole powers, which "strict" refuses
             return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
 
-    def _gradient(self, training: Training, params: Params, now: Round) -> Params:
-        batch = training.batch() if self.batch_size is None else training.sample(now.key, self.batch_size, now.runs)
-        return training.gradient(params, batch)
+    def _change(self, state: TrackingState, training: Training, params: Params, now: Round) -> Params:
+        """grad g(y) - r, over all samples or this iteration's."""
+        batch = None if self.batch_size is None else training.sample(now.key, self.batch_size, now.runs)
+        return jax.tree.map(jnp.subtract, training.gradient(params, batch), state.reference)
 
 
 def _sum(*trees: Params) -> Params:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, first_message, flow, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.compensated import Pair, add, scale, zeros
+from jaxcoopt.compensated import Pair, add, grid_for, scale
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.problem import Allocation
@@ -21,11 +22,11 @@ class FlowState:
     """x and velocity, [nodes, runs] each, to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
-    at the two ends of a link, and the sum of x would leak.
+    at the two ends of a link, and the sum of x would leak. velocity is None without momentum.
     """
 
     x: Pair
-    velocity: Pair
+    velocity: Pair | None
     price: Float[Array, "nodes runs"]
     message: Message
 
@@ -46,18 +47,22 @@ class LaplacianFlow:
 
     def init(self, allocation: Allocation, x: Pair, channel: Channel) -> FlowState:
         """At rest at x."""
-        price = allocation.price(x.high, self.bounds)
-        return FlowState(x, zeros(price), price, first_message(channel, price))
+        price = allocation.price(x.value, self.bounds)
+        velocity = None if self.momentum is None else Pair(jnp.zeros_like(price), jnp.zeros_like(price))
+        return FlowState(x, velocity, price, first_message(channel, price))
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
-        step, momentum = along_runs(self.step, state.price), along_runs(self.momentum, state.price)
-        gradient_flow = flow(channel, now.links, state.price, state.message, step)
-        velocity = add(gradient_flow, scale(state.velocity, momentum))
-        x = add(state.x, velocity)
-        price = allocation.price(x.high, self.bounds)
+        grid = grid_for(jnp.abs(state.x.high).max(axis=0, keepdims=True), now.links.tables.most_slots)
+        step = along_runs(self.step, state.price)
+        move, velocity = flow(channel, now.links, state.price, state.message, step, grid), None
+        if state.velocity is not None:
+            momentum = along_runs(self.momentum, state.price)
+            move = velocity = add(scale(state.velocity, momentum, grid), move, grid)
+        x = add(state.x, move, grid)
+        price = allocation.price(x.value, self.bounds)
         return FlowState(x, velocity, price, send(channel, price, state.message))
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
-        return state.x.high
+        return state.x.value

@@ -6,84 +6,125 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from jaxcoopt.compensated import Pair, two_sum, zeros
+from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.network.kernels import Kernel, pick
+from jaxcoopt.network.shifts import Shifts
+from jaxcoopt.network.tables import CHUNK, Tables, fold, take
 from jaxcoopt.pytrees import pytree
 
 Quantize = Callable[[Array], Array]
 
-UNROLLED = 16  # columns of the neighbour table up to which the mix is unrolled; beyond it is a compiled loop
+# Where a few runs stand last, XLA computes what it fuses with the mix in loops that short; a loop over half as many
+# columns keeps all but the last few apart from it (two to three times faster with 4 runs).
+NARROW, NARROW_CHUNK = 16, 4
 
 
-@pytree
+@pytree(static=("kernel",))
 @dataclass(frozen=True)
 class Links:
-    """Who hears whom at one iteration, as a neighbour table padded with the node itself at weight zero.
+    """Who hears whom at one iteration.
 
-    neighbours: [nodes, slots]; weights: [nodes, slots], or [nodes, slots, runs] where links fail per run.
+    up: which edges of the union hold, [edges, runs], None where all do. shifts, matrix: the same weights in the forms
+    that other kernels take, where the network keeps them.
     """
 
-    neighbours: Int[Array, "nodes slots"]
-    weights: Float[Array, "nodes slots *runs"]
+    tables: Tables
+    up: Bool[Array, "edges runs"] | None = None
+    shifts: Shifts | None = None
+    matrix: Float[Array, "nodes nodes"] | None = None
+    kernel: Kernel = "auto"
 
     def mix(self, values: Any, through: Quantize | None = None) -> Any:
         """sum_j w_ij (u_j - u_i), or sum_j w_ij q(u_j - u_i) with `through` an odd q; leaves [nodes, *shape, runs].
 
         Differences are taken before they are weighted, so that equal values mix to exactly 0.
         """
+        if through is not None or self.up is not None:
+            return jax.tree.map(lambda u: self._mix_by_tables(u, through), values)
+        # One row a node: the gathers copy rows, and the longer these are the better.
+        return jax.tree.map(lambda u: self._mix_rows(u.reshape(len(u), -1), u.shape[-1]).reshape(u.shape), values)
 
-        def mix_leaf(u: Array) -> Array:
-            def add_slot(total: Array, neighbour: Array, weight: Array) -> Array:
-                return total + _column(weight, u) * _sent(u, neighbour, through)
-
-            return self._over_slots(add_slot, jnp.zeros_like(u))
-
-        return jax.tree.map(mix_leaf, values)
-
-    def flow(self, values: Float[Array, "nodes runs"], step: Array, through: Quantize | None = None) -> Pair:
-        """step times the mix, summed without rounding errors: what one end of a link gains the other loses, exactly.
+    def flow(
+        self, values: Float[Array, "nodes runs"], step: Array, grid: Grid, through: Quantize | None = None
+    ) -> Pair:
+        """step times the mix in whole units of the grid: what one end of a link gains the other loses, exactly.
 
         step: scalar or [1, runs]. For values that are stored: computed on the way, the compiler may round u_j - u_i
         differently at the two ends.
         """
 
-        def add_slot(total: Pair, neighbour: Array, weight: Array) -> Pair:
-            sent = _sent(values, neighbour, through)
+        def add(total: Pair, sent: Array, weight: Array) -> Pair:
             # The select is the identity. It keeps the compiler from contracting the product with the sum it goes into,
-            # which would round it differently at the two ends. Its condition must differ from number to number: one on
+            # which may round it differently at the two ends. Its condition must differ from number to number: one on
             # the weight alone is moved out of the loop over runs, and the contraction is back.
-            moved = jnp.where(jnp.isnan(sent), sent, step * _column(weight, values) * sent)
-            high, error = two_sum(total.high, moved)
-            return Pair(high, total.low + error)
+            moved = split(jnp.where(jnp.isnan(sent), sent, step * weight * sent), grid)
+            return Pair(total.high + moved.high, total.low + moved.low)
 
-        return self._over_slots(add_slot, zeros(values))
+        return self._over_tables(values, through, add, lambda own: Pair(jnp.zeros_like(own), jnp.zeros_like(own)))
 
-    def _over_slots(self, add_slot: Callable[..., Any], total: Any) -> Any:
-        """Folds (total, neighbour [nodes], weight [nodes, *runs]) over the columns of the tables."""
-        slots = self.neighbours.shape[1]
-        if slots > UNROLLED:
-            columns = jnp.moveaxis(self.neighbours, 1, 0), jnp.moveaxis(self.weights, 1, 0)
-            return lax.scan(lambda sofar, column: (add_slot(sofar, *column), None), total, columns)[0]
-        for slot in range(slots):
-            total = add_slot(total, self.neighbours[:, slot], self.weights[:, slot])
-        return total
+    def degree(self) -> Float[Array, "nodes *runs"]:
+        """How many live links each node has."""
+        held = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
+
+        def add(total: Array, _: Array, weight: Array) -> Array:
+            return total + (weight > 0).astype(total.dtype)
+
+        count = self._over_tables(held, None, add, jnp.zeros_like)
+        return count[:, 0] if self.up is None else count
 
     def dense(self) -> Float[Array, "nodes nodes *runs"]:
         """The weights as a matrix, for checks and theory."""
-        nodes = self.neighbours.shape[0]
-        empty = jnp.zeros((nodes, nodes, *self.weights.shape[2:]), self.weights.dtype)
-        return empty.at[jnp.arange(nodes)[:, None], self.neighbours].add(self.weights)
+        nodes, weights = self.tables.nodes, self.tables.weights
+        if self.up is not None:
+            weights = _where_up(self.up, weights, self.tables.link)
+        empty = jnp.zeros((nodes, nodes, *weights.shape[1:]), weights.dtype)
+        return empty.at[self.tables.own(), self.tables.neighbours].add(weights)
+
+    def _mix_rows(self, u: Float[Array, "nodes columns"], runs: int) -> Float[Array, "nodes columns"]:
+        kernel = pick(self.kernel, u.shape[1], self.matrix, None if self.shifts is None else self.shifts.grid)
+        if kernel == "dense" and self.matrix is not None:
+            return _mix_by_matrix(self.matrix, u)
+        if kernel == "shifts" and self.shifts is not None:
+            return self.shifts.mix(u)
+        return self._mix_by_tables(u, None, NARROW_CHUNK if 1 < runs < NARROW else CHUNK)
+
+    def _mix_by_tables(self, u: Array, through: Quantize | None, chunk: int = CHUNK) -> Array:
+        def add(total: Array, sent: Array, weight: Array) -> Array:
+            return total + weight * sent
+
+        return self._over_tables(u, through, add, jnp.zeros_like, chunk)
+
+    def _over_tables(
+        self, u: Array, through: Quantize | None, add: Callable[..., Any], start: Callable, chunk: int = CHUNK
+    ) -> Any:
+        """Folds (total, q(u_j - u_i), w_ij) over the neighbours j of each node i, from start(u_i)."""
+        parts = []
+        for block in self.tables.blocks():
+            own = u if block.node is None else take(u, block.node)
+
+            def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Array = own) -> Any:
+                difference = take(u, neighbour) - own
+                weight = weight if self.up is None else _where_up(self.up, weight, link)
+                return add(total, difference if through is None else through(difference), _column(weight, own))
+
+            parts.append(fold(add_column, start(own), (block.neighbours, block.weights, block.link), chunk))
+        return self.tables.in_order(parts)
 
 
-def _sent(u: Array, neighbour: Array, through: Quantize | None) -> Array:
-    """q(u_j - u_i) for one j of each i."""
-    difference = u.at[neighbour].get(mode="promise_in_bounds") - u
-    return difference if through is None else through(difference)
+def _where_up(up: Bool[Array, "edges runs"], weight: Float[Array, " rows"], link: Array) -> Float[Array, "rows runs"]:
+    """A weight for each row and run, 0 where its link is down."""
+    return jnp.where(take(up, link), weight[:, None], 0)
 
 
-def _column(weight: Float[Array, "nodes *runs"], like: Array) -> Array:
-    """A weight for each node (and run) shaped to broadcast against [nodes, *shape, runs]."""
+def _column(weight: Float[Array, "rows *runs"], like: Array) -> Array:
+    """A weight for each row (and run) shaped to broadcast against [rows, *shape, runs]."""
     runs = weight.shape[1:] or (1,)
     return weight.reshape(weight.shape[0], *(1,) * (like.ndim - 2), *runs)
+
+
+def _mix_by_matrix(matrix: Float[Array, "nodes nodes"], u: Float[Array, "nodes columns"]) -> Array:
+    """W d - diag(W 1) d with d = u - u_0, which is the same as with u, and exactly 0 where all values are equal."""
+    apart = u - u[:1]
+    return jnp.matmul(matrix, apart, precision="highest") - matrix.sum(axis=1)[:, None] * apart

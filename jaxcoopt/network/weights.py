@@ -1,70 +1,123 @@
 """Link weights of one graph: symmetric, non-negative, one for each edge."""
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy import sparse
 
 from jaxcoopt.errors import numbers, unknown_name
+from jaxcoopt.network.graphs import adjacency
 
 RULES = ("metropolis", "max_degree")
 
 
-def dense_weights(
-    graph: nx.Graph, order: Sequence[Hashable], weights: Any, where: str = "weights"
-) -> Float[np.ndarray, "nodes nodes"]:
-    """w_ij of every edge of `graph`, zero elsewhere, in float64.
+class LinkList(NamedTuple):
+    """The links of one graph, both directions, by node and then by neighbour: w_ij with i `own`, j `neighbour`."""
 
-    weights: "metropolis" 1 / (1 + max(d_i, d_j)); "max_degree" 1 / (1 + max d); a positive number, the same for all
-    edges; the name of an edge attribute; or a symmetric [nodes, nodes] array.
+    nodes: int
+    own: Int[np.ndarray, " links"]
+    neighbour: Int[np.ndarray, " links"]
+    weight: Float[np.ndarray, " links"]
+
+    @property
+    def degree(self) -> Int[np.ndarray, " nodes"]:
+        """How many neighbours each node has."""
+        return np.bincount(self.own, minlength=self.nodes)
+
+
+def weights_of(weights: Any, graphs: int) -> list[tuple[str, Any]]:
+    """One weight rule or array for each graph, with its name in errors."""
+    mixed = isinstance(weights, (list, tuple)) and any(isinstance(w, str) or np.ndim(w) == 2 for w in weights)
+    if isinstance(weights, str) or (not mixed and np.ndim(weights) in (0, 2)):
+        return [("weights", weights)] * graphs
+    if len(weights) != graphs:
+        raise ValueError(f"weights: got {len(weights)} for {graphs} graphs; give one for each, or one for all")
+    return [(f"weights[{i}]", weight) for i, weight in enumerate(weights)]
+
+
+def link_weights(graph: nx.Graph, ends: Int[np.ndarray, "edges 2"], weights: Any, where: str = "weights") -> LinkList:
+    """w_ij of every edge of `graph`, in float64.
+
+    ends: the node numbers of `graph.edges`. weights: "metropolis" 1 / (1 + max(d_i, d_j)); "max_degree"
+    1 / (1 + max d); a positive number, the same for all edges; the name of an edge attribute; or a symmetric
+    [nodes, nodes] array, dense or scipy.sparse.
     """
-    index = {label: i for i, label in enumerate(order)}
-    adjacency = np.zeros((len(order), len(order)), bool)
-    for a, b in graph.edges:
-        adjacency[index[a], index[b]] = adjacency[index[b], index[a]] = True
-    degree = adjacency.sum(axis=1)
+    links = adjacency(ends, len(graph))
+    if isinstance(weights, str) and weights in RULES:
+        return _by_degree(_listed(links), weights)
     if isinstance(weights, str):
-        if weights == "metropolis":
-            return adjacency / (1.0 + np.maximum(degree[:, None], degree[None, :]))
-        if weights == "max_degree":
-            return adjacency / (1.0 + degree.max(initial=0))
-        return _checked(_from_attribute(graph, index, weights, where), adjacency, where)
-    given = numbers(where, weights)
-    if given.ndim == 0:
-        given = given * adjacency
-    return _checked(given, adjacency, where)
+        given = _from_attribute(graph, ends, weights, where)
+    elif sparse.issparse(weights):
+        entries = sparse.coo_array(weights)
+        given = sparse.coo_array((numbers(where, entries.data), entries.coords), shape=entries.shape)
+    else:
+        array = numbers(where, weights)
+        given = sparse.coo_array(links * float(array) if array.ndim == 0 else array)
+    return _checked(given, links, where)
 
 
-def _from_attribute(graph: nx.Graph, index: dict[Hashable, int], name: str, where: str) -> np.ndarray:
-    having = [edge for edge in graph.edges if name in graph.edges[edge]]
-    if not having:
-        known = [*RULES, *sorted({key for *_, data in graph.edges(data=True) for key in data})]
+def _listed(matrix: Any) -> LinkList:
+    """The entries of a [nodes, nodes] scipy.sparse array."""
+    pairs = matrix.tocoo()
+    order = np.lexsort((pairs.col, pairs.row))
+    own, neighbour = pairs.row[order].astype(np.int64), pairs.col[order].astype(np.int64)
+    return LinkList(matrix.shape[0], own, neighbour, pairs.data[order])
+
+
+def _by_degree(links: LinkList, rule: str) -> LinkList:
+    degree = links.degree
+    larger = np.maximum(degree[links.own], degree[links.neighbour]) if rule == "metropolis" else degree.max()
+    return links._replace(weight=links.weight / (1.0 + larger))
+
+
+def _from_attribute(graph: nx.Graph, ends: np.ndarray, name: str, where: str) -> sparse.coo_array:
+    proper = ends[:, 0] != ends[:, 1]
+    edges = [edge for edge, keep in zip(graph.edges(data=True), proper, strict=True) if keep]
+    missing = next((edge[:2] for edge in edges if name not in edge[2]), None)
+    if missing is not None and not any(name in data for *_, data in edges):
+        known = [*RULES, *sorted({key for *_, data in edges for key in data})]
         raise unknown_name(where, name, known)
-    if len(having) < graph.number_of_edges():
-        missing = next(edge for edge in graph.edges if name not in graph.edges[edge])
+    if missing is not None:
         raise ValueError(f"{where}: edge {missing} has no attribute {name!r}; every edge needs a weight")
-    dense = np.zeros((len(index), len(index)))
-    for a, b, value in graph.edges(data=name):
-        dense[index[a], index[b]] = dense[index[b], index[a]] = numbers(where, value)
-    return dense
+    values = np.array([float(numbers(where, data[name])) for *_, data in edges])
+    i, j = ends[proper].T
+    return sparse.coo_array(
+        (np.concatenate([values, values]), (np.concatenate([i, j]), np.concatenate([j, i]))),
+        shape=(len(graph), len(graph)),
+    )
 
 
-def _checked(dense: np.ndarray, adjacency: np.ndarray, where: str) -> np.ndarray:
-    if dense.shape != adjacency.shape:
-        raise ValueError(f"{where}: expected an array [nodes, nodes] = {adjacency.shape}, got {dense.shape}")
-    dense = np.where(np.eye(len(dense), dtype=bool), 0, dense)
-    if not np.isfinite(dense).all():
+def _checked(given: Any, links: Any, where: str) -> LinkList:
+    """The links of `given`, after checking it against the graph's own; both scipy.sparse, [nodes, nodes]."""
+    if given.shape != links.shape:
+        raise ValueError(f"{where}: expected an array [nodes, nodes] = {links.shape}, got {given.shape}")
+    apart = given.row != given.col  # a node does not hear itself
+    given = sparse.csr_array((given.data[apart], (given.row[apart], given.col[apart])), shape=given.shape)
+    given.eliminate_zeros()
+    if not np.isfinite(given.data).all():
         raise ValueError(f"{where}: holds NaN or infinity; every weight must be a finite number")
-    _refuse(dense != dense.T, dense, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
-    _refuse(dense < 0, dense, f"{where}: negative; every weight must be above 0")
-    _refuse(adjacency & (dense == 0), dense, f"{where}: missing (0) on an edge; give every edge a weight above 0")
-    _refuse(~adjacency & (dense > 0), dense, f"{where}: given where the graph has no edge; add the edge or set it to 0")
+    _refuse(given != given.T, given, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
+    _refuse(given < 0, given, f"{where}: negative; every weight must be above 0")
+    unlike = links - abs(given).sign()
+    _refuse(unlike > 0, given, f"{where}: missing (0) on an edge; give every edge a weight above 0")
+    _refuse(unlike < 0, given, f"{where}: given where the graph has no edge; add the edge or set it to 0")
+    return _listed(given)
+
+
+def _refuse(bad: Any, given: Any, message: str) -> None:
+    rows, columns = bad.nonzero()
+    if len(rows):
+        first = np.lexsort((columns, rows))[0]
+        i, j = int(rows[first]), int(columns[first])
+        raise ValueError(f"{message} (first at nodes {i}, {j}: w_ij = {given[i, j]:g}, w_ji = {given[j, i]:g})")
+
+
+def matrices(links: Sequence[LinkList]) -> Float[np.ndarray, "graphs nodes nodes"]:
+    """The weights as dense matrices."""
+    dense = np.zeros((len(links), links[0].nodes, links[0].nodes))
+    for matrix, of_graph in zip(dense, links, strict=True):
+        matrix[of_graph.own, of_graph.neighbour] = of_graph.weight
     return dense
-
-
-def _refuse(bad: np.ndarray, dense: np.ndarray, message: str) -> None:
-    if bad.any():
-        i, j = (int(index) for index in np.argwhere(bad)[0])
-        raise ValueError(f"{message} (first at nodes {i}, {j}: w_ij = {dense[i, j]:g}, w_ji = {dense[j, i]:g})")

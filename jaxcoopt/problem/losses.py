@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge
+from jaxcoopt.problem.moments import Moments, least_squares_gradient, moments_of
 from jaxcoopt.pytrees import pytree
 
 Targets = Literal["real", "binary", "integer", "any"]
@@ -39,6 +41,19 @@ class Loss(abc.ABC):
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """The regularisation at each node."""
 
+    @property
+    def outputs(self) -> int:
+        """How many numbers the scores of one sample are: what memory goes by."""
+        return 1
+
+    def moments(self, batch: Batch) -> Moments | None:
+        """Sums over the samples that give the gradient with less work than the samples do; None where none do."""
+        return None
+
+    def gradient_from(self, params: Params, moments: Moments) -> Params:
+        """The gradient of the mean loss, without the penalty, from `moments`; leaves [nodes, *shape, runs]."""
+        raise TypeError(f"{type(self).__name__} has no moments")
+
     def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
         """The predicted target (regression), -1 or +1 (binary) or class number."""
         raise TypeError(f"{type(self).__name__} makes no predictions: it only knows the loss of a sample")
@@ -64,6 +79,15 @@ class Linear(Loss):
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """l2/2 |w|^2."""
         return ridge(self.l2, params)
+
+    def moments(self, batch: Batch) -> Moments | None:
+        """Second moments, where they are smaller than two passes over the samples."""
+        _, samples, features = batch.features.shape
+        return moments_of(batch.features, batch.labels, batch.share) if features <= 2 * samples else None
+
+    def gradient_from(self, params: Params, moments: Moments) -> Params:
+        """E[x x^T] w + E[x] b - E[x y], E[x].w + b - E[y]."""
+        return least_squares_gradient(params, moments)
 
     def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
         """x.w + b."""
@@ -138,6 +162,11 @@ class Softmax(Loss):
     intercept: bool = True
     targets = "integer"
 
+    @property
+    def outputs(self) -> int:
+        """The classes."""
+        return self.classes
+
     def init(self, key: Array, features: int) -> Params:
         """{"weights": [features, classes], "bias": [classes]}."""
         return linear_init(key, features, (self.classes,), self.intercept)
@@ -172,6 +201,11 @@ class MLP(Loss):
     def targets(self) -> Targets:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Integer labels for classes, real numbers for regression."""
         return "real" if self.classes is None else "integer"
+
+    @property
+    def outputs(self) -> int:
+        """The widest layer's units."""
+        return max(*self.hidden, self.classes or 1)
 
     def init(self, key: Array, features: int) -> Params:
         """[{"weights": [in, out], "bias": [out]}, ...], one for each layer."""

@@ -1,16 +1,18 @@
 """The problem: minimise sum_i f_i(x_i) + g_i(y_i) with sum_i x_i = b, lo_i <= x_i <= hi_i and all y_i equal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.problem.batch import Batch, sum_over_samples
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.costs import Cost, marginal
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.moments import Moments
 from jaxcoopt.pytrees import pytree
 
 
@@ -35,24 +37,12 @@ class Allocation:
 
 @pytree
 @dataclass(frozen=True)
-class Batch:
-    """Samples that a gradient is taken over; share[i, s] is the weight of sample s in node i's mean.
-
-    features: [nodes, samples, features], labels and share: [nodes, samples]; all may end in a runs axis.
-    """
-
-    features: Array
-    labels: Array
-    share: Array
-
-
-@pytree
-@dataclass(frozen=True)
 class Training:
     """Fit one model to data that stays at the nodes: g_i = weights_i (mean loss over node i's samples + penalty).
 
     features: [nodes, samples, features]; targets: [nodes, samples]; mask: [nodes, samples], False for padding;
-    weights: [nodes], default 1. With weights proportional to the sample counts, sum_i g_i is the pooled loss.
+    weights: [nodes], default 1. With weights proportional to the sample counts, sum_i g_i is the pooled loss. moments:
+    filled in by `with_moments`.
     """
 
     loss: Loss
@@ -60,6 +50,7 @@ class Training:
     targets: Any
     mask: Any = None
     weights: Any = None
+    moments: Moments | None = None
 
     def batch(self) -> Batch:
         """All samples."""
@@ -89,21 +80,57 @@ class Training:
         share = jnp.full(index.shape, 1 / size, self.features.dtype)
         return Batch(features, self.targets[node, index], share)
 
+    def with_moments(self) -> "Training":
+        """The same with the sums over the samples that the full gradient needs, where those are less work."""
+        return replace(self, moments=self.loss.moments(self.batch()))
+
     def losses(self, params: Params, batch: Batch) -> Float[Array, "nodes runs"]:
         """g_i(y_i) over a batch."""
-        share = batch.share if batch.share.ndim == 3 else batch.share[..., None]
-        mean = jnp.sum(share * self.loss.samples(params, batch.features, batch.labels), axis=1)
-        local = mean + self.loss.penalty(params)
+        local = self._mean(params, batch) + self.loss.penalty(params)
         return local if self.weights is None else self.weights[:, None] * local
 
-    def gradient(self, params: Params, batch: Batch) -> Params:
-        """grad g_i(y_i) over a batch, leaves [nodes, *shape, runs]: one reverse pass, as nodes and runs are apart."""
-        return jax.grad(lambda at: self.losses(at, batch).sum())(params)
+    def gradient(self, params: Params, batch: Batch | None = None) -> Params:
+        """grad g_i(y_i) over a batch (default: all samples), leaves [nodes, *shape, runs].
+
+        One reverse pass over all nodes and runs at once, as each has its own parameters; or no pass over the samples,
+        with moments.
+        """
+        if batch is None and self.moments is not None:
+            slope = self.loss.gradient_from(params, self.moments)
+        else:
+            batch = self.batch() if batch is None else batch
+            slope = sum_over_samples(
+                lambda part: jax.grad(lambda at: self._sum(at, part).sum())(params), batch, self._sample_bytes(params)
+            )
+        slope = jax.tree.map(jnp.add, slope, jax.grad(lambda at: self.loss.penalty(at).sum())(params))
+        if self.weights is None:
+            return slope
+        return jax.tree.map(lambda leaf: self.weights.reshape(-1, *(1,) * (leaf.ndim - 1)) * leaf, slope)
 
     def pooled_loss(self, params: Params) -> Float[Array, " runs"]:
-        """sum_i g_i(y_i) / sum_i weights_i: the loss over all the data when all y_i are equal."""
-        total = self.losses(params, self.batch()).sum(axis=0)
-        return total / (self.features.shape[0] if self.weights is None else self.weights.sum())
+        """sum_i g_i(y) / sum_i weights_i at one y, leaves [1, *shape, runs]: the loss over all the data."""
+        batch = self.batch()
+        nodes, samples, features = batch.features.shape
+        weights = jnp.ones(nodes, batch.share.dtype) if self.weights is None else self.weights
+        pooled = Batch(
+            batch.features.reshape(1, nodes * samples, features),
+            batch.labels.reshape(1, -1),
+            (batch.share * (weights / weights.sum())[:, None]).reshape(1, -1),
+        )
+        return (self._mean(params, pooled) + self.loss.penalty(params))[0]
+
+    def _mean(self, params: Params, batch: Batch) -> Float[Array, "nodes runs"]:
+        """The mean of the batch's losses at each node."""
+        return sum_over_samples(lambda part: self._sum(params, part), batch, self._sample_bytes(params))
+
+    def _sum(self, params: Params, batch: Batch) -> Float[Array, "nodes runs"]:
+        share = batch.share if batch.share.ndim == 3 else batch.share[..., None]
+        return jnp.sum(share * self.loss.samples(params, batch.features, batch.labels), axis=1)
+
+    def _sample_bytes(self, params: Params) -> int:
+        """What the scores of one sample of every node take, in all runs."""
+        leaf = jax.tree.leaves(params)[0]
+        return leaf.shape[0] * leaf.shape[-1] * self.loss.outputs * leaf.dtype.itemsize
 
 
 @pytree

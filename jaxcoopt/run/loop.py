@@ -62,7 +62,8 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
 
 def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
     """`length` iterations, then one record; converged runs stand still."""
-    new = lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
+    new = replace(carry, state=setup.method.refresh(carry.state))
+    new = lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), new)
     if setup.tol is not None:
         new = replace(new, state=_keep(carry.done, carry.state, new.state))
     record = observe(setup.problem, setup.method.estimate(new.state), setup.optimum)
@@ -74,8 +75,38 @@ def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, A
     return new, record
 
 
-# The length is a traced number: a run of any length and record interval uses one compiled program.
-advance_compiled = partial(jax.jit, donate_argnames="carry")(advance)
+def advance_records(
+    setup: Setup, carry: Carry, lengths: Int[Array, " most"], count: Int[Array, ""]
+) -> tuple[Carry, dict[str, Array], Int[Array, ""]]:
+    """The first `count` intervals of `lengths`, or fewer where every run has left before.
+
+    Returns the carry, the records [most, runs] and how many of them were made.
+    """
+
+    def go_on(state: tuple[Any, ...]) -> Array:
+        made, all_left, *_ = state
+        return (made < count) & ~all_left
+
+    def interval(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        made, _, at, records = state
+        at, record = advance(setup, at, lengths[made])
+        records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
+        return made + 1, jnp.all(record["converged"] | record["diverged"]), at, records
+
+    like = jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1])
+    empty = jax.tree.map(lambda row: jnp.zeros((len(lengths), *row.shape), row.dtype), like)
+    start = (jnp.asarray(0, lengths.dtype), jnp.asarray(False), carry, empty)
+    made, _, carry, records = lax.while_loop(go_on, interval, start)
+    return carry, records, made
+
+
+# AVX-512 halves the quantizer's time where there is any (benchmarks/NOTES.md); other devices ignore the option.
+_compiled = partial(jax.jit, donate_argnames="carry", compiler_options={"xla_cpu_prefer_vector_width": 512})
+
+MOST_RECORDS = 16  # made in one call: more save little
+# Lengths and count are traced: a run of any length and record interval uses one compiled program.
+advance_compiled = _compiled(advance)
+advance_records_compiled = _compiled(advance_records)
 
 
 def mean_share(setup: Setup) -> Any:

@@ -31,8 +31,8 @@ def relative_gap(value: Array, best: Any) -> Array:
 
 
 def mean_params(params: Params) -> Params:
-    """The mean over the nodes, at every node: the model that the network agrees on."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf.mean(axis=0, keepdims=True), leaf.shape), params)
+    """The mean over the nodes, leaves [1, *shape, runs]: the model that the network agrees on."""
+    return jax.tree.map(lambda leaf: leaf.mean(axis=0, keepdims=True), params)
 
 
 def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: Optimum) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """`solve`: a problem, a network and a method in, a result out."""
 
+import time
 import warnings
-import zlib
 from typing import Any
 
 import jax
@@ -9,21 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
-from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.check import check_run, check_tol
-from jaxcoopt.run.initial import Initial, initial_allocation, initial_params
-from jaxcoopt.run.loop import Carry, Setup, advance, advance_compiled, begin, mean_share
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, advance_records_compiled, mean_share
+from jaxcoopt.run.memory import check_memory
+from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status, final_status
 
 Record = dict[str, Any]
+
+CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
 
 
 def solve(
@@ -46,8 +49,8 @@ def solve(
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
     and the call returns when all do. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
-    jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input, warns
-    (RuntimeWarning) when every run diverged.
+    jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input,
+    MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) when every run diverged.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     if steps >= 2**31:
@@ -55,17 +58,20 @@ def solve(
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
         check_run(problem, network, method, runs, seed, initial, optimum)
-        if optimum is None:
+    if not (inside_jit() or traced(problem, network, method, initial)):
+        check_memory(problem, network, method, runs, initial)
+    if optimum is None:
+        with jax.ensure_compile_time_eval():
             optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
     check_tol(tol, problem, optimum)
     concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
-    setup, carry = _prepare(problem, network, method, runs, seed, initial, tol, optimum)
+    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
     lengths = [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
     if concrete:
         carry, records = _drive(setup, carry, lengths, progress)
     else:
         carry, records = _scan(setup, carry, lengths)
-    result = _result(setup, carry, records, np.cumsum(lengths))
+    result = _result(setup, carry, records, np.cumsum(lengths), floats(method))
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(
@@ -87,56 +93,25 @@ def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
         return reference(Problem(allocation=problem.allocation), nodes) if problem.allocation else Optimum()
 
 
-def _prepare(
-    problem: Problem,
-    network: Network,
-    method: CoOptimizer,
-    runs: int,
-    seed: int,
-    initial: Initial | None,
-    tol: float | None,
-    optimum: Optimum,
-) -> tuple[Setup, Carry]:
-    """Everything as arrays of one float type, and iteration 0."""
-    initial = Initial() if initial is None else initial
-    numbers = jnp.arange(runs)
-    exact, x, params = problem, None, None
-    problem = aligned(problem, network.nodes)
-    if exact.allocation is not None:
-        x = initial_allocation(initial.allocation, exact.allocation, network.nodes, runs)
-    if problem.training is not None:
-        params = initial_params(initial.params, problem.training, network.nodes, numbers, _key(seed, "start"))
-    setup = Setup(
-        problem=problem,
-        network=network.in_precision(float_dtype()),
-        method=floats(method),
-        optimum=floats(optimum),
-        tol=None if tol is None else jnp.asarray(tol, float_dtype()),
-        network_key=_key(seed, "network"),
-        batch_key=_key(seed, "batch"),
-        runs=numbers,
-    )
-    return setup, begin(setup, x, params)
-
-
-def _key(seed: int, name: str) -> jax.Array:
-    """The key of one kind of draw; both halves of the seed count, in float32 mode too."""
-    low, high = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
-    halves = jax.random.fold_in(jax.random.key(low), high)
-    return jax.random.fold_in(halves, zlib.crc32(name.encode()))
-
-
 def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
-    """From record to record, until the end or until every run has left."""
-    records = []
+    """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
+    parts, at, count = [], 0, 1
     with progress_bar(progress, sum(lengths)) as report:
-        for length in lengths:
-            carry, record = advance_compiled(setup, carry, jnp.asarray(length, jnp.int32))
-            records.append(record)
-            report(int(carry.iteration), record)
-            if bool(jnp.all(record["converged"] | record["diverged"])):
+        while at < len(lengths):
+            batch = lengths[at : at + count]
+            begin = time.perf_counter()
+            padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
+            carry, records, made = advance_records_compiled(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
+            made = int(made)
+            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made], records))
+            last = {name: rows[-1] for name, rows in parts[-1].items()}
+            report(int(carry.iteration), last)
+            if np.all(last["converged"] | last["diverged"]):
                 break
-    return carry, jax.tree.map(lambda *values: jnp.asarray(np.stack(values)), *records)
+            if at:  # the first call compiles, and runs no iterations
+                count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
+            at += made
+    return carry, jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
 
 
 def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:
@@ -154,7 +129,7 @@ def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record
     return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
 
 
-def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray) -> Result:
+def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray, method: CoOptimizer) -> Result:
     trace, status, left = _ending(setup, records)
     iterations = iterations[: len(records["converged"])]
     estimate = setup.method.estimate(carry.state)
@@ -166,7 +141,7 @@ def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray)
         status=status,
         left=jnp.asarray(iterations)[left],
         optimum=setup.optimum,
-        method=setup.method,
+        method=method,
         state=carry.state,
     )
 

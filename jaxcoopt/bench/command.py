@@ -1,0 +1,84 @@
+"""`jaxcoopt bench`: cases in, a JSON, a picture and a table out."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jaxcoopt.bench import case as cases_of
+from jaxcoopt.bench.entrants import RIVALS, entrants_of
+from jaxcoopt.bench.harness import measure
+from jaxcoopt.bench.machine import commit, device_memory, machine, versions
+from jaxcoopt.bench.picture import cost_figure
+from jaxcoopt.bench.rows import skipped_row
+from jaxcoopt.bench.tables import check_readme, readme_block, screen_table, write_readme
+from jaxcoopt.errors import require, unknown_name
+from jaxcoopt.report.folder import save
+from jaxcoopt.report.summary import write_json
+
+REPORT, PICTURE = "engine.json", "engine.png"
+WIDTH = 150  # of the table in a file or a pipe
+
+
+def run_benchmark(
+    grid: str, axes: Mapping[str, str | None], rivals: str, out: Path, readme: Path | None, quiet: bool
+) -> dict[str, Any]:
+    """Takes the command line's texts, measures every case, and writes out/engine.json after each; at the end the
+    picture, and the README's block.
+
+    Raises ValueError for an axis, rival or grid that is not known, ImportError naming the extra that is missing.
+    """
+    beside = tuple(rivals.split(",")) if rivals else ()
+    for rival in beside:
+        if rival not in RIVALS:
+            raise unknown_name("--rivals", rival, RIVALS)
+    if readme is not None:
+        check_readme(readme)
+    for module, extra in (("pytest_benchmark", "bench"), ("matplotlib", "report")):
+        require(module, extra=extra)
+    chosen = cases_of.grid(grid, cases_of.read_axes(axes))
+    for case in chosen:
+        cases_of.check_case(case)
+    out.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
+    memory = device_memory()
+    with _progress(quiet, len(chosen) * len(entrants_of(beside))) as done:
+        for case in chosen:
+            reason = cases_of.why_skipped(case, memory)
+            if reason is None:
+                report["rows"] += measure([case], beside, done)
+            else:
+                report["rows"].append(skipped_row(case, reason))
+                for _ in entrants_of(beside):
+                    done(case.name)
+            write_json(out / REPORT, report)
+    save(cost_figure(report["rows"]), out / PICTURE)
+    if readme is not None:
+        write_readme(readme, readme_block(report, os.path.relpath(out / PICTURE, readme.parent)))
+    if not quiet:
+        _show(report, out)
+    return report
+
+
+def _show(report: dict[str, Any], out: Path) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(screen_table(report["rows"]))
+    for row in report["rows"]:
+        if "skipped" in row:
+            console.print(f"skipped {row['name']}: {row['skipped']}", style="dim", highlight=False)
+    console.print(f"\nWritten to {out}: {REPORT}, {PICTURE}", style="dim", highlight=False)
+
+
+@contextmanager
+def _progress(quiet: bool, total: int) -> Iterator[Any]:
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("compiling", total=total)
+        yield lambda name: bar.update(task, advance=1, description=f"last: {name}")

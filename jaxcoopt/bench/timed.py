@@ -1,0 +1,22 @@
+"""The module that pytest runs: one test for each case and entrant, timed by pytest-benchmark's fixture."""
+
+from typing import Any
+
+CALL, MOST = 0.03, 2000  # seconds that one timed call should last at least, iterations that it may take at most
+ROUNDS, SLOW_ROUNDS, SLOW = 7, 3, 0.3  # calls of more seconds than SLOW are made fewer times
+
+
+def pytest_generate_tests(metafunc: Any) -> None:
+    """The plan is the plugin that `jaxcoopt.bench.harness` hands over."""
+    plan = metafunc.config.pluginmanager.get_plugin("jaxcoopt-bench")
+    metafunc.parametrize(("case", "entrant"), plan.pairs, ids=[f"{case.name}:{name}" for case, name in plan.pairs])
+
+
+def test_iteration(case: Any, entrant: str, benchmark: Any, pytestconfig: Any) -> None:
+    """Calls of several iterations each; the iterations go on from call to call."""
+    plan = pytestconfig.pluginmanager.get_plugin("jaxcoopt-bench")
+    with plan.stage.ready(case, entrant) as ready:
+        iterations, seconds = plan.calibrate(ready.advance, CALL, MOST)
+        benchmark.extra_info.update(ready.about | {"case": case.name, "entrant": entrant, "iterations": iterations})
+        rounds = ROUNDS if seconds < SLOW else SLOW_ROUNDS
+        benchmark.pedantic(ready.advance, args=(iterations,), rounds=rounds, iterations=1, warmup_rounds=1)

@@ -1,0 +1,114 @@
+"""What a run needs of memory, known before anything of it is allocated."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.loop import MOST_RECORDS, advance_records_compiled
+from jaxcoopt.run.prepare import prepare
+
+CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that `runs` runs take on their device, as the compiler lays them out, and that are free there.
+
+    setup: problem, network and settings; state: what the runs take along; working: what an iteration needs beside it.
+    """
+
+    runs: int
+    setup: int
+    state: int
+    working: int
+    available: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.setup + self.state + self.working
+
+    @property
+    def most_runs(self) -> int:
+        """How many runs would fit: state and working memory grow with them."""
+        return max(0, (self.available - self.setup) * self.runs // max(1, self.state + self.working))
+
+    def __str__(self) -> str:
+        parts = {"problem and network": self.setup, "state": self.state, "working": self.working}
+        sizes = ", ".join(f"{name} {_readable(size)}" for name, size in parts.items())
+        return (
+            f"{self.runs} runs need {_readable(self.total)} ({sizes}); {_readable(self.available)} are free, "
+            f"enough for {self.most_runs} runs"
+        )
+
+
+def memory(
+    problem: Problem, network: Network, method: CoOptimizer, runs: int = 1, *, initial: Initial | None = None
+) -> Memory:
+    """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run."""
+    setup, carry = jax.eval_shape(
+        lambda problem, network, method, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
+        problem,
+        network,
+        method,
+        initial,
+    )
+    lengths, count = jax.ShapeDtypeStruct((MOST_RECORDS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
+    layout: Any = advance_records_compiled.lower(setup, carry, lengths, count).compile().memory_analysis()
+    working = layout.temp_size_in_bytes + layout.output_size_in_bytes - layout.alias_size_in_bytes
+    state = _bytes(carry)
+    return Memory(runs, layout.argument_size_in_bytes - state, state, working, available())
+
+
+def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:
+    """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
+    if _at_most(problem, network, runs) < available() // 4:
+        return
+    need = memory(problem, network, method, runs, initial=initial)
+    if need.total > need.available:
+        raise MemoryError(f"runs: {need}; ask for fewer at a time, or for fewer samples or parameters")
+
+
+def available() -> int:
+    """Bytes free on the default device."""
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    free = psutil.virtual_memory().available
+    if CONTAINER_LIMIT.exists() and CONTAINER_LIMIT.read_text().strip().isdigit():
+        free = min(free, int(CONTAINER_LIMIT.read_text()) - int(CONTAINER_USE.read_text()))
+    return free
+
+
+def _at_most(problem: Problem, network: Network, runs: int) -> int:
+    """A bound far above what is needed, from the sizes alone: where even that fits, nothing need be compiled."""
+    given = sum(np.size(leaf) for leaf in jax.tree.leaves((problem, network)))
+    numbers = scores = 0
+    if problem.training is not None:
+        loss, (_, samples, features) = problem.training.loss, np.shape(problem.training.features)
+        params = jax.eval_shape(lambda: loss.init(jax.random.key(0), features))
+        numbers, scores = sum(leaf.size for leaf in jax.tree.leaves(params)), samples * loss.outputs
+    return (4 * given + network.nodes * runs * (100 + 30 * numbers + 4 * scores)) * np.dtype(float_dtype()).itemsize
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"
