@@ -178,7 +178,10 @@ def test_losses_without_a_reference_go_down(rng, loss, kind):
     trace = result.trace["training_loss"]
     assert np.all(trace[-1] < trace[0])
     assert "training_gap" not in result.trace
-    assert np.all(result.trace["consensus_error"][-1] < 0.1)
+    size = np.sqrt(
+        sum(np.sum(leaf**2, axis=tuple(range(leaf.ndim - 1))) for leaf in jax.tree.leaves(result.mean_params))
+    )
+    assert np.all(result.trace["consensus_error"][-1] < 0.1 * size)  # not convex: how fast they agree is not known
     assert result.status.tolist() == [jc.Status.MAX_STEPS] * RUNS
     total = jax.tree.map(lambda z: z.sum(axis=0), result.state.training.tracker)
     training = aligned(jc.Problem(training=fit.training), NODES).training

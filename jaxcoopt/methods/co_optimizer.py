@@ -60,10 +60,13 @@ class CoOptimizer:
         return CoState(allocation, training)
 
     def refresh(self, state: CoState) -> CoState:
-        """The same state with the rounding errors of the past kept from growing: called once a record."""
-        if self.training is None or state.training is None:
-            return state
-        return CoState(state.allocation, self.training.refresh(state.training))
+        """The same state, made ready for many more iterations in finite precision: called once a record."""
+        allocation, training = state.allocation, state.training
+        if self.allocation is not None and allocation is not None:
+            allocation = self.allocation.refresh(allocation)
+        if self.training is not None and training is not None:
+            training = self.training.refresh(training)
+        return CoState(allocation, training)
 
     def estimate(self, state: CoState) -> Estimate:
         """Where the nodes stand."""

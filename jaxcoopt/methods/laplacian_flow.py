@@ -1,9 +1,10 @@
 """The paper's allocation method: CPU flows along links from high to low price."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
@@ -22,10 +23,12 @@ class FlowState:
     """x and velocity, [nodes, runs] each, to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
-    at the two ends of a link, and the sum of x would leak. velocity is None without momentum.
+    at the two ends of a link, and the sum of x would leak. largest: [1, runs], max |x| at the last `refresh`; it sets
+    the units that x is counted in. velocity is None without momentum.
     """
 
     x: Pair
+    largest: Float[Array, "1 runs"]
     velocity: Pair | None
     price: Float[Array, "nodes runs"]
     message: Message
@@ -49,11 +52,11 @@ class LaplacianFlow:
         """At rest at x."""
         price = allocation.price(x.value, self.bounds)
         velocity = None if self.momentum is None else Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-        return FlowState(x, velocity, price, first_message(channel, price))
+        return FlowState(x, _largest(x), velocity, price, first_message(channel, price))
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
-        grid = grid_for(jnp.abs(state.x.high).max(axis=0, keepdims=True), now.links.tables.most_slots)
+        grid = grid_for(state.largest, now.links.most_neighbours)
         step = along_runs(self.step, state.price)
         move, velocity = flow(channel, now.links, state.price, state.message, step, grid), None
         if state.velocity is not None:
@@ -61,8 +64,16 @@ class LaplacianFlow:
             move = velocity = add(scale(state.velocity, momentum, grid), move, grid)
         x = add(state.x, move, grid)
         price = allocation.price(x.value, self.bounds)
-        return FlowState(x, velocity, price, send(channel, price, state.message))
+        return FlowState(x, state.largest, velocity, price, send(channel, price, state.message))
+
+    def refresh(self, state: FlowState) -> FlowState:
+        """The same state with its units set by where x stands now."""
+        return replace(state, largest=_largest(state.x))
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
         return state.x.value
+
+
+def _largest(x: Pair) -> Float[Array, "1 runs"]:
+    return lax.stop_gradient(jnp.abs(x.value).max(axis=0, keepdims=True))

@@ -36,6 +36,11 @@ class Links:
     matrix: Float[Array, "nodes nodes"] | None = None
     kernel: Kernel = "auto"
 
+    @property
+    def most_neighbours(self) -> int:
+        """How many a node may have."""
+        return self.tables.most_slots
+
     def mix(self, values: Any, through: Quantize | None = None) -> Any:
         """sum_j w_ij (u_j - u_i), or sum_j w_ij q(u_j - u_i) with `through` an odd q; leaves [nodes, *shape, runs].
 

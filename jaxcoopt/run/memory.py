@@ -58,10 +58,9 @@ def memory(
 ) -> Memory:
     """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run."""
     setup, carry = jax.eval_shape(
-        lambda problem, network, method, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
+        lambda problem, network, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
         problem,
         network,
-        method,
         initial,
     )
     lengths, count = jax.ShapeDtypeStruct((MOST_RECORDS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
