@@ -192,6 +192,6 @@ def test_a_run_that_cannot_fit_says_so_and_how_many_would(unchecked, monkeypatch
 
 def test_nothing_is_compiled_to_find_that_there_is_room():
     problem, network, method = small()
-    before = loop.advance_records_compiled._cache_size()
+    before = loop.compiled_for(10)._cache_size()
     memory.check_memory(problem, network, method, 10, None)
-    assert loop.advance_records_compiled._cache_size() == before
+    assert loop.compiled_for(10)._cache_size() == before

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.run.loop import advance_records_compiled
+from jaxcoopt.run.loop import compiled_for
 
 NODES, RUNS, STEPS = 4, 2, 30  # and two neighbours at most: the derivatives of a small mix compile faster
 DATA = np.random.default_rng(5)
@@ -146,12 +146,12 @@ def test_straight_through_has_the_right_size_on_differences(optimum):
 @pytest.mark.fast
 def test_other_numbers_compile_nothing(optimum):
     first = solve(SETTINGS, optimum)
-    compiled = advance_records_compiled._cache_size()
+    compiled = compiled_for(RUNS)._cache_size()
     other = {name: 0.7 * value for name, value in SETTINGS.items()}
     second = solve(other, optimum, steps=17, record_every=4)
     shifted = replace(PROBLEM, allocation=replace(PROBLEM.allocation, budget=5.0, upper=4.0))
     third = solve(other, optimum, shifted)
-    assert advance_records_compiled._cache_size() == compiled
+    assert compiled_for(RUNS)._cache_size() == compiled
     assert len({float(result.allocation[0, 0]) for result in (first, second, third)}) == 3
 
 

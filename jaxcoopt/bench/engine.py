@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcoopt.bench.instance import Instance, make_method, make_network, make_problem
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.loop import advance_compiled
+from jaxcoopt.run.loop import MOST_RECORDS, compiled_for
 from jaxcoopt.run.prepare import prepare
 
 
@@ -32,7 +32,9 @@ class Engine:
 
     def advance(self, iterations: int) -> None:
         """So many iterations, until the device is done."""
-        self.carry, record = advance_compiled(self.setup, self.carry, jnp.asarray(iterations, jnp.int32))
+        lengths = jnp.zeros(MOST_RECORDS, jnp.int32).at[0].set(iterations)
+        go = compiled_for(len(self.setup.runs))
+        self.carry, *record = go(self.setup, self.carry, lengths, jnp.asarray(1, jnp.int32))
         jax.block_until_ready((self.carry, record))
 
     def state(self) -> State:

@@ -3,7 +3,7 @@
 from typing import Any
 
 CALL, MOST = 0.03, 2000  # seconds that one timed call should last at least, iterations that it may take at most
-ROUNDS, SLOW_ROUNDS, SLOW = 7, 3, 0.3  # calls of more seconds than SLOW are made fewer times
+ROUNDS, SLOW_ROUNDS, SLOW = 15, 3, 0.3  # calls of more seconds than SLOW are made fewer times
 
 
 def pytest_generate_tests(metafunc: Any) -> None:

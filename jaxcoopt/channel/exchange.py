@@ -28,6 +28,8 @@ def send(channel: Channel, u: Any, message: Message) -> Message:
     "innovation": the estimate e + q(u - e), which all neighbours of a node share (they are assumed to receive it
     even while the link's weight is down).
     """
+    if channel.lossless:
+        return None
     match channel.placement:
         case "message":
             return jax.tree.map(channel.quantize, u)
@@ -41,15 +43,15 @@ def send(channel: Channel, u: Any, message: Message) -> Message:
 
 def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:
     """sum_j w_ij (q(u_j) - q(u_i)), sum_j w_ij q(u_j - u_i) or sum_j w_ij (e_j - e_i), by placement."""
-    if channel.placement == "difference":
+    if channel.placement == "difference" and not channel.lossless:
         return links.mix(u, channel.quantize)
-    return links.mix(message)
+    return links.mix(u if channel.lossless else message)
 
 
 def flow(
     channel: Channel, links: Links, u: Float[Array, "nodes runs"], message: Message, step: Array, grid: Grid
 ) -> Pair:
     """step times `mix` in whole units of the grid, so that the sum over the nodes is exactly 0."""
-    if channel.placement == "difference":
+    if channel.placement == "difference" and not channel.lossless:
         return links.flow(u, step, grid, channel.quantize)
-    return links.flow(message, step, grid)
+    return links.flow(u if channel.lossless else message, step, grid)

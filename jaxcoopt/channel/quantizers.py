@@ -4,7 +4,7 @@ import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import lax
@@ -25,6 +25,7 @@ class Channel(abc.ABC):
     """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
 
     placement: Placement
+    lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
 
     @abc.abstractmethod
     def quantize(self, u: Values) -> Values:
@@ -49,6 +50,7 @@ class Ideal(Channel):
     """q(u) = u: links carry floating-point numbers as they are."""
 
     placement: Placement = "difference"
+    lossless = True
 
     def quantize(self, u: Values) -> Values:
         """The number as it is."""

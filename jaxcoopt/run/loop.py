@@ -1,5 +1,6 @@
 """The compiled loop: iterations from one record to the next, all runs at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -63,7 +64,9 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
 def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
     """`length` iterations, then one record; converged runs stand still."""
     new = replace(carry, state=setup.method.refresh(carry.state))
-    new = lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), new)
+    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs.
+    narrow, wide = _rows(new), _unrows(new)
+    new = wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
     if setup.tol is not None:
         new = replace(new, state=_keep(carry.done, carry.state, new.state))
     record = observe(setup.problem, setup.method.estimate(new.state), setup.optimum)
@@ -100,13 +103,32 @@ def advance_records(
     return carry, records, made
 
 
-# AVX-512 halves the quantizer's time where there is any (benchmarks/NOTES.md); other devices ignore the option.
-_compiled = partial(jax.jit, donate_argnames="carry", compiler_options={"xla_cpu_prefer_vector_width": 512})
-
 MOST_RECORDS = 16  # made in one call: more save little
-# Lengths and count are traced: a run of any length and record interval uses one compiled program.
-advance_compiled = _compiled(advance)
-advance_records_compiled = _compiled(advance_records)
+
+
+def compiled_for(runs: int) -> Any:
+    """`advance_records`, compiled for so many runs: one program for any length of a run and record interval, as lengths
+    and count are traced. The carry is donated.
+    """
+    return _WIDE if runs >= 16 else _NARROW
+
+
+# With 16 runs or more AVX-512 halves the quantizer's time, with fewer it costs a third (benchmarks/NOTES.md). Where
+# there is none, and on other devices, the option does nothing.
+_NARROW, _WIDE = (
+    jax.jit(advance_records, donate_argnames="carry", compiler_options={"xla_cpu_prefer_vector_width": bits})
+    for bits in (256, 512)
+)
+
+
+def _rows(tree: Any) -> Any:
+    """Leaves [nodes, *shape, runs] as [nodes, shape * runs]."""
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1) if leaf.ndim > 2 else leaf, tree)
+
+
+def _unrows(like: Any) -> Callable[[Any], Any]:
+    """The way back, to the shapes of `like`."""
+    return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
 
 def mean_share(setup: Setup) -> Any:

@@ -15,7 +15,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS, advance_records_compiled
+from jaxcoopt.run.loop import MOST_RECORDS, compiled_for
 from jaxcoopt.run.prepare import prepare
 
 CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
@@ -64,7 +64,7 @@ def memory(
         initial,
     )
     lengths, count = jax.ShapeDtypeStruct((MOST_RECORDS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
-    layout: Any = advance_records_compiled.lower(setup, carry, lengths, count).compile().memory_analysis()
+    layout: Any = compiled_for(runs).lower(setup, carry, lengths, count).compile().memory_analysis()
     working = layout.temp_size_in_bytes + layout.output_size_in_bytes - layout.alias_size_in_bytes
     state = _bytes(carry)
     return Memory(runs, layout.argument_size_in_bytes - state, state, working, available())

@@ -17,7 +17,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, advance_records_compiled, mean_share
+from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, compiled_for, mean_share
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.progress import progress_bar
@@ -95,13 +95,13 @@ def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
 
 def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
     """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
-    parts, at, count = [], 0, 1
+    go, parts, at, count = compiled_for(len(setup.runs)), [], 0, 1
     with progress_bar(progress, sum(lengths)) as report:
         while at < len(lengths):
             batch = lengths[at : at + count]
             begin = time.perf_counter()
             padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
-            carry, records, made = advance_records_compiled(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
+            carry, records, made = go(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
             made = int(made)
             parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made], records))
             last = {name: rows[-1] for name, rows in parts[-1].items()}
