@@ -19,6 +19,7 @@ Quantize = Callable[[Array], Array]
 # Where a few runs stand last, XLA computes what it fuses with the mix in loops that short; a loop over half as many
 # columns keeps all but the last few apart from it (two to three times faster with 4 runs).
 NARROW, NARROW_CHUNK = 16, 4
+BUCKET_CHUNK = 4  # columns of a bucket written out: more compile longer and run no faster
 
 
 @pytree(static=("kernel",))
@@ -105,16 +106,21 @@ class Links:
         self, u: Array, through: Quantize | None, add: Callable[..., Any], start: Callable, chunk: int = CHUNK
     ) -> Any:
         """Folds (total, q(u_j - u_i), w_ij) over the neighbours j of each node i, from start(u_i)."""
-        parts = []
+        parts, first, of_rows = [], 0, u
+        if self.tables.node is not None:
+            of_rows = self.tables.by_row(u)
         for block in self.tables.blocks():
-            own = u if block.node is None else take(u, block.node)
+            own = of_rows[first : first + block.neighbours.shape[1]]
+            first += len(own)
 
             def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Array = own) -> Any:
                 difference = take(u, neighbour) - own
                 weight = weight if self.up is None else _where_up(self.up, weight, link)
                 return add(total, difference if through is None else through(difference), _column(weight, own))
 
-            parts.append(fold(add_column, start(own), (block.neighbours, block.weights, block.link), chunk))
+            # Two turns of a loop at least, or XLA computes a bucket within the concatenation, number by number.
+            size = chunk if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.neighbours) // 2))
+            parts.append(fold(add_column, start(own), (block.neighbours, block.weights, block.link), size))
         return self.tables.in_order(parts)
 
 

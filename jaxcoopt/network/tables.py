@@ -60,6 +60,12 @@ class Tables:
             return parts[0]
         return jax.tree.map(lambda *leaves: take(jnp.concatenate(leaves), row), *parts)
 
+    def by_row(self, u: Float[Array, "nodes *rest"]) -> Float[Array, "rows *rest"]:
+        """u_i of the node of each row."""
+        # Written into a longer array, so that XLA does not gather it again for every neighbour it is compared with.
+        spare = jnp.zeros((self.node.shape[-1] + 1, *u.shape[1:]), u.dtype)
+        return lax.dynamic_update_slice_in_dim(spare, take(u, self.node), 0, axis=0)
+
     def own(self) -> Int[Array, " entries"]:
         """The node whose table each entry stands in."""
         rows = (jnp.arange(self.nodes) if b.node is None else b.node for b in self.blocks())
@@ -84,11 +90,14 @@ def fold(add: Callable[..., Any], total: Any, columns: Any, chunk: int = CHUNK) 
         return total, None
 
     slots = columns[0].shape[0]
-    looped = slots - slots % chunk if slots > chunk else 0
-    if looped:
-        chunks = jax.tree.map(lambda c: c[:looped].reshape(-1, chunk, *c.shape[1:]), columns)
-        total, _ = lax.scan(unrolled, total, chunks)
-    return unrolled(total, jax.tree.map(lambda c: c[looped:], columns))[0]
+    first = (
+        slots % chunk if slots > chunk else slots
+    )  # the rest before the loop: what a loop gives is not fused further
+    total, _ = unrolled(total, jax.tree.map(lambda c: c[:first], columns))
+    if first == slots:
+        return total
+    chunks = jax.tree.map(lambda c: c[first:].reshape(-1, chunk, *c.shape[1:]), columns)
+    return lax.scan(unrolled, total, chunks)[0]
 
 
 def take(u: Array, index: Array) -> Array:
