@@ -106,9 +106,7 @@ class Links:
         self, u: Array, through: Quantize | None, add: Callable[..., Any], start: Callable, chunk: int = CHUNK
     ) -> Any:
         """Folds (total, q(u_j - u_i), w_ij) over the neighbours j of each node i, from start(u_i)."""
-        parts, first, of_rows = [], 0, u
-        if self.tables.node is not None:
-            of_rows = self.tables.by_row(u)
+        parts, first, of_rows = [], 0, self.tables.by_row(u)
         for block in self.tables.blocks():
             own = of_rows[first : first + block.neighbours.shape[1]]
             first += len(own)

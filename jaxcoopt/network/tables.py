@@ -61,7 +61,9 @@ class Tables:
         return jax.tree.map(lambda *leaves: take(jnp.concatenate(leaves), row), *parts)
 
     def by_row(self, u: Float[Array, "nodes *rest"]) -> Float[Array, "rows *rest"]:
-        """u_i of the node of each row."""
+        """u_i of the node of each row, and one row to spare where the rows are not the nodes in order."""
+        if self.node is None:
+            return u
         # Written into a longer array, so that XLA does not gather it again for every neighbour it is compared with.
         spare = jnp.zeros((self.node.shape[-1] + 1, *u.shape[1:]), u.dtype)
         return lax.dynamic_update_slice_in_dim(spare, take(u, self.node), 0, axis=0)
