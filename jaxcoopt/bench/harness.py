@@ -113,7 +113,8 @@ def _without_compilation_cache() -> Iterator[None]:
 @contextlib.contextmanager
 def _plain_pytest() -> Iterator[None]:
     """No plugins but the one named, no options from the user's environment."""
-    kept = {name: os.environ.pop(name, None) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    names = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT")
+    kept = {name: os.environ.pop(name, None) for name in names}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:
         with warnings.catch_warnings():
