@@ -115,9 +115,10 @@ def compiled_for(runs: int) -> Any:
 
 # With 16 runs or more AVX-512 halves the quantizer's time, with fewer it costs a third (benchmarks/NOTES.md). Where
 # there is none, and on other devices, the option does nothing.
+NARROW_VECTORS, WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 256}, {"xla_cpu_prefer_vector_width": 512}
 _NARROW, _WIDE = (
-    jax.jit(advance_records, donate_argnames="carry", compiler_options={"xla_cpu_prefer_vector_width": bits})
-    for bits in (256, 512)
+    jax.jit(advance_records, donate_argnames="carry", compiler_options=options)
+    for options in (NARROW_VECTORS, WIDE_VECTORS)
 )
 
 
