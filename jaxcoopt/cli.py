@@ -150,7 +150,7 @@ def clean_errors(debug: bool = False) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
+        _complain("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, TypeError, ImportError, OSError, OverflowError, MemoryError, RuntimeError) as error:
         if debug or isinstance(error, typer.Exit):
