@@ -101,3 +101,11 @@ def at_least_one(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {value}")
     return int(value)
+
+
+def below_one(name: str, value: Any) -> np.ndarray:
+    """`value` as a float64 array, or an error when an entry is negative, 1 or more."""
+    array = positive(name, value, zero=True)
+    if np.any(array >= 1):
+        raise ValueError(f"{name}: must be below 1, got {array.max():g}")
+    return array

@@ -21,7 +21,7 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `run`, for whoever stands below.
 ORDER = (
-    {"errors", "arrays", "pytrees", "compensated", "derivative"},
+    {"errors", "arrays", "pytrees", "compensated", "derivative", "draws"},
     {"datasets"},
     {"problem"},
     {"network"},

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Array, Int
-
+from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 from jaxcoopt.pytrees import pytree
 
@@ -11,8 +10,7 @@ from jaxcoopt.pytrees import pytree
 @pytree
 @dataclass(frozen=True)
 class Round:
-    """The links of this iteration, its random key, and the numbers of the runs in the batch: [runs]."""
+    """The links of this iteration, and what random numbers are drawn from."""
 
     links: Links
-    key: Array
-    runs: Int[Array, " runs"]
+    draw: Draw
