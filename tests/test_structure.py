@@ -27,10 +27,11 @@ ORDER = (
     {"network"},
     {"channel"},
     {"methods"},
+    {"theory"},
     {"run"},
     {"jaxcoopt"},
-    {"experiments", "report", "sweep", "tune", "theory"},
-    {"bench"},
+    {"experiments", "report", "sweep", "tune"},
+    {"bench", "compare"},
     {"cli", "__main__"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
