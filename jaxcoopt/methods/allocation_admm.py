@@ -10,7 +10,6 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod
@@ -47,11 +46,11 @@ class TrackingADMM(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> TrackingAdmmState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> TrackingAdmmState:
         """At x, d = x - b/n and lambda = -f'(x)."""
         at = x.value
         tracked = (at - allocation.budget / at.shape[0], -marginal(allocation.cost, at))
-        return TrackingAdmmState(at, tracked, first_message(channel, tracked, draw), own_box(allocation, at))
+        return TrackingAdmmState(at, tracked, first_message(channel, tracked, now.draw), own_box(allocation, at))
 
     def update(
         self, state: TrackingAdmmState, allocation: Allocation, now: Round, channel: Channel
@@ -105,11 +104,11 @@ class DualConsensusADMM(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> DualAdmmState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualAdmmState:
         """At x, lambda = -f'(x) and p = 0."""
         at = x.value
         dual = -marginal(allocation.cost, at)
-        sent = first_message(channel, dual, draw)
+        sent = first_message(channel, dual, now.draw)
         return DualAdmmState(at, dual, jnp.zeros_like(at), sent, own_box(allocation, at))
 
     def update(self, state: DualAdmmState, allocation: Allocation, now: Round, channel: Channel) -> DualAdmmState:

@@ -5,7 +5,6 @@ from typing import Any
 
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -39,10 +38,10 @@ class CHOCO(TrainingMethod):
     gain: Any = 1.0
     batch_size: int | None = None
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> ChocoState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ChocoState:
         """The first step, over all samples, is sent."""
         moved = plus(params, times(-self.step, training.gradient(params)))
-        return ChocoState(params, moved, first_message(channel, moved, draw))
+        return ChocoState(params, moved, first_message(channel, moved, now.draw))
 
     def update(self, state: ChocoState, training: Training, now: Round, channel: Channel) -> ChocoState:
         """Gossip, then descend and send what changed."""

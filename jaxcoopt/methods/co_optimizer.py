@@ -7,7 +7,6 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel, Ideal
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
@@ -42,13 +41,20 @@ class CoOptimizer:
     training: TrainingMethod | None = None
     channel: Channel = Ideal()  # noqa: RUF009 (frozen)
 
-    def init(self, problem: Problem, x: Pair | None, params: Params | None, draw: Draw) -> CoState:
-        """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs]."""
+    def init(self, problem: Problem, x: Pair | None, params: Params | None, now: Round) -> CoState:
+        """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs].
+
+        now: the links of the first iteration, and what the start draws from.
+        """
         allocation = training = None
+
+        def named(half: str) -> Round:
+            return replace(now, draw=now.draw.named(half))
+
         if self.allocation is not None and problem.allocation is not None and x is not None:
-            allocation = self.allocation.init(problem.allocation, x, self.channel, draw.named("allocation"))
+            allocation = self.allocation.init(problem.allocation, x, self.channel, named("allocation"))
         if self.training is not None and problem.training is not None:
-            training = self.training.init(problem.training, params, self.channel, draw.named("training"))
+            training = self.training.init(problem.training, params, self.channel, named("training"))
         return CoState(allocation, training)
 
     def update(self, state: CoState, problem: Problem, now: Round) -> CoState:

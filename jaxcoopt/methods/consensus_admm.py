@@ -9,7 +9,6 @@ from jax import lax
 from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -43,9 +42,9 @@ class DecentralizedADMM(TrainingMethod):
     curvature: Any
     inner: int = 1
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> AdmmState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> AdmmState:
         """At y, which is sent, with phi = 0."""
-        return AdmmState(params, zeros(params), first_message(channel, params, draw))
+        return AdmmState(params, zeros(params), first_message(channel, params, now.draw))
 
     def update(self, state: AdmmState, training: Training, now: Round, channel: Channel) -> AdmmState:
         """The dual from what was heard, then the local problem."""

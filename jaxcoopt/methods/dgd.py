@@ -5,7 +5,6 @@ from typing import Any
 
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -35,9 +34,9 @@ class DGD(TrainingMethod):
 
     step: Any
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> DescentState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DescentState:
         """At y, which is sent."""
-        return DescentState(params, first_message(channel, params, draw))
+        return DescentState(params, first_message(channel, params, now.draw))
 
     def update(self, state: DescentState, training: Training, now: Round, channel: Channel) -> DescentState:
         """Mix and descend at once."""
@@ -68,9 +67,9 @@ class DPSGD(TrainingMethod):
     step: Any
     batch_size: int | None = None
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> DescentState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DescentState:
         """At y, which is sent."""
-        return DescentState(params, first_message(channel, params, draw))
+        return DescentState(params, first_message(channel, params, now.draw))
 
     def update(self, state: DescentState, training: Training, now: Round, channel: Channel) -> DescentState:
         """Mix and descend at once."""

@@ -46,9 +46,9 @@ class ExactDiffusion(TrainingMethod):
 
     step: Any
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> DiffusionState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
         """At y; the first v is sent."""
-        return _start(self.step, training, params, channel, draw, share=0.5)
+        return _start(self.step, training, params, channel, now.draw, share=0.5)
 
     def update(self, state: DiffusionState, training: Training, now: Round, channel: Channel) -> DiffusionState:
         """Combine what was adapted, then adapt anew."""
@@ -78,9 +78,9 @@ class NIDS(TrainingMethod):
 
     step: Any
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> DiffusionState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
         """At y; the first iteration is local."""
-        return _start(self.step, training, params, channel, draw, share=0.0)
+        return _start(self.step, training, params, channel, now.draw, share=0.0)
 
     def update(self, state: DiffusionState, training: Training, now: Round, channel: Channel) -> DiffusionState:
         """Combine what was adapted, then adapt anew."""
@@ -139,10 +139,10 @@ class LEAD(TrainingMethod):
     gain: Any = 1.0
     damping: Any = 0.5
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> LeadState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> LeadState:
         """At y, with H = 0."""
         adapted = plus(params, times(-self.step, training.gradient(params)))
-        memory, heard = self._sent(adapted, zeros(params), channel, draw)
+        memory, heard = self._sent(adapted, zeros(params), channel, now.draw)
         return LeadState(params, adapted, zeros(params), memory, heard)
 
     def update(self, state: LeadState, training: Training, now: Round, channel: Channel) -> LeadState:

@@ -5,7 +5,6 @@ from typing import Any
 
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -36,9 +35,9 @@ class EXTRA(TrainingMethod):
 
     step: Any
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> ExtraState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ExtraState:
         """At y, which is sent."""
-        return ExtraState(params, zeros(params), first_message(channel, params, draw))
+        return ExtraState(params, zeros(params), first_message(channel, params, now.draw))
 
     def update(self, state: ExtraState, training: Training, now: Round, channel: Channel) -> ExtraState:
         """Mix and descend, corrected by what the mixes have summed up to."""

@@ -11,7 +11,6 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, first_message, send
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair, add, grid_for, scale
-from jaxcoopt.draws import Draw
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.links import Rule
 from jaxcoopt.problem.bounds import Bounds
@@ -38,12 +37,12 @@ class FlowState:
     memory: Any
 
 
-def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> FlowState:
+def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
     """The state at the start x, nothing moving, the first prices sent."""
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     velocity = None if momentum is None else Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-    return FlowState(x, largest(x), velocity, price, first_message(channel, price, draw), memory)
+    return FlowState(x, largest(x), velocity, price, first_message(channel, price, now.draw), memory)
 
 
 def moved(

@@ -8,7 +8,6 @@ import optax
 
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one, below_one, positive, unknown_name
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -60,7 +59,7 @@ class GradientTracking(TrainingMethod):
     order: Literal["cta", "atc"] = "cta"
     momentum: Any = None
 
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> TrackingState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
         tracker = training.gradient(params)
         first = (zeros(params), zeros(params)) if self.order == "atc" else (params, tracker)
@@ -69,8 +68,8 @@ class GradientTracking(TrainingMethod):
             tracker=tracker,
             correction=tracker,
             reference=tracker,
-            sent_params=first_message(channel, first[0], draw.named("y")),
-            sent_tracker=first_message(channel, first[1], draw.named("z")),
+            sent_params=first_message(channel, first[0], now.draw.named("y")),
+            sent_tracker=first_message(channel, first[1], now.draw.named("z")),
             optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
             previous=None if self.momentum is None else params,
         )

@@ -9,7 +9,6 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, refreshed
 from jaxcoopt.methods.method import AllocationMethod
@@ -36,9 +35,9 @@ class LaplacianFlow(AllocationMethod):
     bounds: Bounds = Penalty()  # noqa: RUF009 (frozen)
     response: Response = Linear()  # noqa: RUF009 (frozen)
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> FlowState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
         """At rest at x."""
-        return at_rest(self.bounds, self.momentum, allocation, x, channel, draw)
+        return at_rest(self.bounds, self.momentum, allocation, x, channel, now)
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""

@@ -7,7 +7,6 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
@@ -20,8 +19,8 @@ class AllocationMethod(abc.ABC):
     keeps_box: ClassVar[bool] = False  # lo_i <= x_i <= hi_i at every iteration
 
     @abc.abstractmethod
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> Any:
-        """The state at the start x, the first messages sent."""
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> Any:
+        """The state at the start x, the first messages sent; now: the links of the first iteration."""
 
     @abc.abstractmethod
     def update(self, state: Any, allocation: Allocation, now: Round, channel: Channel) -> Any:
@@ -48,8 +47,8 @@ class TrainingMethod(abc.ABC):
     """Moves the parameters y, leaves [nodes, *shape, runs]. A method is a frozen dataclass, as above."""
 
     @abc.abstractmethod
-    def init(self, training: Training, params: Params, channel: Channel, draw: Draw) -> Any:
-        """The state at the start, the first messages sent."""
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> Any:
+        """The state at the start, the first messages sent; now: the links of the first iteration."""
 
     @abc.abstractmethod
     def update(self, state: Any, training: Training, now: Round, channel: Channel) -> Any:

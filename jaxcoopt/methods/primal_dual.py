@@ -10,7 +10,6 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
 from jaxcoopt.methods.local_problem import own_box
 from jaxcoopt.methods.method import AllocationMethod
@@ -47,11 +46,11 @@ class PrimalDual(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> PrimalDualState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> PrimalDualState:
         """At x, lambda = f'(x) and z = 0."""
         at = x.value
         duals = (marginal(allocation.cost, at), jnp.zeros_like(at))
-        return PrimalDualState(at, duals, first_message(channel, duals, draw), own_box(allocation, at))
+        return PrimalDualState(at, duals, first_message(channel, duals, now.draw), own_box(allocation, at))
 
     def update(self, state: PrimalDualState, allocation: Allocation, now: Round, channel: Channel) -> PrimalDualState:
         """One Euler step of all three."""

@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.draws import Draw
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.costs import Quadratic
@@ -43,14 +42,14 @@ class RatioConsensus(AllocationMethod):
 
     keeps_sum: ClassVar[bool] = False
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, draw: Draw) -> RatioState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> RatioState:
         """Both masses from the node's own cost."""
         cost, like = allocation.cost, x.value
         assert isinstance(cost, Quadratic)
         center = jnp.broadcast_to(cost.center, like.shape)
         softness = jnp.broadcast_to(1 / cost.curvature, like.shape)
         masses = (allocation.budget / like.shape[0] - center, softness)
-        return RatioState(masses, first_message(channel, masses, draw), center, softness)
+        return RatioState(masses, first_message(channel, masses, now.draw), center, softness)
 
     def update(self, state: RatioState, allocation: Allocation, now: Round, channel: Channel) -> RatioState:
         """Both masses mix."""

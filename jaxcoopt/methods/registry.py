@@ -23,8 +23,17 @@ from jaxcoopt.methods.laplacian_flow import (
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 
-STEPS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
-RATES = (1e-3, 3e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+def _spread(least: float, most: float, count: int) -> tuple[float, ...]:
+    """So many values from least to most in equal ratios, to three digits."""
+    ratio = (most / least) ** (1 / (count - 1))
+    return tuple(float(f"{least * ratio**i:.3g}") for i in range(count))
+
+
+# Every grid has 30 points, so that no method is tuned better than another; test_registry_grids says so.
+STEPS, RATES, PENALTIES = _spread(1e-3, 1.0, 30), _spread(3e-3, 3.0, 30), _spread(1e-2, 30.0, 30)
+FEW_STEPS = (0.003, 0.01, 0.02, 0.04, 0.1)
+WEIGHTS = (3.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,8 @@ ENTRIES = (
         "laplacian_flow",
         "Laplacian-gradient flow",
         LaplacianFlow,
-        {"step": 0.2},
-        grid={"step": STEPS},
+        {"step": 0.05},
+        grid={"step": FEW_STEPS, "bounds.weight": WEIGHTS, "bounds.sharpness": (30.0, 100.0)},
         exact=False,
         paper=True,
     ),
@@ -74,35 +83,54 @@ ENTRIES = (
         "accelerated_flow",
         "accelerated Laplacian flow",
         LaplacianFlow,
-        {"step": 0.2, "momentum": 0.5},
-        grid={"step": STEPS[::2], "momentum": (0.3, 0.6, 0.8, 0.9)},
+        {"step": 0.05, "momentum": 0.5},
+        grid={"step": FEW_STEPS, "momentum": (0.3, 0.6, 0.9), "bounds.weight": WEIGHTS[1:]},
         exact=False,
     ),
     _allocation(
-        "finite_time_flow", "finite-time flow", FiniteTimeFlow, {"step": 0.05}, grid={"step": STEPS}, exact=False
+        "finite_time_flow",
+        "finite-time flow",
+        FiniteTimeFlow,
+        {"step": 0.05},
+        grid={"step": STEPS[::3], "bounds.weight": WEIGHTS},
+        exact=False,
     ),
-    _allocation("fixed_time_flow", "fixed-time flow", FixedTimeFlow, {"step": 0.05}, grid={"step": STEPS}, exact=False),
+    _allocation(
+        "fixed_time_flow",
+        "fixed-time flow",
+        FixedTimeFlow,
+        {"step": 0.05},
+        grid={"step": STEPS[::3], "bounds.weight": WEIGHTS},
+        exact=False,
+    ),
     _allocation(
         "saturated_flow",
         "saturated flow",
         SaturatedFlow,
-        {"step": 0.2},
-        grid={"step": STEPS, "level": (0.1, 1.0)},
+        {"step": 0.05},
+        grid={"step": FEW_STEPS, "level": (0.3, 3.0), "bounds.weight": WEIGHTS},
         exact=False,
     ),
-    _allocation("single_bit_flow", "single-bit flow", SingleBitFlow, {"step": 0.01}, grid={"step": STEPS}, exact=False),
+    _allocation(
+        "single_bit_flow",
+        "single-bit flow",
+        SingleBitFlow,
+        {"step": 0.01},
+        grid={"step": _spread(1e-4, 0.1, 10), "bounds.weight": WEIGHTS},
+        exact=False,
+    ),
     _allocation(
         "uniform_flow",
         "uniformly quantized flow",
         UniformFlow,
-        {"step": 0.2, "level": 0.01, "bits": 12},
-        grid={"step": STEPS, "level": (0.01, 0.1)},
+        {"step": 0.05, "level": 0.01, "bits": 12},
+        grid={"step": FEW_STEPS, "level": (0.01, 0.1), "bounds.weight": WEIGHTS},
         exact=False,
     ),
     _allocation("primal_dual", "primal-dual", PrimalDual, {"step": 0.1}, grid={"step": STEPS}),
-    _allocation("tracking_admm", "tracking ADMM", TrackingADMM, {"penalty": 0.3}, grid={"penalty": STEPS}),
+    _allocation("tracking_admm", "tracking ADMM", TrackingADMM, {"penalty": 0.3}, grid={"penalty": PENALTIES}),
     _allocation(
-        "dual_consensus_admm", "dual consensus ADMM", DualConsensusADMM, {"penalty": 0.3}, grid={"penalty": STEPS}
+        "dual_consensus_admm", "dual consensus ADMM", DualConsensusADMM, {"penalty": 0.3}, grid={"penalty": PENALTIES}
     ),
     _allocation("ratio_consensus", "ratio consensus", RatioConsensus, {}, exact=False),
     _training(
@@ -120,7 +148,7 @@ ENTRIES = (
         "heavy-ball tracking",
         HeavyBallTracking,
         {"step": 0.05, "momentum": 0.3},
-        grid={"step": RATES[::2], "momentum": (0.3, 0.6, 0.8, 0.9)},
+        grid={"step": RATES[::3], "momentum": (0.3, 0.6, 0.9)},
     ),
     _training("dgd", "DGD", DGD, {"step": 0.05}, grid={"step": RATES}, exact=False),
     _training("extra", "EXTRA", EXTRA, {"step": 0.1}, grid={"step": RATES}),
@@ -131,7 +159,7 @@ ENTRIES = (
         "decentralised ADMM",
         DecentralizedADMM,
         {"penalty": 0.5, "curvature": 2.0},
-        grid={"penalty": (0.03, 0.1, 0.3, 1.0), "curvature": (1.0, 3.0, 10.0)},
+        grid={"penalty": _spread(0.01, 3.0, 10), "curvature": (1.0, 3.0, 10.0)},
     ),
     _training("choco", "CHOCO", CHOCO, {"step": 0.05}, grid={"step": RATES}, exact=False),
     _training("lead", "LEAD", LEAD, {"step": 0.2}, grid={"step": RATES}),

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
-from jaxcoopt.errors import below_one, positive
+from jaxcoopt.errors import above_one, below_one, positive
 from jaxcoopt.pytrees import pytree
 
 Difference = Float[Array, "nodes runs"]
@@ -61,8 +60,8 @@ class SignedPowers(Response):
     def check(self, name: str) -> None:
         """0 < low < 1 < high."""
         below_one(f"{name}.low", positive(f"{name}.low", self.low))
-        if self.high is not None and np.any(np.asarray(self.high) <= 1):
-            raise ValueError(f"{name}.high: must be above 1, got {np.min(self.high):g}")
+        if self.high is not None:
+            above_one(f"{name}.high", self.high)
 
 
 @pytree

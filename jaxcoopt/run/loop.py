@@ -58,9 +58,11 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     """The carry of iteration 0, from where the nodes start."""
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
-    draw = Draw(setup.batch_key, setup.runs).named("start")
-    state = setup.method.init(setup.problem, x, params, draw)
-    return Carry(jnp.asarray(0, jnp.int32), state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    iteration = jnp.asarray(0, jnp.int32)
+    links = setup.network.links(setup.network_key, iteration, setup.runs)
+    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"))
+    state = setup.method.init(setup.problem, x, params, now)
+    return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
 def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
