@@ -32,6 +32,7 @@ def error_figure(contest: Contest, floor: float) -> Any:
         plain_axes(axes)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_minor_formatter("")  # less than a decade would have its labels overlap
         axes.set_xlabel(label, fontsize=10, color=INK)
         for scores in contest.scores:
             _line(axes, scores, clock, floor, styles[scores.label])
