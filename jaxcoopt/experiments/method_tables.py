@@ -15,7 +15,7 @@ from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Si
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.methods.responses import Response
-from jaxcoopt.problem.bounds import Bounds, Multiplier, Penalty
+from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
 
 CHANNELS = {
     "ideal": Ideal,
@@ -28,7 +28,8 @@ CHANNELS = {
     "top_k": TopK,
     "rand_k": RandK,
 }
-BOUNDS = {"penalty": Penalty, "multiplier": Multiplier}
+BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
+KIND_OF = {make: kind for kind, make in BOUNDS.items()}
 
 
 def sgd(learning_rate: float, momentum: float | None = None, nesterov: bool = False) -> optax.GradientTransformation:
@@ -42,10 +43,23 @@ def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999) -> optax.Grad
 
 
 OPTIMIZERS = {"sgd": sgd, "adam": adam}
-METHODS = {entry.name: entry.make for entry in ENTRIES}
+# Rows that differ in their settings only are one table, by the first one's name.
+ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
+METHODS = {entry.name: entry.make for entry in ROWS}
 MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | OPTIMIZERS | METHODS
 
 WORDS = {
+    "b1": "Decay of the mean.",
+    "b2": "Decay of the mean square.",
+    "damping": "Of the neighbours' memory, in (0, 1].",
+    "form": "The penalty's shape.",
+    "high": "The larger power of the price difference, above 1.",
+    "inner": "Gradient steps on a node's own problem.",
+    "levels": "How many levels a message's norm is cut into.",
+    "low": "The smaller power of the price difference, in (0, 1).",
+    "nesterov": "Whether the momentum looks ahead.",
+    "rescale": "Whether what is kept is scaled up, so that the mean is right.",
+    "width": "Of a smoothed level's edge, in levels.",
     "batch_size": "Samples of a node's mini-batch; left out: all.",
     "bits": "Bits of a number, one of them its sign; left out: as many as the float type's range needs.",
     "bounds": "How the bounds are kept.",
@@ -53,7 +67,7 @@ WORDS = {
     "curvature": "At least that of a node's loss.",
     "derivative": "Of the quantizer, where something is differentiated.",
     "exponent": "Of the price difference, in (0, 1).",
-    "gain": "Of the correction.",
+    "gain": "Of what moves a node or its price.",
     "learning_rate": "Step along what the optimizer is given.",
     "level": "The largest price difference, or the distance of the levels.",
     "limit": "The largest size of what is sent.",
@@ -62,20 +76,23 @@ WORDS = {
     "order": "cta: mix, then move; atc: move, then mix.",
     "penalty": "Of a violation, the c of ADMM.",
     "placement": "What is quantized: the value itself, its difference to the neighbour's, or its change.",
+    "pull": "Of a node's best answer on its price; left out: 1 - momentum.",
+    "relaxation": "Of prices, at most 1/2.",
     "rho": "Distance of the levels' logarithms.",
     "scale": "The level in the middle, or the size of what is sent.",
     "sharpness": "One over the width of the edge, in CPU units.",
-    "step": "How far a node moves.",
+    "step": 'How far a node moves; "auto": half of the known bound.',
     "weight": "The price far outside.",
 }
 """What keys are for, in errors."""
 
 
-def _annotation(parameter: inspect.Parameter, hint: Any) -> Any:
-    """What a TOML file may give for a parameter: a number where the signature leaves it open."""
+def _annotation(parameter: inspect.Parameter, hint: Any, automatic: bool) -> Any:
+    """What a TOML file may give for a parameter: a number where the signature leaves it open, "auto" for a step."""
     optional = parameter.default is None
     if hint is Any:
-        return float | None if optional else float
+        number = float | Literal["auto"] if automatic and parameter.name == "step" else float
+        return number | None if optional else number
     if hint is Bounds:
         return BoundsTable
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -91,9 +108,10 @@ def _table(kind: str, make: Callable[..., Any]) -> type[Table]:
         if hints[name] is Response:
             continue
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        if isinstance(default, Penalty):
-            default = PenaltyTable(kind="penalty")
-        fields[name] = (_annotation(parameter, hints[name]), Field(default, description=WORDS.get(name)))
+        if isinstance(default, Bounds):
+            default = BOUND_TABLES[type(default)](kind=KIND_OF[type(default)])
+        kinds = _annotation(parameter, hints[name], make in METHODS.values())
+        fields[name] = (kinds, Field(default, description=WORDS.get(name)))
     title = "".join(part.capitalize() for part in kind.split("_"))
     return create_model(title, __base__=Table, __doc__=make.__doc__, **fields)
 
@@ -104,12 +122,12 @@ def _one_of(makers: Mapping[str, Callable[..., Any]]) -> Any:
     return Annotated[reduce(or_, tables), Field(discriminator="kind")]
 
 
-PenaltyTable: Any = _table("penalty", Penalty)
-BoundsTable: Any = Annotated[PenaltyTable | _table("multiplier", Multiplier), Field(discriminator="kind")]
+BOUND_TABLES: Any = {make: _table(kind, make) for kind, make in BOUNDS.items()}
+BoundsTable: Any = Annotated[reduce(or_, BOUND_TABLES.values()), Field(discriminator="kind")]
 OptimizerTable: Any = _one_of(OPTIMIZERS)
 Channel: Any = _one_of(CHANNELS)
-AllocationMethod: Any = _one_of({entry.name: entry.make for entry in ENTRIES if entry.half == "allocation"})
-TrainingMethod: Any = _one_of({entry.name: entry.make for entry in ENTRIES if entry.half == "training"})
+AllocationMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "allocation"})
+TrainingMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "training"})
 
 
 class Method(Table):

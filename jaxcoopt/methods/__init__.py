@@ -4,6 +4,7 @@ from jaxcoopt.methods.allocation_admm import DualConsensusADMM, TrackingADMM
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.consensus_admm import DecentralizedADMM
+from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
@@ -19,6 +20,7 @@ from jaxcoopt.methods.laplacian_flow import (
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
+from jaxcoopt.methods.relay_flow import RelayFlow
 
 __all__ = [
     "CHOCO",
@@ -30,6 +32,7 @@ __all__ = [
     "ATCTracking",
     "AllocationMethod",
     "CoOptimizer",
+    "CurvatureFlow",
     "DIGing",
     "DecentralizedADMM",
     "DualConsensusADMM",
@@ -41,6 +44,7 @@ __all__ = [
     "LaplacianFlow",
     "PrimalDual",
     "RatioConsensus",
+    "RelayFlow",
     "SaturatedFlow",
     "SingleBitFlow",
     "TrackingADMM",

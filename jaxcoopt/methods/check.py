@@ -7,6 +7,8 @@ from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.errors import finite, refuse_lists
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.responses import Response
+from jaxcoopt.problem.bounds import Bounds
 from jaxcoopt.problem.check import check_per_run
 from jaxcoopt.problem.problem import Problem
 
@@ -46,5 +48,10 @@ def _check_kinds(method: CoOptimizer) -> None:
         ("training", TrainingMethod, "GradientTracking"),
     ):
         given = getattr(method, half)
+        for name, part in (("bounds", Bounds), ("response", Response)):
+            inside = getattr(given, name, None)
+            if inside is not None and not isinstance(inside, part):
+                known = f"jaxcoopt.{name}" if part is Bounds else "jaxcoopt.methods.responses"
+                raise TypeError(f"method.{half}.{name}: expected one of {known}, got {inside!r:.80}")
         if given is not None and not isinstance(given, kind):
             raise TypeError(f"method.{half}: expected one of jaxcoopt.methods, such as {example}, got {given!r:.80}")

@@ -70,6 +70,11 @@ class LaplacianFlow(AllocationMethod):
                 f"method.allocation.response: expected a Response, such as Linear(), got {self.response!r:.80}"
             )
         check_bounds(self.bounds)
+        if self.bounds.keeps_box:
+            raise ValueError(
+                "method.allocation.bounds: Limit cuts what flows on single links, which LaplacianFlow does not keep; "
+                "use CurvatureFlow(bounds=Limit()), or RelayFlow(), which also reaches the optimum on every graph"
+            )
         self.response.check("method.allocation.response")
 
 

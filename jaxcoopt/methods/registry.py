@@ -8,6 +8,7 @@ from jaxcoopt.errors import unknown_name
 from jaxcoopt.methods.allocation_admm import DualConsensusADMM, TrackingADMM
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.consensus_admm import DecentralizedADMM
+from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
@@ -22,6 +23,8 @@ from jaxcoopt.methods.laplacian_flow import (
 )
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
+from jaxcoopt.methods.relay_flow import RelayFlow
+from jaxcoopt.problem.bounds import Multiplier
 
 
 def _spread(least: float, most: float, count: int) -> tuple[float, ...]:
@@ -126,6 +129,31 @@ ENTRIES = (
         {"step": 0.05, "level": 0.01, "bits": 12},
         grid={"step": FEW_STEPS, "level": (0.01, 0.1), "bounds.weight": WEIGHTS},
         exact=False,
+    ),
+    _allocation(
+        "curvature_flow",
+        "curvature flow, limited",
+        CurvatureFlow,
+        {"gain": 0.7},
+        grid={"gain": (0.3, 0.5, 0.7, 0.8, 0.9, 0.97), "momentum": (0.0, 0.1, 0.2, 0.3, 0.5)},
+        exact=False,  # it may stall where full nodes cut the graph
+        ours=True,
+    ),
+    _allocation(
+        "curvature_flow_multiplier",
+        "curvature flow, multipliers",
+        CurvatureFlow,
+        {"gain": 0.7, "bounds": Multiplier(0.1)},
+        grid={"gain": (0.3, 0.5, 0.7, 0.8, 0.9), "bounds.gain": (0.05, 0.1, 0.2), "momentum": (0.0, 0.3)},
+        ours=True,
+    ),
+    _allocation(
+        "relay_flow",
+        "relay flow",
+        RelayFlow,
+        {},
+        grid={"gain": (1.0, 1.5, 2.0, 3.0, 4.0), "momentum": (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)},
+        ours=True,
     ),
     _allocation("primal_dual", "primal-dual", PrimalDual, {"step": 0.1}, grid={"step": STEPS}),
     _allocation("tracking_admm", "tracking ADMM", TrackingADMM, {"penalty": 0.3}, grid={"penalty": PENALTIES}),

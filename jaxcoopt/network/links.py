@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Tables, fold, take
@@ -33,6 +34,7 @@ class Links:
     """
 
     tables: Tables
+    edges: Edges
     up: Bool[Array, "edges runs"] | None = None
     shifts: Shifts | None = None
     matrix: Float[Array, "nodes nodes"] | None = None
@@ -86,6 +88,38 @@ class Links:
             return jax.tree.map(lambda _: zero, shape)
 
         return self._over_tables(values, add, start)
+
+    def weight(self) -> Float[Array, "edges #runs"]:
+        """w of each edge of the union, 0 where it is not there or down: [edges, 1] or [edges, runs]."""
+        weights = self.edges.weights[:, None]
+        return weights if self.up is None else jnp.where(self.up, weights, 0)
+
+    def at_ends(self, values: Any) -> tuple[Any, Any]:
+        """(u at the tail, u at the head) of each edge, leaves [edges, runs]."""
+        tail = jax.tree.map(lambda leaf: take(leaf, self.edges.tail), values)
+        return tail, jax.tree.map(lambda leaf: take(leaf, self.edges.head), values)
+
+    def collect(self, of_edges: Any, part: Callable[[Any, Array], Any]) -> Any:
+        """The sum of part(value, sign) over the links of each node, sign 1 at an edge's head and -1 at its tail.
+
+        of_edges: a pytree, leaves [edges, runs], stored, and 0 where an edge is not there; part: 0 for the sign 0.
+        """
+        like = jax.tree.map(lambda leaf: leaf[:1], of_edges)
+        shape = jax.eval_shape(lambda: part(like, jnp.zeros((1, 1), self.tables.weights.dtype)))
+        parts = []
+        for block in self.tables.blocks():
+            own = jnp.arange(block.link.shape[1], dtype=jnp.int32) if block.node is None else block.node
+
+            def add(total: Any, link: Array, neighbour: Array, own: Array = own) -> Any:
+                sign = jnp.sign(own - neighbour).astype(self.tables.weights.dtype)[:, None]
+                got = part(jax.tree.map(lambda leaf: take(leaf, link), of_edges), sign)
+                return jax.tree.map(jnp.add, total, got)
+
+            rows = len(own)
+            start = jax.tree.map(lambda leaf, rows=rows: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), shape)
+            size = CHUNK if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.link) // 2))
+            parts.append(fold(add, start, (block.link, block.neighbours), size))
+        return self.tables.in_order(parts)
 
     def degree(self) -> Float[Array, "nodes *runs"]:
         """How many live links each node has."""

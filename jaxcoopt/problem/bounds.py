@@ -30,6 +30,11 @@ class Bounds(abc.ABC):
         """The memory after a move to x."""
         return memory
 
+    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+        """d slope / dx, what is added to f_i'' [nodes, runs]; here by differentiation."""
+        slope = lambda at: self.slope(memory, at, lower, upper)  # noqa: E731
+        return jax.jvp(slope, (x,), (jnp.ones_like(x),))[1]
+
     def check(self, name: str) -> None:
         """Raise ValueError naming the argument for settings that mean nothing."""
         return
@@ -114,6 +119,27 @@ class Multiplier(Bounds):
         """u_hi - u_lo."""
         return memory[0] - memory[1]
 
+    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+        """kappa h where a multiplier is active: by so much the next one grows with x."""
+        return jnp.where(memory[0] + memory[1] > 0, along_runs(self.gain, x) * curvature, 0)
+
     def check(self, name: str) -> None:
         """The gain is positive."""
         positive(f"{name}.gain", self.gain)
+
+
+@pytree
+@dataclass(frozen=True)
+class Limit(Bounds):
+    """The flow on a link is scaled by min(s_j, t_i), s_j = min(1, (x_j - lo_j) / outflow_j) at the sender j and
+    t_i = min(1, (hi_i - x_i) / inflow_i) at the receiver i: the box holds at every iteration, and prices stay f_i'.
+
+    Inflow and outflow are the sums that would flow over a node's links; s and t are told in a second exchange, as codes
+    of 8 bits rounded down. Alone it stalls where full or empty nodes cut the graph; see `RelayFlow`.
+    """
+
+    keeps_box: ClassVar[bool] = True
+
+    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+        """0."""
+        return jnp.zeros_like(x)
