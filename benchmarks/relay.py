@@ -1,0 +1,111 @@
+"""Budget and box at every iteration, and the optimum on every graph: relay flow beside what stalls or leaves the box.
+
+python benchmarks/relay.py [--instances 20] [--steps 3000] [--out benchmarks/results/relay.json]
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import networkx as nx
+import numpy as np
+
+import jaxcoopt as jc
+from jaxcoopt.bench.machine import commit, machine, versions
+
+AT = (100, 300, 1000, 3000)
+METHODS = {
+    "relay flow": jc.methods.RelayFlow(),
+    "relay flow, no momentum": jc.methods.RelayFlow(gain=3.0, momentum=0.0),
+    "curvature flow, Limit": jc.methods.CurvatureFlow(),
+    "curvature flow, Multiplier": jc.methods.CurvatureFlow(bounds=jc.bounds.Multiplier(0.1)),
+}
+
+
+def barbell() -> nx.Graph:
+    """Two cliques of 15 that one node joins."""
+    return nx.barbell_graph(15, 1)
+
+
+def planar() -> nx.Graph:
+    """The largest part of a random geometric graph of mean degree 4."""
+    graph = nx.random_geometric_graph(60, 0.16, seed=3)
+    return nx.convert_node_labels_to_integers(graph.subgraph(max(nx.connected_components(graph), key=len)))
+
+
+# name: graphs, failure rate, which nodes are full at the optimum whatever is drawn.
+CASES: dict[str, tuple[list[nx.Graph], float, list[int]]] = {
+    "switching random, 100": ([nx.random_regular_graph(6, 100, seed=s) for s in range(3)], 0.0, []),
+    "exponential, 64": ([nx.circulant_graph(64, [1, 2, 4, 8, 16, 32])], 0.0, []),
+    "geometric": ([planar()], 0.0, []),
+    "barbell, joint full": ([barbell()], 0.0, [15]),
+    "star of 30, hub full": ([nx.star_graph(29)], 0.0, [0]),
+    "path of 30": ([nx.path_graph(30)], 0.0, []),
+    "ring of 60": ([nx.cycle_graph(60)], 0.0, []),
+    "ring of 60, a link in five down": ([nx.cycle_graph(60)], 0.2, []),
+    "ring of 60, 20 full in a row": ([nx.cycle_graph(60)], 0.0, list(range(20))),
+}
+
+
+def instances(nodes: int, count: int, full: list[int], seed: int) -> jc.Allocation:
+    """Curvatures over two decades, boxes of which about a third end up active."""
+    rng = np.random.default_rng(seed)
+    shape = (nodes, count)
+    curvature, center = 10 ** rng.uniform(-1, 1, shape), rng.uniform(0, 4, shape)
+    lower = rng.uniform(0, 1, shape)
+    upper = lower + rng.uniform(1, 6, shape)
+    center[full], upper[full] = 9.0, lower[full] + 0.5
+    budget = (lower + 0.45 * (upper - lower)).sum(axis=0)
+    return jc.Allocation(jc.costs.Quadratic(curvature, center), budget, lower, upper)
+
+
+def measure(case: str, method: str, channel: Any, count: int, steps: int) -> dict[str, Any]:
+    """Relative gaps [median, worst] at each of AT, the worst residual and violation, and the part of active bounds."""
+    graphs, failure_rate, full = CASES[case]
+    allocation = instances(len(graphs[0]), count, full, seed=11)
+    problem = jc.Problem(allocation)
+    optimum = jc.reference(problem)
+    network = jc.Network.from_graphs(graphs, failure_rate=failure_rate)
+    begin = time.perf_counter()
+    solver = jc.CoOptimizer(METHODS[method], channel=channel)
+    result = jc.solve(problem, network, solver, steps, runs=count, record_every=20, optimum=optimum)
+    gap, iterations = np.abs(np.asarray(result.trace["allocation_gap"])), np.asarray(result.iterations)
+    x, margin = np.asarray(optimum.allocation), 1e-9
+    active = (x <= np.asarray(allocation.lower) + margin) | (x >= np.asarray(allocation.upper) - margin)
+    at = {int(k): np.abs(gap[np.searchsorted(iterations, k)]) for k in AT if k <= steps}
+    return {
+        "case": case,
+        "method": method,
+        "links": type(channel).__name__,
+        "active": float(active.mean()),
+        "gap": {k: [float(np.median(values)), float(values.max())] for k, values in at.items()},
+        "budget_residual": float(np.max(result.trace["budget_residual"])),
+        "box_violation": float(np.max(result.trace["box_violation"])),
+        "seconds": time.perf_counter() - begin,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--instances", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/relay.json"))
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
+    for case in CASES:
+        for method in METHODS:
+            for channel in (jc.channels.Ideal(), jc.channels.LogQuantizer(0.5)):
+                row = measure(case, method, channel, given.instances, given.steps)
+                report["rows"].append(row)
+                gaps = "  ".join(f"{k}: {middle:.0e}/{worst:.0e}" for k, (middle, worst) in row["gap"].items())
+                kept = f"residual {row['budget_residual']:.0e}, box {row['box_violation']:.0e}"
+                print(f"{case:32s} {method:26s} {row['links']:12s} {gaps}  {kept}", flush=True)
+                given.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
