@@ -24,14 +24,14 @@ from jaxcoopt.pytrees import pytree
 class DiffusionState:
     """y, v = y - alpha grad g(y) - s and s, leaves [nodes, *shape, runs], and what was sent of v; sum_i s_i = 0.
 
-    share: of the mix that the next iteration takes, 0 where it is to move alone.
+    share: of the mix that the next iteration takes, [runs], 0 where it is to move alone.
     """
 
     params: Params
     adapted: Params
     dual: Params
     sent: Message
-    share: Float[Array, ""]
+    share: Float[Array, " runs"]
 
 
 @pytree
@@ -101,8 +101,8 @@ class NIDS(TrainingMethod):
 
 def _start(step: Any, training: Training, params: Params, channel: Channel, draw: Draw, share: float) -> DiffusionState:
     adapted = plus(params, times(-step, training.gradient(params)))
-    sent = first_message(channel, adapted, draw)
-    return DiffusionState(params, adapted, zeros(params), sent, jnp.asarray(share, jax.tree.leaves(params)[0].dtype))
+    sent, leaf = first_message(channel, adapted, draw), jax.tree.leaves(params)[0]
+    return DiffusionState(params, adapted, zeros(params), sent, jnp.full(leaf.shape[-1], share, leaf.dtype))
 
 
 def _combine(state: DiffusionState, step: Any, training: Training, now: Round, channel: Channel) -> DiffusionState:
