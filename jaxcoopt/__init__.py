@@ -1,7 +1,7 @@
 """Train one model and share one CPU budget over a changing network of computing centers, compiled in JAX."""
 
 from jaxcoopt import channel as channels
-from jaxcoopt import methods
+from jaxcoopt import methods, theory
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import bounds, costs, features, losses
@@ -35,4 +35,5 @@ __all__ = [
     "methods",
     "reference",
     "solve",
+    "theory",
 ]

@@ -49,10 +49,10 @@ def solve(
     Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
-    and the call returns when all do. A step of "auto" becomes half of `theory.step_bound`, as `result.method` shows;
-    where no run can converge with a step that was given, a RuntimeWarning says so beforehand. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
-    jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input,
-    MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) when every run diverged.
+    and the call returns when all do. A step "auto" becomes half of `theory.step_bound`, see `result.method`. `optimum`
+    saves computing `reference(problem)` again. Works under jax.jit and jax.grad; gaps to a traced problem's optimum
+    need `optimum`. Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells),
+    warns (RuntimeWarning) of a step beyond which no run can converge, and when every run diverged.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     if steps >= 2**31:

@@ -1,0 +1,78 @@
+"""Steps that `solve` chooses, and a warning for those that no run survives."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcoopt.errors import traced
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.theory.curvature import Unknown
+from jaxcoopt.theory.steps import known_bound, unstable_beyond
+
+AUTO = "auto"
+FRACTION = 0.5  # of the bound: near the fastest step of a plain descent, far enough from the edge for quantized links
+HALVES = ("allocation", "training")
+
+
+def asks_for_auto(method: Any) -> list[str]:
+    """The halves whose step is "auto"."""
+    steps = {half: getattr(getattr(method, half, None), "step", None) for half in HALVES}
+    return [half for half, step in steps.items() if isinstance(step, str) and step == AUTO]
+
+
+def with_placeholders(method: Any) -> Any:
+    """The method with 1.0 for every step that is "auto": for checks that want numbers."""
+    return replace(method, **{half: replace(getattr(method, half), step=1.0) for half in asks_for_auto(method)})
+
+
+def with_steps(method: CoOptimizer, problem: Problem, network: Network) -> CoOptimizer:
+    """The method with `FRACTION` of the bound for every step that is "auto", a float or [runs].
+
+    Raises ValueError, with the reason, where no bound is known.
+    """
+    chosen = {}
+    for half in asks_for_auto(method):
+        part = replace(getattr(method, half), step=1.0)
+        try:
+            bound = known_bound(part, problem, network, method.channel).value
+        except Unknown as reason:
+            raise ValueError(f"method.{half}.step: 'auto' found no bound, as {reason}; give a number") from None
+        if not (np.isfinite(bound).all() and np.min(bound) > 0):
+            raise ValueError(f"method.{half}.step: 'auto' found no bound but {np.min(bound):g}; give a number")
+        chosen[half] = replace(part, step=FRACTION * bound)
+    return replace(method, **chosen)
+
+
+def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stacklevel: int = 3) -> None:
+    """Warn (RuntimeWarning) of a step beyond which the iteration is known to grow; silent where that is not known.
+
+    A longer step than the bound of `step_bound` draws no warning: where that is not sharp, many converge.
+    """
+    if traced(method, problem, network):
+        return
+    for half in HALVES:
+        part = getattr(method, half)
+        step = getattr(part, "step", None)
+        if step is None or not _one_run((replace(part, step=0.0), getattr(problem, half), method.channel), half):
+            continue
+        limit = unstable_beyond(part, problem, network, method.channel)
+        if limit is not None and np.max(step) > limit * (1 + 1e-6):
+            warnings.warn(
+                f"method.{half}.step: {np.max(step):.3g} is beyond {limit:.3g}, where the iteration of "
+                f"{type(part).__name__} on this problem and network grows without limit (its spectrum leaves the unit "
+                f"circle: jaxcoopt.theory.spectral_rate); make it smaller, or step='auto'",
+                RuntimeWarning,
+                stacklevel=stacklevel,
+            )
+
+
+def _one_run(settings: Any, half: str) -> bool:
+    """Whether the settings that the spectrum depends on are the same for all runs."""
+    part, problem, channel = settings
+    per_run = jax.tree.leaves((part, channel)) + (jax.tree.leaves(problem.loss) if half == "training" else [])
+    return not any(np.ndim(leaf) for leaf in per_run)

@@ -1,0 +1,127 @@
+"""The weighted Laplacians of a network, as matrices, and their extreme eigenvalues."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+from scipy.sparse import linalg
+
+from jaxcoopt.errors import traced
+from jaxcoopt.network.network import Network
+
+DENSE = 400  # nodes up to which all eigenvalues are computed at once
+TOLERANCE: Any = 1e-9  # of eigenvalues, relative; SciPy has it as a whole number in its types
+LANCZOS_STEPS = 40  # restarts of ARPACK, then the inverse is tried, which suits sparse and badly connected graphs
+
+
+def laplacians(network: Network) -> list[Any]:
+    """diag(W 1) - W of every graph, scipy.sparse [nodes, nodes] in float64, all links up.
+
+    Raises TypeError for what is no network, or has no numbers yet (under jax.jit).
+    """
+    found, nodes = [], network.nodes if isinstance(network, Network) else 0
+    for own, neighbour, weight, _ in link_entries(network):
+        weights = sparse.csr_array((weight, (own, neighbour)), shape=(nodes, nodes))
+        found.append(sparse.csr_array(sparse.diags_array(weights.sum(axis=1)) - weights))
+    return found
+
+
+def link_entries(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each graph: node, neighbour, weight and edge number, [entries]; both directions, padding of weight 0."""
+    if not isinstance(network, Network) or traced(network):
+        raise TypeError(f"network: expected a jaxcoopt.Network of known numbers, got {type(network).__name__}")
+    tables = network.tables
+    neighbour, weight, link = (np.asarray(part) for part in (tables.neighbours, tables.weights, tables.link))
+    for graph in range(network.graphs):
+        row = np.arange(network.nodes) if tables.node is None else np.asarray(tables.node)[graph]
+        ends = np.cumsum([rows for rows, _ in tables.buckets])[:-1]
+        parts = zip(np.split(row, ends), tables.buckets, strict=True)
+        own = np.concatenate([np.tile(rows, slots) for rows, (_, slots) in parts])
+        yield own, neighbour[graph], weight[graph].astype(np.float64), link[graph]
+
+
+def shares(network: Network) -> Float[np.ndarray, " graphs"]:
+    """How often each graph is used, in the mean over the switching."""
+    if network.sequence is None:
+        return np.full(network.graphs, 1 / network.graphs)
+    return np.bincount(np.asarray(network.sequence), minlength=network.graphs) / len(network.sequence)
+
+
+def average_laplacian(network: Network) -> Any:
+    """The mean over the switching, all links up: it is connected where the union of the graphs in use is."""
+    parts = [share * of for share, of in zip(shares(network), laplacians(network), strict=True)]
+    return sum(parts[1:], start=parts[0])
+
+
+def expected_laplacian(network: Network) -> Any:
+    """The mean over switching and failures, (1 - failure_rate) times the average. The rate must be a scalar."""
+    return (1 - failure_rate(network)) * average_laplacian(network)
+
+
+def failure_rate(network: Network) -> float:
+    """The rate; ValueError where it differs between runs."""
+    rate = np.asarray(0.0 if network.failure_rate is None else network.failure_rate, np.float64)
+    if rate.ndim:
+        raise ValueError(f"network.failure_rate: expected one rate, got {rate.shape[0]}, one for each run")
+    return float(rate)
+
+
+def lambda_max(laplacian: Any) -> float:
+    """The largest eigenvalue of a Laplacian's symmetric part, dense or scipy.sparse; ARPACK for large ones."""
+    symmetric = _symmetric(laplacian)
+    if symmetric.shape[0] <= DENSE:
+        return float(np.linalg.eigvalsh(_dense(symmetric))[-1])
+    start = np.random.default_rng(0).normal(size=symmetric.shape[0])
+    try:
+        top = linalg.eigsh(  # pyright: ignore
+            symmetric, k=1, which="LA", tol=TOLERANCE, maxiter=LANCZOS_STEPS, v0=start, return_eigenvectors=False
+        )
+    except linalg.ArpackNoConvergence:
+        above = 2.000001 * symmetric.diagonal().max()  # Gershgorin
+        top = linalg.eigsh(symmetric.tocsc(), k=1, sigma=above, which="LM", v0=start, return_eigenvectors=False)
+    return float(top[0])
+
+
+def lambda_2(laplacian: Any) -> float:
+    """The second smallest eigenvalue of a Laplacian's symmetric part: 0 where the graph is not connected.
+
+    With weight-balanced directed links it is the algebraic connectivity, a lower bound of |Re lambda_2|. Large sparse
+    matrices: Lanczos on c I - L with the constant vector taken out, and by the inverse where that does not converge,
+    as on long rings. Source: Olfati-Saber and Murray, IEEE Trans. Autom. Control 49 (2004).
+    """
+    symmetric = _symmetric(laplacian)
+    nodes = symmetric.shape[0]
+    if nodes <= DENSE:
+        return max(0.0, float(np.linalg.eigvalsh(_dense(symmetric))[1]))
+    if sparse.csgraph.connected_components(symmetric, directed=False)[0] > 1:
+        return 0.0
+    above = 2 * symmetric.diagonal().max()
+    start = np.random.default_rng(0).normal(size=nodes)
+
+    def turned(vector: np.ndarray) -> np.ndarray:
+        vector = np.asarray(vector).ravel()
+        return above * (vector - vector.mean()) - symmetric @ vector
+
+    operator = linalg.LinearOperator((nodes, nodes), turned, dtype=np.float64)  # pyright: ignore
+    try:
+        top = linalg.eigsh(  # pyright: ignore
+            operator, k=1, which="LA", tol=TOLERANCE, maxiter=LANCZOS_STEPS, v0=start, return_eigenvectors=False
+        )
+        return max(0.0, float(above - top[0]))
+    except linalg.ArpackNoConvergence:
+        shift = -1e-6 * above  # off the eigenvalue 0, where there is no inverse
+        low = linalg.eigsh(symmetric.tocsc(), k=2, sigma=shift, which="LM", v0=start, return_eigenvectors=False)
+        return max(0.0, float(np.sort(low)[1]))
+
+
+def _symmetric(laplacian: Any) -> Any:
+    square = laplacian if sparse.issparse(laplacian) else np.asarray(laplacian, np.float64)
+    if square.ndim != 2 or square.shape[0] != square.shape[1] or square.shape[0] < 2:
+        raise ValueError(f"laplacian: expected a matrix [nodes, nodes] of 2 nodes or more, got shape {square.shape}")
+    return (square + square.T) / 2
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else matrix

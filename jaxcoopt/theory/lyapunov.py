@@ -1,0 +1,136 @@
+"""The Lyapunov functions that the paper's proofs rest on, along a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.compensated import Pair
+from jaxcoopt.draws import Draw
+from jaxcoopt.errors import at_least_one
+from jaxcoopt.methods.gradient_tracking import GradientTracking
+from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.round import Round
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.bounds import Penalty, excess
+from jaxcoopt.problem.box import feasible_point
+from jaxcoopt.problem.costs import Cost
+from jaxcoopt.problem.market import clear_market
+from jaxcoopt.problem.problem import Allocation, Problem
+from jaxcoopt.problem.reference import reference
+from jaxcoopt.pytrees import pytree
+from jaxcoopt.theory.steps import half_of
+
+
+def lyapunov(
+    method: Any,
+    problem: Problem,
+    network: Network,
+    steps: int,
+    *,
+    channel: Channel | None = None,
+    start: Any = None,
+    seed: int = 0,
+) -> Float[np.ndarray, " records"]:
+    """V(k) for k = 0 .. steps, [steps + 1], of one half's method, run alone in float64.
+
+    LaplacianFlow with `Penalty`: F(x(k)) - F(x*), F the costs with the penalties and x* its own optimum; without
+    momentum it falls at every iteration for steps below `step_bound`. GradientTracking: sum_i |y_i - y*|^2 + |z_i|^2,
+    which falls in the end, not at every iteration. start: shares [nodes] that meet the budget, or one node's
+    parameters; default the feasible point, or the loss's own start. Raises TypeError for other methods. Source:
+    arXiv 2510.25176, theorems 1 and 2.
+    """
+    at_least_one("steps", steps)
+    half_of(method, problem)
+    channel = Ideal() if channel is None else channel
+    with jax.enable_x64(True):
+        exact, net = aligned(problem, network.nodes), network.in_precision(jnp.float64)
+        key, run = jax.random.key(seed), jnp.arange(1)
+        if isinstance(method, LaplacianFlow) and isinstance(method.bounds, Penalty):
+            half, first, value = _flow(method, exact.allocation, start, network.nodes)
+        elif isinstance(method, GradientTracking):
+            half, first, value = _tracking(exact.training, problem, start, key)
+        else:
+            raise TypeError(
+                "method: Lyapunov functions are known for GradientTracking, and for LaplacianFlow with Penalty bounds, "
+                f"not for {type(method).__name__}"
+            )
+
+        def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
+            def now(k: Array) -> Round:
+                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run))
+
+            def one(state: Any, k: Array) -> tuple[Any, Array]:
+                state = method.update(state, half, now(k), channel)
+                return state, value(half, state)
+
+            begin = method.init(half, first, channel, now(jnp.asarray(0)))
+            _, rest = jax.lax.scan(one, begin, jnp.arange(steps))
+            return jnp.concatenate([value(half, begin)[None], rest])
+
+        return np.asarray(jax.jit(scan)(floats(method), floats(channel), half, net, first))
+
+
+def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tuple[Any, Pair, Any]:
+    """The half, x(0), and F - F* of a state."""
+    bounds = floats(method.bounds)
+    penalised = _Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
+    best, _, _ = clear_market(Allocation(penalised, allocation.budget), nodes)
+    lowest = penalised.value(jnp.asarray(best))
+    x = feasible_point(allocation, nodes) if start is None else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
+
+    def value(half: Allocation, state: Any) -> Array:
+        at = _Penalised(half.cost, bounds, half.lower, half.upper).value(state.x.value)
+        return (at - lowest).sum()  # node by node, or the sums' rounding would hide the end
+
+    return allocation, Pair(x, jnp.zeros_like(x)), value
+
+
+def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[Any, Any, Any]:
+    """The half, y(0), and |y - y*|^2 + |z|^2 of a state."""
+    best = reference(Problem(training=problem.training)).params
+    one = training.loss.init(key, training.features.shape[2]) if start is None else start
+    nodes = training.features.shape[0]
+    first = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float64)[None, ..., None], (nodes, *np.shape(leaf), 1)), one
+    )
+
+    def value(half: Any, state: Any) -> Array:
+        apart = jax.tree.map(lambda y, end: jnp.sum((y - jnp.asarray(end)[None, ..., None]) ** 2), state.params, best)
+        tracked = jax.tree.map(lambda z: jnp.sum(z**2), state.tracker)
+        return jnp.stack(jax.tree.leaves((apart, tracked))).sum()
+
+    return training, first, value
+
+
+@pytree
+@dataclass(frozen=True)
+class _Penalised(Cost):
+    """f_i and the penalties on leaving the box, as one cost."""
+
+    cost: Cost
+    bounds: Penalty
+    lower: Any
+    upper: Any
+
+    def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
+        """f_i(x_i) + eps softplus(s (x - hi)) / s + ..., or the squares."""
+        weight, sharpness = self.bounds.weight, self.bounds.sharpness
+        total = self.cost.value(x)
+        for side in excess(x, self.lower, self.upper):
+            held = jnp.isfinite(side)
+            side = jnp.where(held, side, 0)
+            push = jnp.maximum(side, 0) ** 2
+            if self.bounds.form == "softplus":
+                push = jax.nn.softplus(sharpness * side) / sharpness
+            total = total + jnp.where(held, weight * push, 0)
+        return total
+
+    def domain(self) -> tuple[Any, Any]:
+        """The cost's."""
+        return self.cost.domain()

@@ -1,0 +1,273 @@
+"""How long a step may be: bounds below which a method converges, and bounds beyond which it cannot."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.errors import traced
+from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.responses import Linear
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem import losses
+from jaxcoopt.problem.bounds import Multiplier, Penalty
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.theory.curvature import (
+    Unknown,
+    bounded,
+    constant_curvature,
+    curvature_range,
+    linear_hessians,
+    smoothness,
+    stiffness,
+)
+from jaxcoopt.theory.laplacian import average_laplacian, expected_laplacian, lambda_2, lambda_max, laplacians, shares
+from jaxcoopt.theory.sector import sector
+from jaxcoopt.theory.thresholds import PAPER, Threshold, sharp, threshold
+
+SHARP_NODES, SHARP_SIZE = 400, 600  # nodes, and nodes times parameters, up to which spectra are computed for a bound
+
+
+@dataclass(frozen=True)
+class StepBound:
+    """value: the bound, a float or [runs]; source: whose it is; why: the formula with its numbers.
+
+    sharp: every longer step diverges. Where not sharp, longer steps may converge as well.
+    """
+
+    value: Any
+    source: str
+    why: str
+    sharp: bool = False
+
+
+def step_bound(method: Any, problem: Problem, network: Network, channel: Channel | None = None) -> StepBound | None:
+    """The step below which one half's method is stable, None where no such number is known.
+
+    Training: alpha < min phi(kappa lambda) / L over the spectra of all graphs, each graph by itself (see `thresholds`),
+    L the largest smoothness constant of the nodes' losses and kappa the channel's upper sector bound; the sharp
+    1 / lambda_max(phi(L)^(-1/2) H phi(L)^(-1/2)) for least squares on one fixed graph with ideal links.
+    Allocation: eta < 2 (1 + beta) / (kappa lambda_max h), h the largest f_i'' over the box plus what the bounds add.
+    channel: default ideal links. Raises TypeError for what is no method, ValueError for a problem without its half.
+
+    >>> import jaxcoopt as jc, networkx as nx
+    >>> problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(2.0, 1.0), budget=5.0))
+    >>> network = jc.Network.from_graphs(nx.complete_graph(5))
+    >>> round(jc.theory.step_bound(jc.methods.LaplacianFlow(step=0.1), problem, network).value, 6)
+    1.0
+    """
+    try:
+        return known_bound(method, problem, network, Ideal() if channel is None else channel)
+    except Unknown:
+        return None
+
+
+def known_bound(method: Any, problem: Problem, network: Network, channel: Channel) -> StepBound:
+    """As `step_bound`; raises `Unknown`, which says why, where it gives None."""
+    half = half_of(method, problem)
+    if traced(half, network, channel, method):
+        raise Unknown("it follows from numbers that are not known before the run (it is inside jax.jit or jax.grad)")
+    if isinstance(half, Training):
+        return _training(threshold(method, channel), half, network, channel)
+    return allocation_bound(method, half, network, channel)
+
+
+def half_of(method: Any, problem: Problem) -> Any:
+    """The half of the problem that a method moves; TypeError or ValueError where there is none."""
+    if not isinstance(method, (AllocationMethod, TrainingMethod)):
+        raise TypeError(
+            f"method: expected one half's method, such as jaxcoopt.methods.GradientTracking, got {method!r:.80}"
+        )
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")
+    name = "allocation" if isinstance(method, AllocationMethod) else "training"
+    half = getattr(problem, name)
+    if half is None:
+        raise ValueError(f"problem.{name}: missing, but {type(method).__name__} moves it")
+    return half
+
+
+def paper_bound(problem: Problem, network: Network, channel: Channel | None = None) -> StepBound | None:
+    """The paper's step bound of gradient tracking, alpha < |Re lambda_2| / (L kappa), None where L is not known.
+
+    lambda_2 of the average Laplacian. It vanishes with the connectivity, which the sharp one does not: see
+    `step_bound`. Source: arXiv 2510.25176, theorem 1.
+    """
+    if not isinstance(problem, Problem) or problem.training is None:
+        raise ValueError("problem.training: missing; the bound is one of gradient tracking")
+    try:
+        smooth, upper = smoothness(problem.training), _gain(Ideal() if channel is None else channel)
+    except Unknown:
+        return None
+    algebraic = lambda_2(average_laplacian(network))
+    why = f"|Re lambda_2| / (L kappa), lambda_2 = {algebraic:.3g}, L = {_text(smooth)}, kappa = {_text(upper)}"
+    return StepBound(_plain(algebraic / (smooth * upper)), PAPER, why)
+
+
+# ---------------------------------------------------------------- stable below
+
+
+def _training(found: Threshold, training: Training, network: Network, channel: Channel) -> StepBound:
+    gain, smooth = _gain(channel), smoothness(training, samples=found.samples)
+    top = _top(network)
+    value = _plain(found.least(gain * top) / smooth)
+    exact = channel.lossless and network.failure_rate is None and network.graphs == 1
+    size = _size(training)
+    if exact and found.exact and size is not None and not np.ndim(value):
+        try:
+            value = sharp(found.phi, laplacians(network)[0].toarray(), linear_hessians(training))
+            return StepBound(value, found.source, f"spectrum of the iteration on {network.nodes} nodes", sharp=True)
+        except Unknown:
+            pass
+    why = f"{found.text}; L = {_text(smooth)}, lambda_max = {top:.3g}, kappa = {_text(gain)}"
+    return StepBound(value, found.source, why)
+
+
+@singledispatch
+def allocation_bound(method: Any, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
+    """The bound of an allocation method; `Unknown` where there is none."""
+    raise Unknown(f"no step bound is known for {type(method).__name__}")
+
+
+@allocation_bound.register
+def _(method: LaplacianFlow, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
+    _, most = curvature_range(allocation, network.nodes)
+    if not np.isfinite(most).all():
+        raise Unknown("the cost's curvature grows without limit over the box; give allocation.lower and upper")
+    gain, added = _gain(channel), stiffness(method.bounds, allocation)
+    factor, source = _flow_factor(method, allocation)
+    linear = channel.lossless and constant_curvature(allocation.cost) and not bounded(allocation)
+    if linear and _steady(network) and most.shape[1] == 1 and not np.ndim(factor):
+        top = _scaled_top(laplacians(network)[0], most[:, 0])
+        why = f"2 (1 + momentum) / lambda_max(sqrt(H) L sqrt(H)), lambda_max = {top:.3g}"
+        return StepBound(float(factor / top), source, why, sharp=True)
+    stiff = most.max(axis=0) + added
+    value = factor / (gain * _top(network) * stiff)
+    value = _plain(value if np.ndim(factor) or np.ndim(gain) or stiff.size > 1 else np.min(value))
+    why = (
+        f"{_text(factor)} / (kappa lambda_max h), kappa = {_text(gain)}, lambda_max = {_top(network):.3g}, "
+        f"h = {_text(stiff)} of which the bounds {_text(added)}"
+    )
+    return StepBound(value, source, why)
+
+
+def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[Any, str]:
+    """2 (1 + beta), less where multipliers answer as well: 1 + gain / 2 times as stiff, and no more than one momentum.
+
+    With u(k+1) = u(k) + g h x(k+1) at the active nodes, z = -1 is an eigenvalue where eta h lambda (1 + g/2) =
+    2 (1 + beta); others leave the circle only for beta > 1 / (1 + g).
+    """
+    if not isinstance(method.response, Linear):
+        raise Unknown(f"no step bound is known for flows that answer by {type(method.response).__name__}")
+    momentum = 0.0 if method.momentum is None else np.asarray(method.momentum, np.float64)
+    factor, source = 2 * (1 + momentum), "Polyak 1964; Ghadimi, Shames, Johansson 2013"
+    if isinstance(method.bounds, Multiplier) and bounded(allocation):
+        gain = np.asarray(method.bounds.gain, np.float64)
+        if np.any(momentum * (1 + gain) >= 1):
+            raise Unknown("with multipliers, momentum must be below 1 / (1 + gain): above, no step is stable")
+        return _plain(factor / (1 + gain / 2)), f"{source}, with the multipliers' answer"
+    return _plain(factor), source
+
+
+# ---------------------------------------------------------------- unstable beyond
+
+
+def unstable_beyond(method: Any, problem: Problem, network: Network, channel: Channel) -> float | None:
+    """The step beyond which the (mean) iteration grows whatever the start is, None where that is not known or dear.
+
+    Least squares, or costs by their least curvature, on one graph or graphs drawn at random, with the channel's lower
+    sector bound; links that fail: the mean of the iteration follows the expected Laplacian. All settings scalars.
+    """
+    half = half_of(method, problem)
+    settled = network.graphs == 1 or network.switching == "random"
+    if not settled or network.nodes > SHARP_NODES or np.ndim(network.failure_rate if _fails(network) else 0.0):
+        return None
+    lower = sector(channel).lower
+    if np.ndim(lower) or lower <= 0:
+        return None
+    try:
+        return (
+            _training_limit(method, half, network, channel)
+            if isinstance(half, Training)
+            else flow_limit(method, half, network, lower)
+        )
+    except Unknown:
+        return None
+
+
+def _training_limit(method: Any, training: Training, network: Network, channel: Channel) -> float | None:
+    found, lower = threshold(method, channel), sector(channel).lower
+    if not isinstance(training.loss, losses.Linear) or not found.exact or _size(training) is None:
+        return None
+    if not (found.in_mean or _steady(network)):
+        return None
+    laplacian = lower * expected_laplacian(network).toarray()
+    if lambda_max(laplacian) >= found.most:
+        return None
+    return sharp(found.phi, laplacian, linear_hessians(training))
+
+
+def flow_limit(method: Any, allocation: Allocation, network: Network, lower: float) -> float | None:
+    """2 (1 + beta) / (kappa lambda_max(sqrt(h) L sqrt(h))) with the least curvature h: bounds only add to it."""
+    if not isinstance(method, LaplacianFlow) or not isinstance(method.bounds, (Penalty, Multiplier)):
+        return None
+    if not isinstance(method.response, Linear) or np.ndim(method.momentum):
+        return None
+    least, _ = curvature_range(allocation, network.nodes)
+    if least.shape[1] > 1:
+        return None
+    laplacian = lower * expected_laplacian(network)
+    top = _scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
+    return float(2 * (1 + (method.momentum or 0.0)) / top) if top > 0 else None
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _scaled_top(laplacian: Any, curvature: np.ndarray) -> float:
+    """lambda_max(sqrt(H) L sqrt(H)), H the diagonal of curvatures."""
+    root = np.sqrt(np.broadcast_to(curvature, (laplacian.shape[0],)))
+    return lambda_max(laplacian.multiply(root[:, None]).multiply(root[None]).tocsr())
+
+
+def _top(network: Network) -> float:
+    """The largest lambda_max of the graphs in use."""
+    return max(lambda_max(of) for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0)
+
+
+def _gain(channel: Channel) -> Any:
+    upper = sector(channel).upper
+    if not np.isfinite(upper).all():
+        raise Unknown(f"nothing bounds what {type(channel).__name__} makes of a small number")
+    return upper
+
+
+def _size(training: Training) -> int | None:
+    """The numbers of a linear model, None where there are too many for spectra."""
+    if not isinstance(training.loss, losses.Linear):
+        return None
+    nodes, _, features = np.shape(training.features)
+    size = features + training.loss.intercept
+    return size if nodes <= SHARP_NODES and nodes * size <= SHARP_SIZE else None
+
+
+def _fails(network: Network) -> bool:
+    return network.failure_rate is not None
+
+
+def _steady(network: Network) -> bool:
+    return network.graphs == 1 and not _fails(network)
+
+
+def _plain(value: Any) -> Any:
+    value = np.asarray(jax.device_get(value), np.float64)
+    return value.item() if value.ndim == 0 else value
+
+
+def _text(value: Any) -> str:
+    value = np.asarray(value)
+    return f"{value.min():.3g}" if value.min() == value.max() else f"{value.min():.3g} to {value.max():.3g}"
