@@ -1,6 +1,7 @@
 """Budget and box at every iteration, and the optimum on every graph: relay flow beside what stalls or leaves the box.
 
-python benchmarks/relay.py [--instances 20] [--steps 3000] [--out benchmarks/results/relay.json]
+python benchmarks/relay.py [--instances 20] [--steps 3000] [--out benchmarks/results/relay.json] [--readme README.md]
+--readme alone writes the table of the report that is there.
 """
 
 import argparse
@@ -16,12 +17,14 @@ import numpy as np
 import jaxcoopt as jc
 from jaxcoopt.bench.machine import commit, machine, versions
 
+RELAY, LIMIT, MULTIPLIER = "relay flow", "curvature flow, Limit", "curvature flow, Multiplier"
+FLOOR = 1e-15
 AT = (100, 300, 1000, 3000)
 METHODS = {
-    "relay flow": jc.methods.RelayFlow(),
+    RELAY: jc.methods.RelayFlow(),
     "relay flow, no momentum": jc.methods.RelayFlow(gain=3.0, momentum=0.0),
-    "curvature flow, Limit": jc.methods.CurvatureFlow(),
-    "curvature flow, Multiplier": jc.methods.CurvatureFlow(bounds=jc.bounds.Multiplier(0.1)),
+    LIMIT: jc.methods.CurvatureFlow(),
+    MULTIPLIER: jc.methods.CurvatureFlow(bounds=jc.bounds.Multiplier(0.1)),
 }
 
 
@@ -88,17 +91,62 @@ def measure(case: str, method: str, channel: Any, count: int, steps: int) -> dic
     }
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """The README's table: median / worst of the gap."""
+    found = {(row["case"], row["method"], row["links"]): row for row in rows}
+
+    def gap(row: dict[str, Any], at: str) -> str:
+        middle, worst = row["gap"][at]
+        return f"{max(middle, FLOOR):.0e} / {max(worst, FLOOR):.0e}"
+
+    lines = [
+        "| relative gap, median / worst of 20 | relay flow, 300 iterations | 1,000 | 3,000 | quantized links, 3,000 | "
+        "Limit alone, 3,000 | Multiplier, 3,000 | which left the box by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in CASES:
+        relay, limit, multiplier = (found[case, name, "Ideal"] for name in (RELAY, LIMIT, MULTIPLIER))
+        cells = [
+            case,
+            *(gap(relay, at) for at in ("300", "1000", "3000")),
+            gap(found[case, RELAY, "LogQuantizer"], "3000"),
+        ]
+        cells += [gap(limit, "3000"), gap(multiplier, "3000"), f"{multiplier['box_violation']:.1g}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    kept = [row for row in rows if row["method"] != MULTIPLIER]
+    worst = {name: max(row[name] for row in kept) for name in ("budget_residual", "box_violation")}
+    lines += [
+        "",
+        "Over all records of relay flow and Limit the budget is missed by "
+        f"{worst['budget_residual']:.0e} at most and the box by {worst['box_violation']:.0e}. "
+        f"Smaller gaps than {FLOOR:.0e} are rounding. Written by `python benchmarks/relay.py --readme README.md`.",
+    ]
+    return "\n".join(lines)
+
+
+def write_readme(readme: Path, rows: list[dict[str, Any]]) -> None:
+    """Puts the table between the markers."""
+    head, rest = readme.read_text().split("<!-- relay -->")
+    _, tail = rest.split("<!-- /relay -->")
+    readme.write_text(f"{head}<!-- relay -->\n{table(rows)}\n<!-- /relay -->{tail}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/relay.json"))
+    parser.add_argument("--readme", type=Path)
     given = parser.parse_args()
+    if given.readme is not None and given.out.is_file():
+        write_readme(given.readme, json.loads(given.out.read_text())["rows"])
+        return
     jax.config.update("jax_enable_x64", True)
     report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
     for case in CASES:
         for method in METHODS:
-            for channel in (jc.channels.Ideal(), jc.channels.LogQuantizer(0.5)):
+            quantized = [jc.channels.LogQuantizer(0.5)] if method == RELAY else []
+            for channel in (jc.channels.Ideal(), *quantized):
                 row = measure(case, method, channel, given.instances, given.steps)
                 report["rows"].append(row)
                 gaps = "  ".join(f"{k}: {middle:.0e}/{worst:.0e}" for k, (middle, worst) in row["gap"].items())
