@@ -24,6 +24,7 @@ from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.table import summary_table
+from jaxcoopt.run.shards import devices_of_cores
 from jaxcoopt.run.status import Status
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -100,6 +101,7 @@ def run(
     console = Console(quiet=quiet)
     with clean_errors(debug):
         settings = read_settings(file, set_ or ())
+        devices_of_cores(settings.runs)
         if dry_run:
             console.print(Text(str(needed(settings))))
             return
