@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array
 
@@ -16,3 +18,12 @@ def along_runs(value: Any, like: Array) -> Array:
     """A hyperparameter, scalar or [runs], shaped to broadcast against `like` [nodes, ..., runs]."""
     value = jnp.asarray(value)
     return value if value.ndim == 0 else value.reshape((1,) * (like.ndim - 1) + value.shape)
+
+
+def stored(tree: Any, always: Array) -> Any:
+    """The same arrays, computed once; always: a scalar that is true, but not known to the compiler.
+
+    XLA otherwise computes a value again in every gather that reads it, d times for d neighbours, and may round it
+    differently each time. An `optimization_barrier` does not stop that on the CPU; a branch does.
+    """
+    return lax.cond(always, lambda: tree, lambda: jax.tree.map(jnp.zeros_like, tree))

@@ -17,6 +17,8 @@ from rich.text import Text
 import jaxcoopt
 from jaxcoopt.bench.command import run_benchmark
 from jaxcoopt.bench.entrants import RIVALS
+from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
+from jaxcoopt.compare.read import DEFAULT as HEADLINE
 from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.read import DEFAULT, read_settings, shipped, shipped_text, shipped_title
 from jaxcoopt.experiments.write import to_toml
@@ -144,6 +146,30 @@ def bench(
     given |= {"channel": channel, "precision": precision, "graph": graph}
     with clean_errors(debug):
         run_benchmark(grid, given, rivals, out, readme, quiet)
+
+
+@app.command()
+def compare(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A TOML file, the name of a shipped comparison, or list.")
+    ] = HEADLINE,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as instances=20.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for numbers, tables and pictures.")] = Path(
+        "compare-results"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write tables and picture in here, too.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Compare methods, tuned alike, on random instances; by default the CPU schedulers, in about ten minutes."""
+    with clean_errors(debug):
+        if file == LIST:
+            list_comparisons()
+            return
+        run_comparison(file, set_ or (), out, overwrite, readme, quiet)
 
 
 @contextmanager

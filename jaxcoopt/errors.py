@@ -35,6 +35,15 @@ def traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+class Unknown(np.ndarray):
+    """A stand-in for a traced number, which has a shape but no value: 0.5, which is positive and below 1."""
+
+    @classmethod
+    def like(cls, leaf: Any) -> "Unknown":
+        """Of the shape of a leaf."""
+        return np.full(leaf.shape, 0.5).view(cls)
+
+
 def inside_jit() -> bool:
     """True inside someone else's jit, where even what is computed from known numbers is traced."""
     return isinstance(jnp.zeros(()), jax.core.Tracer)
@@ -101,3 +110,19 @@ def at_least_one(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {value}")
     return int(value)
+
+
+def below_one(name: str, value: Any) -> np.ndarray:
+    """`value` as a float64 array, or an error when an entry is negative, 1 or more."""
+    array = positive(name, value, zero=True)
+    if np.any(array >= 1):
+        raise ValueError(f"{name}: must be below 1, got {array.max():g}")
+    return array
+
+
+def above_one(name: str, value: Any) -> np.ndarray:
+    """`value` as a finite float64 array, or an error when an entry is 1 or less."""
+    array = finite(name, value)
+    if np.any(array <= 1) and not isinstance(value, Unknown):
+        raise ValueError(f"{name}: must be above 1, got {array.min():g}")
+    return array

@@ -678,7 +678,7 @@ KINDS: dict[str, Case] = {
     "bounds in quotes": (
         lambda: given(by=flow(bounds="limit"))(),
         TypeError,
-        ("method.allocation.bounds", "Penalty", "'limit'"),
+        ("method.allocation.bounds", "jaxcoopt.bounds", "'limit'"),
     ),
     "optimizer in quotes": (
         lambda: learned(learn=track(step=None, optimizer="adam"))(),

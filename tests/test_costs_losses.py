@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit, logsumexp
 
 import jaxcoopt as jc
+from jaxcoopt.methods.flow import price_at
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.costs import Sum, curvature, marginal
 
@@ -517,7 +518,7 @@ def test_penalty_slopes_against_finite_differences(form, per_run):
     wanted = (penalty(OUT + h, form, weight, sharpness) - penalty(OUT - h, form, weight, sharpness)) / (2 * h)
     with jax.enable_x64(True):
         bounds = jc.bounds.Penalty(jnp.asarray(weight), jnp.asarray(sharpness), form)
-        found = bounds.slope(jnp.asarray(OUT), jnp.asarray(LOWER), jnp.asarray(UPPER))
+        found = bounds.slope(None, jnp.asarray(OUT), jnp.asarray(LOWER), jnp.asarray(UPPER))
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-7)
     assert np.abs(wanted).max() > 1
 
@@ -528,12 +529,12 @@ def test_absent_bounds_add_nothing(form):
     bounds, x = jc.bounds.Penalty(form=form), jnp.asarray(OUT)
     for lower, upper in ((None, None), (-jnp.inf, jnp.inf), (None, jnp.full((N, 1), jnp.inf))):
         slope = bounds.slope(
-            x, None if lower is None else jnp.asarray(lower), None if upper is None else jnp.asarray(upper)
+            None, x, None if lower is None else jnp.asarray(lower), None if upper is None else jnp.asarray(upper)
         )
         np.testing.assert_array_equal(slope, 0)
         assert slope.shape == x.shape
-    one_sided = bounds.slope(x, jnp.asarray(0.0), None)
-    np.testing.assert_array_equal(one_sided, bounds.slope(x, jnp.asarray(0.0), jnp.asarray(jnp.inf)))
+    one_sided = bounds.slope(None, x, jnp.asarray(0.0), None)
+    np.testing.assert_array_equal(one_sided, bounds.slope(None, x, jnp.asarray(0.0), jnp.asarray(jnp.inf)))
     assert float(one_sided.min()) < 0 <= float(-one_sided.max())
 
 
@@ -541,7 +542,7 @@ def test_absent_bounds_add_nothing(form):
 def test_penalty_slope_has_a_derivative_at_infinite_bounds():
     """No NaN leaks through the branch that is not taken."""
     bounds = jc.bounds.Penalty()
-    slope = jax.grad(lambda x: bounds.slope(x, jnp.asarray(LOWER), jnp.asarray(UPPER)).sum())(jnp.asarray(OUT))
+    slope = jax.grad(lambda x: bounds.slope(None, x, jnp.asarray(LOWER), jnp.asarray(UPPER)).sum())(jnp.asarray(OUT))
     assert bool(jnp.isfinite(slope).all())
 
 
@@ -553,4 +554,4 @@ def test_price_is_marginal_cost_plus_slope():
     push = np.where(np.isfinite(UPPER), expit(6 * (OUT - UPPER)), 0) - np.where(
         np.isfinite(LOWER), expit(6 * (LOWER - OUT)), 0
     )
-    np.testing.assert_allclose(half.price(x, bounds), a * (OUT - c) + 3 * push, rtol=10 * RTOL, atol=RTOL)
+    np.testing.assert_allclose(price_at(bounds, None, half, x), a * (OUT - c) + 3 * push, rtol=10 * RTOL, atol=RTOL)

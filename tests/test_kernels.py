@@ -97,7 +97,14 @@ def mixed_signs(now: Links, tree: Any) -> Any:
 @jax.jit
 def flowed(now: Links, u: jax.Array) -> Any:
     step, grid = jnp.asarray(0.7, u.dtype), grid_for(jnp.abs(u).max(axis=0, keepdims=True), u.shape[0])
-    return now.flow(u, step, grid), now.flow(u, step, grid, jnp.sign)
+
+    def amount(own: jax.Array, other: jax.Array, weight: jax.Array) -> jax.Array:
+        return step * weight * (other - own)
+
+    def signed(own: jax.Array, other: jax.Array, weight: jax.Array) -> jax.Array:
+        return step * weight * jnp.sign(other - own)
+
+    return now.flow(u, amount, grid), now.flow(u, signed, grid)
 
 
 def at(iteration: int) -> jax.Array:

@@ -13,6 +13,7 @@ import problems
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt.draws import Draw
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.run.prepare import key_of
 
@@ -88,7 +89,7 @@ def last_batch(fit, steps, size):
     """The training half as it runs, and the samples that the last iteration drew."""
     training = aligned(jc.Problem(training=fit.training), NODES).training
     key = jax.random.fold_in(key_of(0, "batch"), steps - 1)
-    return training, training.sample(key, size, jnp.arange(RUNS))
+    return training, training.sample(Draw(key, jnp.arange(RUNS)).named("training").named("batch"), size)
 
 
 @pytest.mark.parametrize("order", ["cta", "atc"])

@@ -21,16 +21,17 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `run`, for whoever stands below.
 ORDER = (
-    {"errors", "arrays", "pytrees", "compensated", "derivative"},
+    {"errors", "arrays", "pytrees", "compensated", "derivative", "draws"},
     {"datasets"},
     {"problem"},
     {"network"},
     {"channel"},
     {"methods"},
+    {"theory"},
     {"run"},
     {"jaxcoopt"},
-    {"experiments", "report", "sweep", "tune", "theory"},
-    {"bench"},
+    {"experiments", "report", "sweep", "tune"},
+    {"bench", "compare"},
     {"cli", "__main__"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

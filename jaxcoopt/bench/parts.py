@@ -10,6 +10,7 @@ from jaxcoopt.bench.case import Case
 from jaxcoopt.bench.engine import Engine
 from jaxcoopt.bench.floor import quantize_seconds, seconds_of
 from jaxcoopt.bench.instance import Instance
+from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.problem import Problem
@@ -61,7 +62,7 @@ def _allocation(setup: Any, engine: Engine) -> float:
 
     def step(at: tuple[Any, CoState]) -> tuple[Any, CoState]:
         iteration, state = at
-        now = Round(_links(setup, iteration), setup.batch_key, setup.runs)
+        now = Round(_links(setup, iteration), Draw(setup.batch_key, setup.runs))
         return iteration + 1, method.update(state, problem, now)
 
     state = CoState(engine.whole().state.allocation, None)

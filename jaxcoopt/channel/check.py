@@ -3,7 +3,7 @@
 from typing import get_args
 
 from jaxcoopt.channel.quantizers import Channel, Derivative, Placement
-from jaxcoopt.errors import positive, unknown_name
+from jaxcoopt.errors import at_least_one, positive, unknown_name
 
 MOST_BITS = 32  # a level number is an int32
 
@@ -16,7 +16,14 @@ def check_channel(channel: Channel) -> None:
         raise unknown_name("channel.placement", channel.placement, get_args(Placement))
     if getattr(channel, "derivative", "smoothed") not in get_args(Derivative):
         raise unknown_name("channel.derivative", channel.derivative, get_args(Derivative))  # pyright: ignore[reportAttributeAccessIssue]
-    for name in ("rho", "step", "scale", "limit", "width"):
+    if channel.random and channel.placement == "difference":
+        raise ValueError(
+            f"channel.placement: {type(channel).__name__} is random, and both ends of a link would draw differently of "
+            "'difference', so that sums are lost; use 'innovation' or 'message'"
+        )
+    if hasattr(channel, "count"):
+        at_least_one("channel.count", channel.count)  # pyright: ignore[reportAttributeAccessIssue]
+    for name in ("rho", "step", "scale", "limit", "width", "levels"):
         if hasattr(channel, name):
             positive(f"channel.{name}", getattr(channel, name))
     bits = getattr(channel, "bits", None)

@@ -3,25 +3,26 @@
 Kept apart from the mix because XLA would otherwise evaluate the quantizer once for every neighbour that reads a value.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.compensated import Grid, Pair
+from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 
 Message = Any
 
 
-def first_message(channel: Channel, u: Any) -> Message:
+def first_message(channel: Channel, u: Any, draw: Draw) -> Message:
     """What the neighbours know of u after the first transmission; estimates start at 0."""
-    return send(channel, u, jax.tree.map(jnp.zeros_like, u))
+    return send(channel, u, jax.tree.map(jnp.zeros_like, u), draw)
 
 
-def send(channel: Channel, u: Any, message: Message) -> Message:
+def send(channel: Channel, u: Any, message: Message, draw: Draw) -> Message:
     """What the neighbours know of u after this transmission, leaves [nodes, *shape, runs].
 
     "message": q(u), used by the sender itself too; "difference": nothing is kept, links quantize u_j - u_i as they mix;
@@ -32,11 +33,11 @@ def send(channel: Channel, u: Any, message: Message) -> Message:
         return None
     match channel.placement:
         case "message":
-            return jax.tree.map(channel.quantize, u)
+            return _quantized(channel, u, draw)
         case "difference":
             return None
         case "innovation":
-            return jax.tree.map(lambda value, known: known + channel.quantize(value - known), u, message)
+            return jax.tree.map(jnp.add, message, _quantized(channel, jax.tree.map(jnp.subtract, u, message), draw))
         case unknown:
             raise ValueError(f"channel.placement: {unknown!r} is not known")
 
@@ -45,13 +46,26 @@ def mix(channel: Channel, links: Links, u: Any, message: Message) -> Any:
     """sum_j w_ij (q(u_j) - q(u_i)), sum_j w_ij q(u_j - u_i) or sum_j w_ij (e_j - e_i), by placement."""
     if channel.placement == "difference" and not channel.lossless:
         return links.mix(u, channel.quantize)
-    return links.mix(u if channel.lossless else message)
+    return links.mix(heard(channel, u, message))
 
 
-def flow(
-    channel: Channel, links: Links, u: Float[Array, "nodes runs"], message: Message, step: Array, grid: Grid
-) -> Pair:
-    """step times `mix` in whole units of the grid, so that the sum over the nodes is exactly 0."""
-    if channel.placement == "difference" and not channel.lossless:
-        return links.flow(u, step, grid, channel.quantize)
-    return links.flow(u if channel.lossless else message, step, grid)
+def heard(channel: Channel, u: Any, message: Message) -> Any:
+    """What is known of u at both ends of a link: u itself where nothing is lost or differences are quantized."""
+    return u if channel.lossless or channel.placement == "difference" else message
+
+
+def difference(channel: Channel, own: Array, other: Array) -> Array:
+    """u_j - u_i of values that were `heard`, quantized on the link where the placement says so."""
+    on_link = channel.placement == "difference" and not channel.lossless
+    return channel.quantize(other - own) if on_link else other - own
+
+
+def _quantized(channel: Channel, u: Any, draw: Draw) -> Any:
+    leaves, structure = jax.tree.flatten(u)
+    sent = [channel.quantize(leaf, draw.named(i) if channel.random else None) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, sent)
+
+
+def message_bits(channel: Channel, u: Any) -> Any:
+    """Bits of one transmission of a pytree with leaves [nodes, *shape, runs], over one link."""
+    return sum(channel.message_bits(math.prod(leaf.shape[1:-1]), leaf.dtype) for leaf in jax.tree.leaves(u))

@@ -14,6 +14,7 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.channel.surrogate import smooth_round
 from jaxcoopt.derivative import derivative_from
+from jaxcoopt.draws import Draw
 from jaxcoopt.pytrees import pytree
 
 Placement = Literal["message", "difference", "innovation"]
@@ -26,10 +27,16 @@ class Channel(abc.ABC):
 
     placement: Placement
     lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
+    random: ClassVar[bool] = False  # needs a draw, so that it cannot act on a link ("difference")
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether E q(u) = u."""
+        return self.lossless
 
     @abc.abstractmethod
-    def quantize(self, u: Values) -> Values:
-        """q(u), elementwise over [nodes, ..., runs]."""
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
+        """q(u) of every node's message, u [nodes, *shape, runs]; `draw` is what random ones draw from."""
 
     @abc.abstractmethod
     def sector(self) -> tuple[Any, Any]:
@@ -39,8 +46,13 @@ class Channel(abc.ABC):
     def word_bits(self, dtype: Any) -> Any:
         """Bits that one number takes on the link."""
 
+    def message_bits(self, size: int, dtype: Any) -> Any:
+        """Bits that a message of `size` numbers takes on the link."""
+        return size * jnp.asarray(self.word_bits(dtype), dtype)
 
-def _float_bits(dtype: Any) -> int:
+
+def float_bits(dtype: Any) -> int:
+    """32 or 64."""
     return jnp.finfo(dtype).bits
 
 
@@ -52,7 +64,7 @@ class Ideal(Channel):
     placement: Placement = "difference"
     lossless = True
 
-    def quantize(self, u: Values) -> Values:
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """The number as it is."""
         return u
 
@@ -62,7 +74,7 @@ class Ideal(Channel):
 
     def word_bits(self, dtype: Any) -> Any:
         """32 or 64, the float type's."""
-        return _float_bits(dtype)
+        return float_bits(dtype)
 
 
 @pytree(static=("bits", "placement", "derivative"))
@@ -84,7 +96,7 @@ class LogQuantizer(Channel):
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
-    def quantize(self, u: Values) -> Values:
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart; 0 below normal floats."""
         rho, size = along_runs(self.rho, u), jnp.abs(u)
         index, zero = self._cut(nearest_level(size, rho), size < jnp.finfo(u.dtype).tiny, jnp.round)
@@ -137,7 +149,7 @@ class UniformQuantizer(Channel):
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
-    def quantize(self, u: Values) -> Values:
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """step round(u / step), cut to the levels that the bits can tell apart."""
         step = along_runs(self.step, u)
         most = jnp.inf if self.bits is None else 2.0 ** (self.bits - 1) - 1
@@ -154,7 +166,7 @@ class UniformQuantizer(Channel):
 
     def word_bits(self, dtype: Any) -> Any:
         """B, or the float type's 32 or 64."""
-        return self.bits or _float_bits(dtype)
+        return self.bits or float_bits(dtype)
 
 
 @pytree(static=("placement", "derivative"))
@@ -171,7 +183,7 @@ class Sign(Channel):
     derivative: Derivative = "straight-through"
     width: Any = 0.1
 
-    def quantize(self, u: Values) -> Values:
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """scale sgn(u)."""
         scale = along_runs(self.scale, u)
         exact = scale * jnp.sign(u)
@@ -196,7 +208,7 @@ class Clip(Channel):
     limit: Any
     placement: Placement = "innovation"
 
-    def quantize(self, u: Values) -> Values:
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """clip(u, -limit, limit)."""
         limit = along_runs(self.limit, u)
         return jnp.clip(u, -limit, limit)
@@ -207,4 +219,4 @@ class Clip(Channel):
 
     def word_bits(self, dtype: Any) -> Any:
         """32 or 64, the float type's."""
-        return _float_bits(dtype)
+        return float_bits(dtype)

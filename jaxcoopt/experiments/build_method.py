@@ -1,51 +1,20 @@
 """From the `method` and `channel` tables to a co-optimizer."""
 
-import optax
+from typing import Any
 
-from jaxcoopt.channel import quantizers
-from jaxcoopt.experiments import method_tables
+from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.method_tables import MAKERS, Method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.gradient_tracking import GradientTracking
-from jaxcoopt.methods.laplacian_flow import LaplacianFlow
-from jaxcoopt.problem.bounds import Penalty
 
 
-def build_method(method: method_tables.Method, channel: method_tables.Channel) -> CoOptimizer:
+def build_method(method: Method, channel: Any) -> CoOptimizer:
     """Both halves over one channel."""
-    return CoOptimizer(
-        allocation=None if method.allocation is None else _flow(method.allocation),
-        training=None if method.training is None else _tracking(method.training),
-        channel=_channel(channel),
-    )
+    return CoOptimizer(_made(method.allocation), _made(method.training), _made(channel))
 
 
-def _flow(table: method_tables.LaplacianFlow) -> LaplacianFlow:
-    bounds = Penalty(table.bounds.weight, table.bounds.sharpness, table.bounds.form)
-    return LaplacianFlow(table.step, table.momentum, bounds)
-
-
-def _tracking(table: method_tables.GradientTracking) -> GradientTracking:
-    optimizer = None if table.optimizer is None else _optimizer(table.optimizer)
-    return GradientTracking(table.step, optimizer, table.batch_size, table.order)
-
-
-def _optimizer(table: method_tables.Sgd | method_tables.Adam) -> optax.GradientTransformation:
-    match table:
-        case method_tables.Sgd():
-            return optax.sgd(table.learning_rate, table.momentum, table.nesterov)
-        case method_tables.Adam():
-            return optax.adam(table.learning_rate, table.b1, table.b2)
-
-
-def _channel(table: method_tables.Channel) -> quantizers.Channel:
-    match table:
-        case method_tables.Ideal():
-            return quantizers.Ideal()
-        case method_tables.LogQuantizer():
-            return quantizers.LogQuantizer(table.rho, table.bits, table.scale, table.placement)
-        case method_tables.UniformQuantizer():
-            return quantizers.UniformQuantizer(table.step, table.bits, table.placement)
-        case method_tables.Sign():
-            return quantizers.Sign(table.scale, table.placement)
-        case method_tables.Clip():
-            return quantizers.Clip(table.limit, table.placement)
+def _made(value: Any) -> Any:
+    """What a table with a kind stands for; numbers and texts stand for themselves."""
+    if not isinstance(value, Table):
+        return value
+    settings = {name: _made(getattr(value, name)) for name in type(value).model_fields}
+    return MAKERS[settings.pop("kind")](**settings)

@@ -1,136 +1,139 @@
-"""Tables that say how the nodes move and what their links carry."""
+"""Tables that say how the nodes move and what their links carry, made from the signatures of what they build."""
 
-from typing import Annotated, Literal
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+import optax
+from pydantic import Field, create_model
 
+from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
 from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.methods.registry import ENTRIES
+from jaxcoopt.methods.responses import Response
+from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
+
+CHANNELS = {
+    "ideal": Ideal,
+    "log": LogQuantizer,
+    "uniform": UniformQuantizer,
+    "sign": Sign,
+    "clip": Clip,
+    "natural": Natural,
+    "qsgd": QSGD,
+    "top_k": TopK,
+    "rand_k": RandK,
+}
+BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
+KIND_OF = {make: kind for kind, make in BOUNDS.items()}
 
 
-class Ideal(Table):
-    """Links carry numbers as they are."""
-
-    kind: Literal["ideal"]
-
-
-Placement = Literal["message", "difference", "innovation"]
-
-
-class LogQuantizer(Table):
-    """Logarithmic levels."""
-
-    kind: Literal["log"]
-    rho: float = 0.5
-    """Distance of the levels' logarithms."""
-    bits: int | None = None
-    """Bits of a number, one of them its sign; left out: as many as the float type's range needs."""
-    scale: float = 1.0
-    """The level in the middle, with `bits`."""
-    placement: Placement = "innovation"
-    """What is quantized: the value itself, its difference to the neighbour's, or its change."""
-
-
-class UniformQuantizer(Table):
-    """Equally spaced levels."""
-
-    kind: Literal["uniform"]
-    step: float
-    """Distance of the levels."""
-    bits: int | None = None
-    """Bits of a number, one of them its sign; left out: a float's."""
-    placement: Placement = "innovation"
-    """What is quantized: the value itself, its difference to the neighbour's, or its change."""
-
-
-class Sign(Table):
-    """One bit."""
-
-    kind: Literal["sign"]
-    scale: float = 1.0
-    """The size of what is sent."""
-    placement: Placement = "difference"
-    """What is quantized: the value itself, its difference to the neighbour's, or its change."""
-
-
-class Clip(Table):
-    """Large numbers are cut."""
-
-    kind: Literal["clip"]
-    limit: float
-    """The largest size of what is sent."""
-    placement: Placement = "difference"
-    """What is cut: the value itself, its difference to the neighbour's, or its change."""
-
-
-Channel = Annotated[Ideal | LogQuantizer | UniformQuantizer | Sign | Clip, Field(discriminator="kind")]
-
-
-class Penalty(Table):
-    """A smooth penalty outside the bounds."""
-
-    kind: Literal["penalty"]
-    weight: float = 20.0
-    """The price far outside."""
-    sharpness: float = 50.0
-    """One over the width of the edge, in CPU units."""
-    form: Literal["softplus", "square"] = "softplus"
-    """The penalty's shape."""
-
-
-class LaplacianFlow(Table):
-    """CPU flows along links from high to low price."""
-
-    kind: Literal["laplacian_flow"]
-    step: float
-    """CPU units per price."""
-    momentum: float = 0.0
-    """Of the heavy-ball term, in [0, 1)."""
-    bounds: Penalty = Penalty(kind="penalty")
-    """How the price answers to the bounds."""
-
-
-class Sgd(Table):
+def sgd(learning_rate: float, momentum: float | None = None, nesterov: bool = False) -> optax.GradientTransformation:
     """optax.sgd."""
-
-    kind: Literal["sgd"]
-    learning_rate: float
-    """Step along the tracked gradient."""
-    momentum: float | None = None
-    """In [0, 1)."""
-    nesterov: bool = False
-    """Whether the momentum looks ahead."""
+    return optax.sgd(learning_rate, momentum, nesterov)
 
 
-class Adam(Table):
+def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
     """optax.adam."""
-
-    kind: Literal["adam"]
-    learning_rate: float
-    """Step, in units of the parameters."""
-    b1: float = 0.9
-    """Decay of the mean."""
-    b2: float = 0.999
-    """Decay of the mean square."""
+    return optax.adam(learning_rate, b1, b2)
 
 
-class GradientTracking(Table):
-    """Every node follows an estimate of the whole network's gradient."""
+OPTIMIZERS = {"sgd": sgd, "adam": adam}
+# Rows that differ in their settings only are one table, by the first one's name.
+ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
+METHODS = {entry.name: entry.make for entry in ROWS}
+MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | OPTIMIZERS | METHODS
 
-    kind: Literal["gradient_tracking"]
-    step: float | None = None
-    """Step along the tracked gradient; give this or `optimizer`."""
-    optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")] | None = None
-    """An optax optimizer that takes the place of the plain step."""
-    batch_size: int | None = None
-    """Samples of a node's mini-batch; left out: all."""
-    order: Literal["cta", "atc"] = "cta"
-    """cta: mix, then move; atc: move, then mix."""
+WORDS = {
+    "b1": "Decay of the mean.",
+    "b2": "Decay of the mean square.",
+    "damping": "Of the neighbours' memory, in (0, 1].",
+    "form": "The penalty's shape.",
+    "high": "The larger power of the price difference, above 1.",
+    "inner": "Gradient steps on a node's own problem.",
+    "levels": "How many levels a message's norm is cut into.",
+    "low": "The smaller power of the price difference, in (0, 1).",
+    "nesterov": "Whether the momentum looks ahead.",
+    "rescale": "Whether what is kept is scaled up, so that the mean is right.",
+    "width": "Of a smoothed level's edge, in levels.",
+    "batch_size": "Samples of a node's mini-batch; left out: all.",
+    "bits": "Bits of a number, one of them its sign; left out: as many as the float type's range needs.",
+    "bounds": "How the bounds are kept.",
+    "count": "How many numbers of a message are kept.",
+    "curvature": "At least that of a node's loss.",
+    "derivative": "Of the quantizer, where something is differentiated.",
+    "exponent": "Of the price difference, in (0, 1).",
+    "gain": "Of what moves a node or its price.",
+    "learning_rate": "Step along what the optimizer is given.",
+    "level": "The largest price difference, or the distance of the levels.",
+    "limit": "The largest size of what is sent.",
+    "momentum": "Of the heavy-ball term, in [0, 1).",
+    "optimizer": "An optax optimizer that takes the place of the plain step.",
+    "order": "cta: mix, then move; atc: move, then mix.",
+    "penalty": "Of a violation, the c of ADMM.",
+    "placement": "What is quantized: the value itself, its difference to the neighbour's, or its change.",
+    "pull": "Of a node's best answer on its price; left out: 1 - momentum.",
+    "relaxation": "Of prices, at most 1/2.",
+    "rho": "Distance of the levels' logarithms.",
+    "scale": "The level in the middle, or the size of what is sent.",
+    "sharpness": "One over the width of the edge, in CPU units.",
+    "step": 'How far a node moves; "auto": half of the known bound.',
+    "weight": "The price far outside.",
+}
+"""What keys are for, in errors."""
+
+
+def _annotation(parameter: inspect.Parameter, hint: Any, automatic: bool) -> Any:
+    """What a TOML file may give for a parameter: a number where the signature leaves it open, "auto" for a step."""
+    optional = parameter.default is None
+    if hint is Any:
+        number = float | Literal["auto"] if automatic and parameter.name == "step" else float
+        return number | None if optional else number
+    if hint is Bounds:
+        return BoundsTable
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if optax.GradientTransformation in parts:
+        return OptimizerTable | None
+    return hint
+
+
+def _table(kind: str, make: Callable[..., Any]) -> type[Table]:
+    hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
+    for name, parameter in inspect.signature(make).parameters.items():
+        if hints[name] is Response:
+            continue
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        if isinstance(default, Bounds):
+            default = BOUND_TABLES[type(default)](kind=KIND_OF[type(default)])
+        kinds = _annotation(parameter, hints[name], make in METHODS.values())
+        fields[name] = (kinds, Field(default, description=WORDS.get(name)))
+    title = "".join(part.capitalize() for part in kind.split("_"))
+    return create_model(title, __base__=Table, __doc__=make.__doc__, **fields)
+
+
+def _one_of(makers: Mapping[str, Callable[..., Any]]) -> Any:
+    """Any of the tables, told apart by `kind`."""
+    tables = [_table(kind, make) for kind, make in makers.items()]
+    return Annotated[reduce(or_, tables), Field(discriminator="kind")]
+
+
+BOUND_TABLES: Any = {make: _table(kind, make) for kind, make in BOUNDS.items()}
+BoundsTable: Any = Annotated[reduce(or_, BOUND_TABLES.values()), Field(discriminator="kind")]
+OptimizerTable: Any = _one_of(OPTIMIZERS)
+Channel: Any = _one_of(CHANNELS)
+AllocationMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "allocation"})
+TrainingMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "training"})
 
 
 class Method(Table):
     """How the nodes move: one table for each half of the problem."""
 
-    allocation: LaplacianFlow | None = None
+    allocation: AllocationMethod | None = None  # pyright: ignore[reportInvalidTypeForm]
     """Of the CPU shares."""
-    training: GradientTracking | None = None
+    training: TrainingMethod | None = None  # pyright: ignore[reportInvalidTypeForm]
     """Of the model parameters."""

@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from jaxcoopt.experiments.amounts import Amount, Table
 from jaxcoopt.experiments.data_tables import Data, Network, Trace
-from jaxcoopt.experiments.method_tables import Channel, Ideal, Method
+from jaxcoopt.experiments.method_tables import Channel, Method
 from jaxcoopt.experiments.problem_tables import Allocation, Training
 
 
@@ -39,7 +39,7 @@ class Experiment(Table):
     """The CPU half of the problem."""
     training: Training | None = None
     """The training half of the problem."""
-    channel: Channel = Ideal(kind="ideal")
+    channel: Channel = Field({"kind": "ideal"}, validate_default=True)  # pyright: ignore[reportInvalidTypeForm]
     """What the links do to what is sent."""
     method: Method
     """How the nodes move."""

@@ -1,13 +1,13 @@
 """The two halves on one network, one clock and one kind of link."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.quantizers import Channel, Ideal
 from jaxcoopt.compensated import Pair
-from jaxcoopt.methods.gradient_tracking import GradientTracking, TrackingState
-from jaxcoopt.methods.laplacian_flow import FlowState, LaplacianFlow
+from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
@@ -28,8 +28,8 @@ class Estimate:
 class CoState:
     """The states of the halves; None without the half."""
 
-    allocation: FlowState | None
-    training: TrackingState | None
+    allocation: Any
+    training: Any
 
 
 @pytree
@@ -37,26 +37,34 @@ class CoState:
 class CoOptimizer:
     """Both halves move in every iteration, over the same links of the same graph. Either may be left out."""
 
-    allocation: LaplacianFlow | None = None
-    training: GradientTracking | None = None
+    allocation: AllocationMethod | None = None
+    training: TrainingMethod | None = None
     channel: Channel = Ideal()  # noqa: RUF009 (frozen)
 
-    def init(self, problem: Problem, x: Pair | None, params: Params | None) -> CoState:
-        """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs]."""
+    def init(self, problem: Problem, x: Pair | None, params: Params | None, now: Round) -> CoState:
+        """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs].
+
+        now: the links of the first iteration, and what the start draws from.
+        """
         allocation = training = None
+
+        def named(half: str) -> Round:
+            return replace(now, draw=now.draw.named(half))
+
         if self.allocation is not None and problem.allocation is not None and x is not None:
-            allocation = self.allocation.init(problem.allocation, x, self.channel)
+            allocation = self.allocation.init(problem.allocation, x, self.channel, named("allocation"))
         if self.training is not None and problem.training is not None:
-            training = self.training.init(problem.training, params, self.channel)
+            training = self.training.init(problem.training, params, self.channel, named("training"))
         return CoState(allocation, training)
 
     def update(self, state: CoState, problem: Problem, now: Round) -> CoState:
         """One iteration of both halves."""
         allocation, training = state.allocation, state.training
+        drawn = {half: replace(now, draw=now.draw.named(half)) for half in ("allocation", "training")}
         if self.allocation is not None and problem.allocation is not None and allocation is not None:
-            allocation = self.allocation.update(allocation, problem.allocation, now, self.channel)
+            allocation = self.allocation.update(allocation, problem.allocation, drawn["allocation"], self.channel)
         if self.training is not None and problem.training is not None and training is not None:
-            training = self.training.update(training, problem.training, now, self.channel)
+            training = self.training.update(training, problem.training, drawn["training"], self.channel)
         return CoState(allocation, training)
 
     def refresh(self, state: CoState) -> CoState:
@@ -74,3 +82,12 @@ class CoOptimizer:
             None if self.allocation is None or state.allocation is None else self.allocation.estimate(state.allocation),
             None if self.training is None or state.training is None else self.training.estimate(state.training),
         )
+
+    def bits(self, state: CoState) -> Any:
+        """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
+        bits = 0
+        if self.allocation is not None and state.allocation is not None:
+            bits = bits + self.allocation.bits(state.allocation, self.channel)
+        if self.training is not None and state.training is not None:
+            bits = bits + self.training.bits(state.training, self.channel)
+        return bits

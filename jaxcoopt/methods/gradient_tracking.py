@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 
-from jaxcoopt.arrays import along_runs
-from jaxcoopt.channel.exchange import Message, first_message, mix, send
+from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.errors import at_least_one, below_one, positive, unknown_name
+from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.trees import gradient, minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
@@ -23,7 +24,7 @@ class TrackingState:
 
     c collects what z gets from its neighbours, so that no old gradient need be kept; r is the gradient at the last
     `refresh`, without which c would be as large as the gradients, and float32 too coarse for what z gets in the end.
-    `optimizer` is None without an optax transformation.
+    `optimizer` is None without an optax transformation, `previous`, y(k-1), without momentum.
     """
 
     params: Params
@@ -33,42 +34,44 @@ class TrackingState:
     sent_params: Message
     sent_tracker: Message
     optimizer: Any
+    previous: Params | None = None
 
 
 @pytree(static=("optimizer", "batch_size", "order"))
 @dataclass(frozen=True)
-class GradientTracking:
+class GradientTracking(TrainingMethod):
     """Gradient tracking over quantized links.
 
-    y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha z_i(k)
+    y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha z_i(k) + beta (y_i(k) - y_i(k-1))
     z_i(k+1) = z_i(k) + sum_j w_ij (q(z_j) - q(z_i)) + grad g_i(y_i(k+1)) - grad g_i(y_i(k)),   z(0) = grad g(y(0))
 
-    alpha = `step`, scalar or [runs]. `optimizer`, any optax transformation (its learning rate included), replaces
-    -alpha z: each node of each run applies it to its own z. `batch_size`: gradients over that many samples a node,
-    drawn anew each iteration; the difference is between this iteration's sampled gradient and the last one's, so that
-    it telescopes (benchmarks/minibatch.py compares). order "atc" moves first, then mixes what it moved to. At all
-    times sum_i z_i = sum_i grad g_i(y_i), over the samples last drawn. Sources: arXiv 2510.25176, 2406.00621;
-    mini-batches: Pu and Nedic, Math. Program. 187 (2021); atc: Xu et al., CDC 2015.
+    alpha = `step`, beta = `momentum`, scalars or [runs], no momentum unless said. `optimizer`, any optax
+    transformation (its learning rate included), replaces -alpha z: each node of each run applies it to its own z.
+    `batch_size`: gradients over that many samples a node, drawn anew each iteration; the difference is between this
+    iteration's sampled gradient and the last one's, so that it telescopes (benchmarks/minibatch.py compares). order
+    "atc" moves first, then mixes what it moved to. At all times sum_i z_i = sum_i grad g_i(y_i), over the samples last
+    drawn. Sources: arXiv 2510.25176, 2406.00621; mini-batches: Pu and Nedic, Math. Program. 187 (2021).
     """
 
     step: Any = None
     optimizer: optax.GradientTransformation | None = None
     batch_size: int | None = None
     order: Literal["cta", "atc"] = "cta"
+    momentum: Any = None
 
-    def init(self, training: Training, params: Params, channel: Channel) -> TrackingState:
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
         tracker = training.gradient(params)
-        zero = jax.tree.map(jnp.zeros_like, params)
-        first = (zero, zero) if self.order == "atc" else (params, tracker)
+        first = (zeros(params), zeros(params)) if self.order == "atc" else (params, tracker)
         return TrackingState(
             params=params,
             tracker=tracker,
             correction=tracker,
             reference=tracker,
-            sent_params=first_message(channel, first[0]),
-            sent_tracker=first_message(channel, first[1]),
+            sent_params=first_message(channel, first[0], now.draw.named("y")),
+            sent_tracker=first_message(channel, first[1], now.draw.named("z")),
             optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
+            previous=None if self.momentum is None else params,
         )
 
     def update(self, state: TrackingState, training: Training, now: Round, channel: Channel) -> TrackingState:
@@ -85,47 +88,98 @@ class GradientTracking:
         """Where the nodes stand: y."""
         return state.params
 
+    def bits(self, state: TrackingState, channel: Channel) -> Any:
+        """A copy of y and one of z."""
+        return 2 * message_bits(channel, state.params)
+
+    def check(self, training: Training, channel: Channel) -> None:
+        """Either step or optimizer, momentum in [0, 1), a known order."""
+        _check(self)
+
     def _combine_then_adapt(
         self, state: TrackingState, training: Training, now: Round, channel: Channel
     ) -> TrackingState:
         move, optimizer = self._move(state)
-        params = _sum(state.params, mix(channel, now.links, state.params, state.sent_params), move)
-        correction = _sum(state.correction, mix(channel, now.links, state.tracker, state.sent_tracker))
-        tracker = _sum(correction, self._change(state, training, params, now))
-        sent_params = send(channel, params, state.sent_params)
-        sent_tracker = send(channel, tracker, state.sent_tracker)
-        return TrackingState(params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer)
+        previous = None if state.previous is None else state.params
+        params = plus(state.params, mix(channel, now.links, state.params, state.sent_params), move)
+        correction = plus(state.correction, mix(channel, now.links, state.tracker, state.sent_tracker))
+        tracker = plus(correction, self._change(state, training, params, now))
+        sent_params = send(channel, params, state.sent_params, now.draw.named("y"))
+        sent_tracker = send(channel, tracker, state.sent_tracker, now.draw.named("z"))
+        return TrackingState(
+            params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer, previous
+        )
 
     def _adapt_then_combine(
         self, state: TrackingState, training: Training, now: Round, channel: Channel
     ) -> TrackingState:
         move, optimizer = self._move(state)
-        moved = _sum(state.params, move)
-        sent_params = send(channel, moved, state.sent_params)
-        params = _sum(moved, mix(channel, now.links, moved, sent_params))
-        moved = _sum(state.correction, self._change(state, training, params, now))
-        sent_tracker = send(channel, moved, state.sent_tracker)
+        previous = None if state.previous is None else state.params
+        moved = plus(state.params, move)
+        sent_params = send(channel, moved, state.sent_params, now.draw.named("y"))
+        params = plus(moved, mix(channel, now.links, moved, sent_params))
+        moved = plus(state.correction, self._change(state, training, params, now))
+        sent_tracker = send(channel, moved, state.sent_tracker, now.draw.named("z"))
         mixed = mix(channel, now.links, moved, sent_tracker)
-        tracker, correction = _sum(moved, mixed), _sum(state.correction, mixed)
-        return TrackingState(params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer)
+        tracker, correction = plus(moved, mixed), plus(state.correction, mixed)
+        return TrackingState(
+            params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer, previous
+        )
 
     def _move(self, state: TrackingState) -> tuple[Params, Any]:
         """-alpha z, or what the optax transformation makes of z."""
         if self.optimizer is None:
-            return jax.tree.map(lambda z: -along_runs(self.step, z) * z, state.tracker), None
+            return self._with_momentum(state, times(-self.step, state.tracker)), None
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to whole powers, which "strict" refuses
-            return _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
+            move, optimizer = _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
+        return self._with_momentum(state, move), optimizer
+
+    def _with_momentum(self, state: TrackingState, move: Params) -> Params:
+        """The move and beta (y(k) - y(k-1))."""
+        if state.previous is None:
+            return move
+        return plus(move, times(self.momentum, minus(state.params, state.previous)))
 
     def _change(self, state: TrackingState, training: Training, params: Params, now: Round) -> Params:
         """grad g(y) - r, over all samples or this iteration's."""
-        batch = None if self.batch_size is None else training.sample(now.key, self.batch_size, now.runs)
-        return jax.tree.map(jnp.subtract, training.gradient(params, batch), state.reference)
-
-
-def _sum(*trees: Params) -> Params:
-    return jax.tree.map(lambda first, *rest: sum(rest, start=first), *trees)
+        return minus(gradient(training, params, now, self.batch_size), state.reference)
 
 
 def _each_node(fn: Any) -> Any:
     """`fn` of one node's pytree, over nodes (first axis) and runs (last): clipping and norms stay within a node."""
     return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))
+
+
+def DIGing(step: Any) -> GradientTracking:
+    """Gradient tracking that mixes, then moves. Source: Nedic, Olshevsky, Shi, SIAM J. Optim. 27 (2017)."""
+    return GradientTracking(step, order="cta")
+
+
+def ATCTracking(step: Any) -> GradientTracking:
+    """Gradient tracking that moves, then mixes (Aug-DGM). Source: Xu, Zhu, Soh, Xie, CDC 2015."""
+    return GradientTracking(step, order="atc")
+
+
+def HeavyBallTracking(step: Any, momentum: Any = 0.5) -> GradientTracking:
+    """Gradient tracking with beta (y(k) - y(k-1)) added. Source: Xin and Khan, IEEE Trans. Autom. Control 65 (2020)."""
+    return GradientTracking(step, momentum=momentum)
+
+
+def _check(tracking: GradientTracking) -> None:
+    if (tracking.step is None) == (tracking.optimizer is None):
+        raise ValueError(
+            "method.training: give either step or optimizer (its learning rate included), not both or neither"
+        )
+    if tracking.optimizer is not None and not isinstance(tracking.optimizer, optax.GradientTransformation):
+        raise TypeError(
+            "method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), "
+            f"got {tracking.optimizer!r:.80}"
+        )
+    if tracking.step is not None:
+        positive("method.training.step", tracking.step)
+    if tracking.momentum is not None:
+        below_one("method.training.momentum", tracking.momentum)
+    if tracking.batch_size is not None:
+        at_least_one("method.training.batch_size", tracking.batch_size)
+    if tracking.order not in ("cta", "atc"):
+        raise unknown_name("method.training.order", tracking.order, ("cta", "atc"))

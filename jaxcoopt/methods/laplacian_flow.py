@@ -1,79 +1,120 @@
-"""The paper's allocation method: CPU flows along links from high to low price."""
+"""The paper's allocation method, CPU flows along links from high to low price, and the flows of its family."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
-from jaxcoopt.channel.exchange import Message, first_message, flow, send
+from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.channel.quantizers import Channel
-from jaxcoopt.compensated import Pair, add, grid_for, scale
+from jaxcoopt.compensated import Pair
+from jaxcoopt.errors import below_one, positive
+from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, refreshed
+from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.responses import Linear, Response, Saturated, SignedPowers, SingleBit, Uniform
 from jaxcoopt.methods.round import Round
-from jaxcoopt.problem.bounds import Penalty
+from jaxcoopt.problem.bounds import Bounds, Penalty
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
 
 @pytree
 @dataclass(frozen=True)
-class FlowState:
-    """x and velocity, [nodes, runs] each, to twice the float type's digits; price: [nodes, runs]; message: as sent.
-
-    The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
-    at the two ends of a link, and the sum of x would leak. largest: [1, runs], max |x| at the last `refresh`; it sets
-    the units that x is counted in. velocity is None without momentum.
-    """
-
-    x: Pair
-    largest: Float[Array, "1 runs"]
-    velocity: Pair | None
-    price: Float[Array, "nodes runs"]
-    message: Message
-
-
-@pytree
-@dataclass(frozen=True)
-class LaplacianFlow:
-    """x_i(k+1) = x_i(k) + eta sum_j w_ij (q(p_j) - q(p_i)) + beta (x_i(k) - x_i(k-1)).
+class LaplacianFlow(AllocationMethod):
+    """x_i(k+1) = x_i(k) + eta sum_j w_ij h(q(p_j) - q(p_i)) + beta (x_i(k) - x_i(k-1)).
 
     eta = `step` (CPU units per price), beta = `momentum` in [0, 1): scalars or [runs]; p_i the price, df_i/dx plus the
-    slope of `bounds`. The sum of x never changes, whatever q is. Sources: arXiv 2510.25176, eq. (12); heavy ball:
-    arXiv 2208.14059.
+    slope of `bounds`; h = `response`, u unless said. The sum of x never changes, whatever q and h are. Sources:
+    arXiv 2510.25176, eq. (12); without q, Xiao and Boyd, J. Optim. Theory Appl. 129 (2006); heavy ball:
+    arXiv 2208.14059, Ghadimi, Shames and Johansson, IEEE Trans. Signal Process. 61 (2013).
     """
 
     step: Any
     momentum: Any = 0.0
-    bounds: Penalty = Penalty()  # noqa: RUF009 (frozen)
+    bounds: Bounds = Penalty()  # noqa: RUF009 (frozen)
+    response: Response = Linear()  # noqa: RUF009 (frozen)
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel) -> FlowState:
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
         """At rest at x."""
-        price = allocation.price(x.value, self.bounds)
-        velocity = None if self.momentum is None else Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-        return FlowState(x, _largest(x), velocity, price, first_message(channel, price))
+        return at_rest(self.bounds, self.momentum, allocation, x, channel, now)
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
-        grid = grid_for(state.largest, now.links.most_neighbours)
         step = along_runs(self.step, state.price)
-        move, velocity = flow(channel, now.links, state.price, state.message, step, grid), None
-        if state.velocity is not None:
-            momentum = along_runs(self.momentum, state.price)
-            move = velocity = add(scale(state.velocity, momentum, grid), move, grid)
-        x = add(state.x, move, grid)
-        price = allocation.price(x.value, self.bounds)
-        return FlowState(x, state.largest, velocity, price, send(channel, price, state.message))
+
+        def amount(own: Array, other: Array, weight: Array) -> Array:
+            return step * weight * self.response(difference(channel, own, other))
+
+        prices = heard(channel, state.price, state.message)
+        return moved(state, prices, amount, self.momentum, self.bounds, allocation, now, channel)
 
     def refresh(self, state: FlowState) -> FlowState:
         """The same state with its units set by where x stands now."""
-        return replace(state, largest=_largest(state.x))
+        return refreshed(state)
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
         return state.x.value
 
+    def bits(self, state: FlowState, channel: Channel) -> Any:
+        """One price, or what the response needs of it."""
+        return self.response.word_bits(channel.message_bits(1, state.price.dtype))
 
-def _largest(x: Pair) -> Float[Array, "1 runs"]:
-    return lax.stop_gradient(jnp.abs(x.value).max(axis=0, keepdims=True))
+    def check(self, allocation: Allocation, channel: Channel) -> None:
+        """A positive step, momentum in [0, 1), bounds and a response of their kind."""
+        positive("method.allocation.step", self.step)
+        below_one("method.allocation.momentum", 0.0 if self.momentum is None else self.momentum)
+        if not isinstance(self.response, Response):
+            raise TypeError(
+                f"method.allocation.response: expected a Response, such as Linear(), got {self.response!r:.80}"
+            )
+        check_bounds(self.bounds)
+        if self.bounds.keeps_box:
+            raise ValueError(
+                "method.allocation.bounds: Limit cuts what flows on single links, which LaplacianFlow does not keep; "
+                "use CurvatureFlow(bounds=Limit()), or RelayFlow(), which also reaches the optimum on every graph"
+            )
+        self.response.check("method.allocation.response")
+
+
+def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+    """x_i += eta sum_j w_ij sgn(u) |u|^v, u = p_j - p_i, v = `exponent` in (0, 1).
+
+    Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
+    """
+    return LaplacianFlow(step, bounds=bounds, response=SignedPowers(exponent))
+
+
+def FixedTimeFlow(step: Any, low: Any = 0.5, high: Any = 1.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+    """x_i += eta sum_j w_ij (sgn(u) |u|^v1 + sgn(u) |u|^v2), u = p_j - p_i, 0 < v1 = `low` < 1 < v2 = `high`.
+
+    Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
+    """
+    return LaplacianFlow(step, bounds=bounds, response=SignedPowers(low, high))
+
+
+def SaturatedFlow(step: Any, level: Any = 1.0, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+    """x_i += eta sum_j w_ij clip(p_j - p_i, -level, level): actuators that move no faster.
+
+    Source: arXiv 2208.14059, on links with saturation.
+    """
+    return LaplacianFlow(step, bounds=bounds, response=Saturated(level))
+
+
+def SingleBitFlow(step: Any, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+    """x_i += eta sum_j w_ij sgn(p_j - p_i): one bit a link; chatters in a band set by the step.
+
+    Source: Doostmohammadian, Single-bit consensus with finite-time convergence, IEEE Trans. Aerosp. Electron.
+    Syst. 56 (2020).
+    """
+    return LaplacianFlow(step, bounds=bounds, response=SingleBit())
+
+
+def UniformFlow(step: Any, level: Any = 0.1, bits: int = 8, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+    """x_i += eta sum_j w_ij level round((p_j - p_i) / level), in words of `bits`; stops in a band of half a level.
+
+    Source: Doostmohammadian et al., Fast-convergent anytime-feasible dynamics for distributed allocation of resources
+    over switching sparse networks with quantized communication links, arXiv 2012.08181.
+    """
+    return LaplacianFlow(step, bounds=bounds, response=Uniform(level, bits))

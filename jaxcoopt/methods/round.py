@@ -1,9 +1,10 @@
 """What an iteration brings to every node."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from jaxtyping import Array, Int
-
+from jaxcoopt.arrays import stored
+from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 from jaxcoopt.pytrees import pytree
 
@@ -11,8 +12,11 @@ from jaxcoopt.pytrees import pytree
 @pytree
 @dataclass(frozen=True)
 class Round:
-    """The links of this iteration, its random key, and the numbers of the runs in the batch: [runs]."""
+    """The links of this iteration, and what random numbers are drawn from."""
 
     links: Links
-    key: Array
-    runs: Int[Array, " runs"]
+    draw: Draw
+
+    def stored(self, tree: Any) -> Any:
+        """The same arrays, computed once, whoever reads them (see `jaxcoopt.arrays.stored`)."""
+        return stored(tree, self.draw.runs[0] >= 0)

@@ -1,4 +1,4 @@
-"""The links of one iteration, and what a method may do with them: mix."""
+"""The links of one iteration, and what a method may do with them: mix values, and let amounts flow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Tables, fold, take
 from jaxcoopt.pytrees import pytree
 
 Quantize = Callable[[Array], Array]
+Rule = Callable[[Any, Any, Array], Any]  # (u_i, u_j, w_ij), pytrees of [nodes, runs], to what i gets from j
 
 # Where a few runs stand last, XLA computes what it fuses with the mix in loops that short; a loop over half as many
 # columns keeps all but the last few apart from it (two to three times faster with 4 runs).
@@ -32,6 +34,7 @@ class Links:
     """
 
     tables: Tables
+    edges: Edges
     up: Bool[Array, "edges runs"] | None = None
     shifts: Shifts | None = None
     matrix: Float[Array, "nodes nodes"] | None = None
@@ -52,33 +55,87 @@ class Links:
         # One row a node: the gathers copy rows, and the longer these are the better.
         return jax.tree.map(lambda u: self._mix_rows(u.reshape(len(u), -1), u.shape[-1]).reshape(u.shape), values)
 
-    def flow(
-        self, values: Float[Array, "nodes runs"], step: Array, grid: Grid, through: Quantize | None = None
-    ) -> Pair:
-        """step times the mix in whole units of the grid: what one end of a link gains the other loses, exactly.
+    def flow(self, values: Any, amount: Rule, grid: Grid) -> Pair:
+        """sum_j amount(u_i, u_j, w_ij) in whole units of the grid: one end gains exactly what the other loses.
 
-        step: scalar or [1, runs]. For values that are stored: computed on the way, the compiler may round u_j - u_i
-        differently at the two ends.
+        values: a pytree, leaves [nodes, runs], that is stored: computed on the way, the compiler may round it
+        differently at the two ends. amount: odd, amount(u_i, u_j, w) = -amount(u_j, u_i, w), and 0 for w = 0.
         """
 
-        def add(total: Pair, sent: Array, weight: Array) -> Pair:
-            # The select is the identity. It keeps the compiler from contracting the product with the sum it goes into,
+        def add(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+            # The select is the identity. It keeps the compiler from contracting a product with the sum it goes into,
             # which may round it differently at the two ends. Its condition must differ from number to number: one on
             # the weight alone is moved out of the loop over runs, and the contraction is back.
-            moved = split(jnp.where(jnp.isnan(sent), sent, step * weight * sent), grid)
+            unlike = jax.tree.leaves(other)[0] - jax.tree.leaves(own)[0]
+            moved = split(jnp.where(jnp.isnan(unlike), unlike, amount(own, other, weight)), grid)
             return Pair(total.high + moved.high, total.low + moved.low)
 
-        return self._over_tables(values, through, add, lambda own: Pair(jnp.zeros_like(own), jnp.zeros_like(own)))
+        def start(own: Any) -> Pair:
+            zero = jnp.zeros_like(jax.tree.leaves(own)[0])
+            return Pair(zero, zero)
+
+        return self._over_tables(values, add, start)
+
+    def total(self, values: Any, amount: Rule) -> Any:
+        """sum_j amount(u_i, u_j, w_ij), a pytree of [nodes, runs], for values with such leaves."""
+
+        def add(total: Any, own: Any, other: Any, weight: Array) -> Any:
+            return jax.tree.map(jnp.add, total, amount(own, other, weight))
+
+        def start(own: Any) -> Any:
+            zero = jnp.zeros_like(jax.tree.leaves(own)[0])
+            shape = jax.eval_shape(lambda: amount(own, own, zero))
+            return jax.tree.map(lambda _: zero, shape)
+
+        return self._over_tables(values, add, start)
+
+    def weight(self) -> Float[Array, "edges #runs"]:
+        """w of each edge of the union, 0 where it is not there or down: [edges, 1] or [edges, runs]."""
+        weights = self.edges.weights[:, None]
+        return weights if self.up is None else jnp.where(self.up, weights, 0)
+
+    def at_ends(self, values: Any) -> tuple[Any, Any]:
+        """(u at the tail, u at the head) of each edge, leaves [edges, runs]."""
+        tail = jax.tree.map(lambda leaf: take(leaf, self.edges.tail), values)
+        return tail, jax.tree.map(lambda leaf: take(leaf, self.edges.head), values)
+
+    def collect(self, of_edges: Any, part: Callable[[Any, Array], Any]) -> Any:
+        """The sum of part(value, sign) over the links of each node, sign 1 at an edge's head and -1 at its tail.
+
+        of_edges: a pytree, leaves [edges, runs], stored, and 0 where an edge is not there; part: 0 for the sign 0.
+        """
+        like = jax.tree.map(lambda leaf: leaf[:1], of_edges)
+        shape = jax.eval_shape(lambda: part(like, jnp.zeros((1, 1), self.tables.weights.dtype)))
+        parts = []
+        for block in self.tables.blocks():
+            own = jnp.arange(block.link.shape[1], dtype=jnp.int32) if block.node is None else block.node
+
+            def add(total: Any, link: Array, neighbour: Array, own: Array = own) -> Any:
+                sign = jnp.sign(own - neighbour).astype(self.tables.weights.dtype)[:, None]
+                got = part(jax.tree.map(lambda leaf: take(leaf, link), of_edges), sign)
+                return jax.tree.map(jnp.add, total, got)
+
+            rows = len(own)
+            start = jax.tree.map(lambda leaf, rows=rows: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), shape)
+            size = CHUNK if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.link) // 2))
+            parts.append(fold(add, start, (block.link, block.neighbours), size))
+        return self.tables.in_order(parts)
 
     def degree(self) -> Float[Array, "nodes *runs"]:
         """How many live links each node has."""
         held = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
 
-        def add(total: Array, _: Array, weight: Array) -> Array:
+        def add(total: Array, own: Array, other: Array, weight: Array) -> Array:
             return total + (weight > 0).astype(total.dtype)
 
-        count = self._over_tables(held, None, add, jnp.zeros_like)
+        count = self._over_tables(held, add, jnp.zeros_like)
         return count[:, 0] if self.up is None else count
+
+    def strength(self) -> Float[Array, "nodes *runs"]:
+        """sum_j w_ij over the live links of each node."""
+        ones = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
+        total = self._over_tables(ones, lambda total, own, other, weight: total + weight, jnp.zeros_like)
+        return total[:, 0] if self.up is None else total
 
     def dense(self) -> Float[Array, "nodes nodes *runs"]:
         """The weights as a matrix, for checks and theory."""
@@ -97,24 +154,23 @@ class Links:
         return self._mix_by_tables(u, None, NARROW_CHUNK if 1 < runs < NARROW else CHUNK)
 
     def _mix_by_tables(self, u: Array, through: Quantize | None, chunk: int = CHUNK) -> Array:
-        def add(total: Array, sent: Array, weight: Array) -> Array:
-            return total + weight * sent
+        def add(total: Array, own: Array, other: Array, weight: Array) -> Array:
+            difference = other - own
+            return total + weight * (difference if through is None else through(difference))
 
-        return self._over_tables(u, through, add, jnp.zeros_like, chunk)
+        return self._over_tables(u, add, jnp.zeros_like, chunk)
 
-    def _over_tables(
-        self, u: Array, through: Quantize | None, add: Callable[..., Any], start: Callable, chunk: int = CHUNK
-    ) -> Any:
-        """Folds (total, q(u_j - u_i), w_ij) over the neighbours j of each node i, from start(u_i)."""
-        parts, first, of_rows = [], 0, self.tables.by_row(u)
+    def _over_tables(self, values: Any, add: Callable[..., Any], start: Callable, chunk: int = CHUNK) -> Any:
+        """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i)."""
+        parts, first, of_rows = [], 0, jax.tree.map(self.tables.by_row, values)
         for block in self.tables.blocks():
-            own = of_rows[first : first + block.neighbours.shape[1]]
-            first += len(own)
+            rows = slice(first, first + block.neighbours.shape[1])
+            first, own = rows.stop, jax.tree.map(lambda leaf, rows=rows: leaf[rows], of_rows)
 
-            def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Array = own) -> Any:
-                difference = take(u, neighbour) - own
+            def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Any = own) -> Any:
+                other = jax.tree.map(lambda leaf: take(leaf, neighbour), values)
                 weight = weight if self.up is None else _where_up(self.up, weight, link)
-                return add(total, difference if through is None else through(difference), _column(weight, own))
+                return add(total, own, other, _column(weight, jax.tree.leaves(own)[0]))
 
             # Two turns of a loop at least, or XLA computes a bucket within the concatenation, number by number.
             size = chunk if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.neighbours) // 2))

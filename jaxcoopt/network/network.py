@@ -1,7 +1,7 @@
 """A changing network: which graph an iteration sees, and which of its links fail."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -14,6 +14,7 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import finite
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
+from jaxcoopt.network.edges import Edges, build_edges
 from jaxcoopt.network.failures import links_up
 from jaxcoopt.network.graphs import adjacency, check_connected, edge_ends, listed, node_order, switching_sequence
 from jaxcoopt.network.kernels import Kernel
@@ -24,20 +25,20 @@ from jaxcoopt.network.weights import LinkList, link_weights, matrices, weights_o
 from jaxcoopt.pytrees import pytree
 
 
-@pytree(static=("edges", "switching", "kernel"))
+@pytree(static=("switching", "kernel"))
 @dataclass(frozen=True)
 class Network:
     """A finite set of graphs over the same nodes, switched from iteration to iteration; make it with `from_graphs`.
 
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
-    mean. edges: how many the union has. failure_rate: scalar or [runs], None where links never fail. sequence:
+    mean. edge_list: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
     kernel may use them. kernel: how links that do not fail are mixed.
     """
 
     tables: Tables
     links_sent: Float[Array, " graphs"]
-    edges: int
+    edge_list: Edges
     failure_rate: Any = None
     sequence: Any = None
     switching: Literal["cycle", "random", "sequence"] = "cycle"
@@ -54,6 +55,11 @@ class Network:
     def graphs(self) -> int:
         """How many graphs it switches between."""
         return self.links_sent.shape[0]
+
+    @property
+    def edges(self) -> int:
+        """How many edges the union of its graphs has."""
+        return self.edge_list.tail.shape[0]
 
     @property
     def weights(self) -> Float[Array, "graphs entries"]:
@@ -98,11 +104,11 @@ class Network:
             link_weights(graph, end, weight, where)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)
         ]
-        tables, edges, shifts, matrix = _kept(links, kernel, fails=bool(rate.any()))
+        tables, shifts, matrix = _kept(links, kernel, fails=bool(rate.any()))
         return cls(
             tables=tables,
             links_sent=jnp.asarray([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
-            edges=edges,
+            edge_list=build_edges(links),
             failure_rate=rate if rate.any() else None,
             sequence=None if sequence is None else jnp.asarray(sequence, jnp.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
@@ -129,28 +135,28 @@ class Network:
 
     def links(self, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]) -> Links:
         """The links of an iteration, with failures drawn for each of the runs (numbered by `runs`)."""
-        kept = self.tables, self.shifts, self.matrix
+        kept = self.tables, self.edge_list.weights, self.shifts, self.matrix
         if self.graphs == 1:  # nothing to look up, and no copy
-            tables, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
+            tables, weights, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
         else:
             graph = self.graph_at(key, iteration)
-            tables, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs[graph], kept)
+            tables, weights, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs[graph], kept)
         up = None
         if self.failure_rate is not None:
             key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
             up = links_up(key, self.edges, runs, self.failure_rate)
-        return Links(tables, up, shifts, matrix, self.kernel)
+        return Links(tables, replace(self.edge_list, weights=weights), up, shifts, matrix, self.kernel)
 
 
 def _kept(
     links: list[LinkList], kernel: str, fails: bool
-) -> tuple[Tables, int, Shifts | None, Float[Array, "graphs nodes nodes"] | None]:
-    """The tables, how many edges the union has, and the forms of the weights that the kernel may use beside them."""
+) -> tuple[Tables, Shifts | None, Float[Array, "graphs nodes nodes"] | None]:
+    """The tables, and the forms of the weights that the kernel may use beside them."""
     kernels.check(kernel, fails)
     nodes, buckets = links[0].nodes, plan(np.stack([of_graph.degree for of_graph in links]), kernel)
     entries = sum(rows * slots for rows, slots in buckets)
     kernels.check_size(kernel, len(links) * entries)
-    tables, edges = build_tables(links, buckets)
+    tables = build_tables(links, buckets)
     shifts = matrix = None
     if not fails and kernels.may_shift(kernel):
         shifts = recognised(links)
@@ -159,4 +165,4 @@ def _kept(
     if not fails and kernels.keeps_matrix(kernel, nodes, entries):
         kernels.check_size(kernel, len(links) * nodes**2)
         matrix = jnp.asarray(matrices(links), float_dtype())
-    return tables, edges, shifts, matrix
+    return tables, shifts, matrix

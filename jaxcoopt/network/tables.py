@@ -107,8 +107,8 @@ def take(u: Array, index: Array) -> Array:
     return u.at[index].get(mode="promise_in_bounds")
 
 
-def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]) -> tuple[Tables, int]:
-    """The tables of several graphs in buckets planned for them, and how many edges the union has."""
+def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]) -> Tables:
+    """The tables of several graphs in buckets planned for them."""
     name = [np.minimum(of.own, of.neighbour) * of.nodes + np.maximum(of.own, of.neighbour) for of in links]
     union = np.unique(np.concatenate(name))
     tables = [_fill(of, np.searchsorted(union, edge), buckets) for of, edge in zip(links, name, strict=True)]
@@ -121,7 +121,7 @@ def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]
         buckets=buckets,
         node=None if plain else jnp.asarray(node, jnp.int32),
         row=None if plain else jnp.asarray(row, jnp.int32),
-    ), len(union)
+    )
 
 
 def _fill(links: LinkList, edge: np.ndarray, buckets: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, ...]:

@@ -1,19 +1,52 @@
-"""How a node's price answers to its bounds."""
+"""How bounds are kept: by what is added to a node's price, or by limits on what may flow."""
 
+import abc
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.errors import positive, unknown_name
 from jaxcoopt.pytrees import pytree
+
+Shares = Float[Array, "nodes runs"]
+
+
+class Bounds(abc.ABC):
+    """What a flow does about lo_i <= x_i <= hi_i; the bounds broadcast against x, None or infinite where absent."""
+
+    keeps_box: ClassVar[bool] = False  # flows are cut so that the box holds at every iteration
+    needs_curvature: ClassVar[bool] = False  # `update` is given f_i'', [nodes, runs]
+
+    def init(self, x: Shares) -> Any:
+        """What the nodes remember about their bounds; None where they need not."""
+        return None
+
+    def update(self, memory: Any, x: Shares, curvature: Any, lower: Any, upper: Any) -> Any:
+        """The memory after a move to x."""
+        return memory
+
+    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+        """d slope / dx, what is added to f_i'' [nodes, runs]; here by differentiation."""
+        slope = lambda at: self.slope(memory, at, lower, upper)  # noqa: E731
+        return jax.jvp(slope, (x,), (jnp.ones_like(x),))[1]
+
+    def check(self, name: str) -> None:
+        """Raise ValueError naming the argument for settings that mean nothing."""
+        return
+
+    @abc.abstractmethod
+    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+        """What is added to the price df_i/dx."""
 
 
 @pytree(static=("form",))
 @dataclass(frozen=True)
-class Penalty:
+class Penalty(Bounds):
     """Smooth penalty on leaving [lo, hi], with eps = `weight` and s = `sharpness` (scalars or [runs]).
 
     form "softplus": eps softplus(s (x - hi)) / s + eps softplus(s (lo - x)) / s
@@ -27,16 +60,86 @@ class Penalty:
     sharpness: Any = 50.0
     form: Literal["softplus", "square"] = "softplus"
 
-    def slope(self, x: Float[Array, "nodes runs"], lower: Any, upper: Any) -> Float[Array, "nodes runs"]:
-        """d penalty / dx; lower and upper broadcast against x, and an infinite or absent bound adds nothing."""
-        slope = jnp.zeros_like(x)
-        if upper is not None:
-            slope = slope + self._one_sided(x, x - jnp.where(jnp.isfinite(upper), upper, 0), jnp.isfinite(upper))
-        if lower is not None:
-            slope = slope - self._one_sided(x, jnp.where(jnp.isfinite(lower), lower, 0) - x, jnp.isfinite(lower))
-        return slope
+    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+        """d penalty / dx."""
+        over, under = excess(x, lower, upper)
+        return self._one_sided(over) - self._one_sided(under)
 
-    def _one_sided(self, x: Array, excess: Array, bounded: Array) -> Array:
-        weight, sharpness = along_runs(self.weight, x), along_runs(self.sharpness, x)
+    def check(self, name: str) -> None:
+        """The weight at least 0, the sharpness above 0, a known form."""
+        positive(f"{name}.weight", self.weight, zero=True)
+        positive(f"{name}.sharpness", self.sharpness)
+        if self.form not in ("softplus", "square"):
+            raise unknown_name(f"{name}.form", self.form, ("softplus", "square"))
+
+    def _one_sided(self, excess: Array) -> Array:
+        weight, sharpness = along_runs(self.weight, excess), along_runs(self.sharpness, excess)
+        bounded = ~jnp.isneginf(excess)
+        excess = jnp.where(bounded, excess, 0)  # infinity times a slope of 0 is no derivative
         push = jax.nn.sigmoid(sharpness * excess) if self.form == "softplus" else 2 * jnp.maximum(excess, 0)
         return jnp.where(bounded, weight * push, 0)
+
+
+def excess(x: Shares, lower: Any, upper: Any) -> tuple[Shares, Shares]:
+    """(x - hi, lo - x), minus infinity where there is no such bound."""
+    over = _beyond(upper, lambda bound: x - bound, x)
+    return over, _beyond(lower, lambda bound: bound - x, x)
+
+
+def _beyond(bound: Any, by: Callable[[Any], Shares], x: Shares) -> Shares:
+    if bound is None:
+        return jnp.full_like(x, -jnp.inf)
+    finite = jnp.isfinite(bound)
+    return jnp.where(finite, by(jnp.where(finite, bound, 0)), -jnp.inf)
+
+
+@pytree
+@dataclass(frozen=True)
+class Multiplier(Bounds):
+    """u_hi = max(u_hi + kappa h_i (x_i - hi_i), 0), u_lo likewise; u_hi - u_lo is added to the price.
+
+    kappa = `gain`, scalar or [runs]; h_i = f_i''. Exact in the limit on every connected graph; the box may be crossed
+    on the way. Source: Arrow, Hurwicz, Uzawa, Studies in linear and non-linear programming (1958), local to each node.
+    """
+
+    gain: Any = 0.5
+    needs_curvature: ClassVar[bool] = True
+
+    def init(self, x: Shares) -> tuple[Shares, Shares]:
+        """(u_hi, u_lo), both 0."""
+        return jnp.zeros_like(x), jnp.zeros_like(x)
+
+    def update(self, memory: Any, x: Shares, curvature: Any, lower: Any, upper: Any) -> Any:
+        """One ascent step of both."""
+        gain = along_runs(self.gain, x) * curvature
+        sides = zip(memory, excess(x, lower, upper), strict=True)
+        return tuple(jnp.maximum(u + jnp.where(jnp.isneginf(e), 0, gain * e), 0) for u, e in sides)
+
+    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+        """u_hi - u_lo."""
+        return memory[0] - memory[1]
+
+    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+        """kappa h where a multiplier is active: by so much the next one grows with x."""
+        return jnp.where(memory[0] + memory[1] > 0, along_runs(self.gain, x) * curvature, 0)
+
+    def check(self, name: str) -> None:
+        """The gain is positive."""
+        positive(f"{name}.gain", self.gain)
+
+
+@pytree
+@dataclass(frozen=True)
+class Limit(Bounds):
+    """The flow on a link is scaled by min(s_j, t_i), s_j = min(1, (x_j - lo_j) / outflow_j) at the sender j and
+    t_i = min(1, (hi_i - x_i) / inflow_i) at the receiver i: the box holds at every iteration, and prices stay f_i'.
+
+    Inflow and outflow are the sums that would flow over a node's links; s and t are told in a second exchange, as codes
+    of 8 bits rounded down. Alone it stalls where full or empty nodes cut the graph; see `RelayFlow`.
+    """
+
+    keeps_box: ClassVar[bool] = True
+
+    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+        """0."""
+        return jnp.zeros_like(x)

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from jaxcoopt.draws import Draw
 from jaxcoopt.problem.batch import Batch, sum_over_samples
-from jaxcoopt.problem.bounds import Penalty
-from jaxcoopt.problem.costs import Cost, marginal
+from jaxcoopt.problem.costs import Cost
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
@@ -29,10 +29,6 @@ class Allocation:
     budget: Any
     lower: Any = None
     upper: Any = None
-
-    def price(self, x: Float[Array, "nodes runs"], bounds: Penalty) -> Float[Array, "nodes runs"]:
-        """p_i = df_i/dx + the slope of the bound handling, at x."""
-        return marginal(self.cost, x) + bounds.slope(x, self.lower, self.upper)
 
 
 @pytree
@@ -61,13 +57,10 @@ class Training:
             share = self.mask.astype(self.features.dtype) / count.astype(self.features.dtype)
         return Batch(self.features, self.targets, share)
 
-    def sample(self, key: Array, size: int, runs: Int[Array, " runs"]) -> Batch:
-        """`size` samples drawn at each node with replacement, independently in each run (numbered by `runs`)."""
+    def sample(self, draw: Draw, size: int) -> Batch:
+        """`size` samples drawn at each node with replacement, independently in each run."""
         nodes, samples, _ = self.features.shape
-        uniform = jax.vmap(
-            lambda run: jax.random.uniform(jax.random.fold_in(key, run), (nodes, size), self.features.dtype),
-            out_axes=-1,
-        )(runs)
+        uniform = draw.uniform(nodes, size).astype(self.features.dtype)
         if self.mask is None:
             index = (uniform * samples).astype(jnp.int32)
         else:  # the k-th valid sample of a node, whatever the mask's shape

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcoopt.errors import positive, traced
+from jaxcoopt.errors import Unknown, positive, traced
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -43,7 +43,7 @@ def check_run(
             raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", network.failure_rate, runs)
-    check_method(jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5) if traced(leaf) else leaf, method), problem, runs)
+    check_method(jax.tree.map(lambda leaf: Unknown.like(leaf) if traced(leaf) else leaf, method), problem, runs)
 
 
 def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:

@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Pair, two_sum
+from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
@@ -57,8 +58,11 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     """The carry of iteration 0, from where the nodes start."""
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
-    state = setup.method.init(setup.problem, x, params)
-    return Carry(jnp.asarray(0, jnp.int32), state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    iteration = jnp.asarray(0, jnp.int32)
+    links = setup.network.links(setup.network_key, iteration, setup.runs)
+    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"))
+    state = setup.method.init(setup.problem, x, params, now)
+    return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
 def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
@@ -144,7 +148,7 @@ def mean_share(setup: Setup) -> Any:
 def _iterate(setup: Setup, carry: Carry) -> Carry:
     key = setup.network_key
     links = setup.network.links(key, carry.iteration, setup.runs)
-    now = Round(links, jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs)
+    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs))
     seconds, lost = two_sum(carry.seconds, _duration(setup, carry.state) + carry.seconds_lost)
     return replace(
         carry,
@@ -165,13 +169,10 @@ def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:
-    """Bits the mean node has sent: one copy of every number on each of its links, failed ones included."""
-    estimate, dtype = setup.method.estimate(carry.state), carry.seconds.dtype
-    leaves = jax.tree.leaves(estimate.params)
-    numbers = 2 * sum(leaf[0, ..., 0].size for leaf in leaves) + (estimate.allocation is not None)
-    copies = jnp.sum(carry.visits.astype(dtype) * setup.network.links_sent)
-    word = jnp.asarray(setup.method.channel.word_bits(dtype), dtype)
-    return jnp.broadcast_to(numbers * copies * word, carry.seconds.shape)
+    """Bits the mean node has sent, on each of its links, failed ones included."""
+    copies = jnp.sum(carry.visits.astype(carry.seconds.dtype) * setup.network.links_sent)
+    bits = jnp.asarray(setup.method.bits(carry.state), carry.seconds.dtype)
+    return jnp.broadcast_to(copies * bits, carry.seconds.shape)
 
 
 def _keep(done: Bool[Array, " runs"], old: Any, new: Any) -> Any:

@@ -54,10 +54,14 @@ def prepare(
 
 def _without_idle_momentum(method: CoOptimizer) -> CoOptimizer:
     """Momentum that is known to be 0 takes no memory and no time."""
-    flow = method.allocation
-    if flow is None or traced(flow.momentum) or np.any(flow.momentum):
-        return method
-    return replace(method, allocation=replace(flow, momentum=None))
+    idle = {
+        half: replace(part, momentum=None)
+        for half in ("allocation", "training")
+        if getattr(part := getattr(method, half), "momentum", None) is not None
+        and not traced(part.momentum)
+        and not np.any(part.momentum)
+    }
+    return replace(method, **idle)
 
 
 @jax.jit

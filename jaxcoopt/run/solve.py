@@ -24,6 +24,7 @@ from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.shards import gathered, program_for, spread
 from jaxcoopt.run.status import Status, final_status
+from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
 
 Record = dict[str, Any]
 
@@ -49,7 +50,8 @@ def solve(
     Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
-    and the call returns when all do. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
+    and the call returns when all do. A step of "auto" becomes half of `theory.step_bound`, as `result.method` shows;
+    where no run can converge with a step that was given, a RuntimeWarning says so beforehand. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
     jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input,
     MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) when every run diverged.
 
@@ -62,7 +64,9 @@ def solve(
         raise ValueError(f"steps: expected less than 2^31, got {steps}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
-        check_run(problem, network, method, runs, seed, initial, optimum)
+        check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
+        method = with_steps(method, problem, network)
+        warn_of_steps(method, problem, network)
     if not (inside_jit() or traced(problem, network, method, initial)):
         check_memory(problem, network, method, runs, initial)
     if optimum is None:

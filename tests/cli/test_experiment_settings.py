@@ -39,7 +39,10 @@ def test_odd_texts_and_lists_are_written_as_toml(tmp_path):
         ("steps=true", "steps: got true, expected a whole number"),
         ("title=3", "title: got 3 (a whole number), expected a text in quotes"),
         ("channel.rho=nan", "channel.rho: got nan (a number), expected a finite number"),
-        ("channel.kind=lg", "channel.kind: got 'lg', expected one of 'ideal', 'log', 'uniform', 'sign', 'clip'; did"),
+        (
+            "channel.kind=lg",
+            "channel.kind: got 'lg', expected one of 'ideal', 'log', 'uniform', 'sign', 'clip', 'natural', 'qsgd'",
+        ),
         ("channel.placement=differense", "expected 'message', 'difference' or 'innovation'; did you mean 'difference'"),
         ("channel={}", "channel.kind: missing; say which kind of channel it is"),
         ("allocation.cost.1.kind=power", "allocation.cost.1.coefficient: missing; Above 0."),

@@ -1,0 +1,1 @@
+"""Methods compared: tuned alike, on the same random instances, networks and links."""

@@ -1,0 +1,93 @@
+"""`jaxcoopt compare`: a TOML file in, tables, pictures and all numbers out."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from jaxcoopt.compare.compete import Contest, cases, compete
+from jaxcoopt.compare.contenders import contenders
+from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure, save_both
+from jaxcoopt.compare.read import read_comparison, shipped, shipped_title
+from jaxcoopt.compare.settings import Comparison
+from jaxcoopt.compare.summary import summarise
+from jaxcoopt.compare.table import check_readme, readme_block, screen_tables, to_csv, to_latex, write_readme
+from jaxcoopt.report.folder import reserved_folder
+from jaxcoopt.report.summary import write_json, write_text
+from jaxcoopt.report.table import duration
+
+LIST = "list"
+REPORT, RATIOS = "comparison.json", "ratios"
+WIDTH = 170  # of the tables in a file or a pipe
+
+
+def run_comparison(
+    file: str, overrides: Sequence[str], out: Path, overwrite: bool, readme: Path | None, quiet: bool
+) -> dict[str, Any]:
+    """Reads the settings, lets all compete, and leaves the folder; comparison.json is written after every case.
+
+    Raises ValueError for settings that mean nothing, FileExistsError for a folder in use, ImportError naming an extra.
+    """
+    settings = read_comparison(file, overrides)
+    entrants, todo = contenders(settings), cases(settings)
+    if readme is not None:
+        check_readme(readme)
+    start, contests, report = time.perf_counter(), [], {}
+    with reserved_folder(out, overwrite), _progress(quiet, len(todo) * len(entrants)) as done:
+        for contest in compete(settings, done):
+            contests.append(contest)
+            report = summarise(settings, contests, round(time.perf_counter() - start, 2))
+            write_json(out / REPORT, report)
+        _write(out, settings, contests, report)
+        if readme is not None:
+            command = " ".join(["jaxcoopt compare", file, *(f"--set {override}" for override in overrides)])
+            write_readme(readme, readme_block(report, os.path.relpath(out / f"{RATIOS}.svg", readme.parent), command))
+    if not quiet:
+        _show(report, out)
+    return report
+
+
+def list_comparisons() -> None:
+    """Prints the names and titles of those that come with the package."""
+    for name in shipped():
+        Console().print(Text(f"{name:<12}", style="cyan") + Text(shipped_title(name)))
+
+
+def _write(out: Path, settings: Comparison, contests: Sequence[Contest], report: dict[str, Any]) -> None:
+    write_text(out / "table.csv", to_csv(report))
+    write_text(out / "table.tex", to_latex(report))
+    write_text(out / "curves.csv", curves_csv(contests))
+    for contest in contests:
+        name = "_".join(("error", contest.problem, contest.network.replace(" ", "-").replace("/", "-")))
+        save_both(error_figure(contest, settings.floor), out / f"{name}_{contest.nodes}.png")
+    save_both(ratio_figure(report), out / f"{RATIOS}.png")
+
+
+def _show(report: dict[str, Any], out: Path) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    for table in screen_tables(report):
+        console.print(table)
+        console.print()
+    for case in report["cases"]:
+        for label, reason in case["skipped"].items():
+            console.print(Text(f"{case['name']}: without {label}: {reason}", style="dim"))
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report["timings"].items())
+    console.print(Text(f"error: {report['error']}, at least {report['floor']:.0e}", style="dim"))
+    console.print(Text(f"{duration(report['seconds'])} ({parts}). Written to {out}", style="dim"))
+
+
+@contextmanager
+def _progress(quiet: bool, total: int) -> Iterator[Any]:
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("compiling", total=total)
+        yield lambda name: bar.update(task, advance=1, description=f"last: {name}")

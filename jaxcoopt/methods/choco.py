@@ -1,0 +1,67 @@
+"""CHOCO: gossip over compressed links, with or without mini-batches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.methods.method import TrainingMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.trees import gradient, plus, times
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class ChocoState:
+    """y and y' = y - alpha grad g(y), leaves [nodes, *shape, runs], and the estimates e of y' at the neighbours."""
+
+    params: Params
+    moved: Params
+    sent: Message
+
+
+@pytree(static=("batch_size",))
+@dataclass(frozen=True)
+class CHOCO(TrainingMethod):
+    """y(k+1) = y'(k) + gamma sum_j w_ij (e_j - e_i),   y' = y - alpha grad g(y),   e_i += q(y'_i - e_i).
+
+    alpha = `step`, gamma = `gain`, scalars or [runs]; `batch_size`: samples of a node, drawn anew each iteration,
+    default all. Source: Koloskova, Stich, Jaggi, Decentralized stochastic optimization and gossip algorithms with
+    compressed communication, ICML 2019.
+    """
+
+    step: Any
+    gain: Any = 1.0
+    batch_size: int | None = None
+
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ChocoState:
+        """The first step, over all samples, is sent."""
+        moved = plus(params, times(-self.step, training.gradient(params)))
+        return ChocoState(params, moved, first_message(channel, moved, now.draw))
+
+    def update(self, state: ChocoState, training: Training, now: Round, channel: Channel) -> ChocoState:
+        """Gossip, then descend and send what changed."""
+        params = plus(state.moved, times(self.gain, mix(channel, now.links, state.moved, state.sent)))
+        moved = plus(params, times(-self.step, gradient(training, params, now, self.batch_size)))
+        return ChocoState(params, moved, send(channel, moved, state.sent, now.draw))
+
+    def estimate(self, state: ChocoState) -> Params:
+        """Where the nodes stand: y."""
+        return state.params
+
+    def bits(self, state: ChocoState, channel: Channel) -> Any:
+        """One compressed change of y'."""
+        return message_bits(channel, state.params)
+
+    def check(self, training: Training, channel: Channel) -> None:
+        """Positive step and gain; the channel carries innovations."""
+        positive("method.training.step", self.step)
+        positive("method.training.gain", self.gain)
+        if self.batch_size is not None:
+            at_least_one("method.training.batch_size", self.batch_size)
+        if not channel.lossless and channel.placement != "innovation":
+            raise ValueError(f"channel.placement: CHOCO sends innovations, got {channel.placement!r}; use 'innovation'")

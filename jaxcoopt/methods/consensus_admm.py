@@ -1,0 +1,85 @@
+"""Decentralised consensus ADMM, its local problems solved by a few gradient steps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax import lax
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.methods.method import TrainingMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.trees import minus, plus, times, zeros
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class AdmmState:
+    """y and the dual phi, leaves [nodes, *shape, runs], and what was sent of y; sum_i phi_i = 0."""
+
+    params: Params
+    dual: Params
+    sent: Message
+
+
+@pytree(static=("inner",))
+@dataclass(frozen=True)
+class DecentralizedADMM(TrainingMethod):
+    """y_i(k+1) = argmin_y g_i(y) + phi_i.y + c sum_j w_ij |y - (y_i + y_j)/2|^2,   phi_i += c sum_j w_ij (y_i - y_j).
+
+    c = `penalty`; the argmin is taken by `inner` gradient steps of 1 / (2 c sum_j w_ij + `curvature`), `curvature` at
+    least that of g_i; one step is the linearised method, DLM. Scalars or [runs]. Sources: Shi, Ling, Yuan, Wu, Yin,
+    IEEE Trans. Signal Process. 62 (2014); DLM: Ling, Shi, Wu, Ribeiro, IEEE Trans. Signal Process. 63 (2015).
+    """
+
+    penalty: Any
+    curvature: Any
+    inner: int = 1
+
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> AdmmState:
+        """At y, which is sent, with phi = 0."""
+        return AdmmState(params, zeros(params), first_message(channel, params, now.draw))
+
+    def update(self, state: AdmmState, training: Training, now: Round, channel: Channel) -> AdmmState:
+        """The dual from what was heard, then the local problem."""
+        pull = times(self.penalty, mix(channel, now.links, state.params, state.sent))
+        dual = minus(state.dual, pull)
+        strength = now.links.strength()
+
+        def stiffness(leaf: Any) -> Any:
+            own = strength.reshape(len(strength), *(1,) * (leaf.ndim - 2), *(strength.shape[1:] or (1,)))
+            return 2 * along_runs(self.penalty, leaf) * own
+
+        def descend(_: Any, params: Params) -> Params:
+            slope = minus(plus(training.gradient(params), dual), pull)
+            return jax.tree.map(
+                lambda y, g, y_old: (
+                    y - (g + stiffness(y) * (y - y_old)) / (stiffness(y) + along_runs(self.curvature, y))
+                ),
+                params,
+                slope,
+                state.params,
+            )
+
+        params = lax.fori_loop(0, self.inner, descend, state.params) if self.inner > 1 else descend(0, state.params)
+        return AdmmState(params, dual, send(channel, params, state.sent, now.draw))
+
+    def estimate(self, state: AdmmState) -> Params:
+        """Where the nodes stand: y."""
+        return state.params
+
+    def bits(self, state: AdmmState, channel: Channel) -> Any:
+        """One copy of y."""
+        return message_bits(channel, state.params)
+
+    def check(self, training: Training, channel: Channel) -> None:
+        """Positive penalty and curvature, at least one inner step."""
+        positive("method.training.penalty", self.penalty)
+        positive("method.training.curvature", self.curvature)
+        at_least_one("method.training.inner", self.inner)

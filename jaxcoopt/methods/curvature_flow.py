@@ -1,0 +1,125 @@
+"""Flows whose link weights follow the curvature of the costs, so that no step need be tuned."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.compensated import Pair, add, grid_for
+from jaxcoopt.errors import below_one, positive
+from jaxcoopt.methods import codes
+from jaxcoopt.methods.flow import check_bounds, largest, price_at
+from jaxcoopt.methods.limiter import carried, hard_box, limited
+from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.bounds import Bounds, Limit
+from jaxcoopt.problem.costs import curvature
+from jaxcoopt.problem.problem import Allocation
+from jaxcoopt.pytrees import pytree
+
+Shares = Float[Array, "nodes runs"]
+
+
+@pytree
+@dataclass(frozen=True)
+class CurvatureState:
+    """As `RelayState`; flow is None without momentum; memory: what `bounds` remembers."""
+
+    x: Pair
+    largest: Float[Array, "1 runs"]
+    price: Shares
+    message: Message
+    stiffness: Shares
+    flow: Float[Array, "edges runs"] | None
+    sides: tuple[Shares, Shares]
+    memory: Any
+
+
+@pytree
+@dataclass(frozen=True)
+class CurvatureFlow(AllocationMethod):
+    """x_i += sum_j phi_ij,   phi_ij = beta phi_ij(last) + c / max(h_i d_i, h_j d_j) (q(p_j) - q(p_i)).
+
+    c = `gain` in (0, 1), beta = `momentum` in [0, 1), scalars or [runs]; h_i = f_i'' plus what `bounds` adds to it,
+    sent as an 8-bit code; d_i the live neighbours at this iteration; p_i = f_i' plus the slope of `bounds`. With
+    `Limit` what flows is cut so that the box holds at every iteration, and it may stall where full nodes cut the graph;
+    with `Multiplier` it reaches the optimum on every connected graph, and the box may be crossed on the way.
+    """
+
+    gain: Any = 0.9
+    momentum: Any = 0.0
+    bounds: Bounds = Limit()  # noqa: RUF009 (frozen)
+
+    @property
+    def keeps_box(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """With `Limit`."""
+        return self.bounds.keeps_box
+
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> CurvatureState:
+        """At rest at x."""
+        at, memory = x.value, self.bounds.init(x.value)
+        price = price_at(self.bounds, memory, allocation, at)
+        return CurvatureState(
+            x=x,
+            largest=largest(x),
+            price=price,
+            message=first_message(channel, price, now.draw),
+            stiffness=self._stiffness(allocation, memory, at),
+            flow=None if self.momentum is None else jnp.zeros((now.links.edges.tail.shape[0], at.shape[1]), at.dtype),
+            sides=hard_box(allocation, at),
+            memory=memory,
+        )
+
+    def update(self, state: CurvatureState, allocation: Allocation, now: Round, channel: Channel) -> CurvatureState:
+        """What flows between the prices as sent; then the new prices and stiffnesses are sent."""
+        links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
+        degree = links.degree().reshape(state.price.shape[0], -1)
+        stiff = now.stored(state.stiffness * degree)
+        known = heard(channel, state.price, state.message)
+        (price_tail, stiff_tail), (price_head, stiff_head) = links.at_ends((known, stiff))
+        live = links.weight() > 0
+        weight = jnp.where(
+            live, along_runs(self.gain, known) / jnp.maximum(jnp.maximum(stiff_tail, stiff_head), 1e-30), 0
+        )
+        push = weight * difference(channel, price_head, price_tail)
+        if state.flow is not None:
+            push = push + jnp.where(live, along_runs(self.momentum, known) * state.flow, 0)
+        flow = now.stored(push)
+        if self.bounds.keeps_box:
+            flow = now.stored(limited(flow, state.x, state.sides, now, grid))
+        x = add(state.x, carried(flow, now, grid), grid)
+        slope = curvature(allocation.cost, x.value) if self.bounds.needs_curvature else None
+        memory = self.bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
+        price = price_at(self.bounds, memory, allocation, x.value)
+        message = send(channel, price, state.message, now.draw)
+        stiffness = self._stiffness(allocation, memory, x.value)
+        kept = None if state.flow is None else flow
+        return CurvatureState(x, state.largest, price, message, stiffness, kept, state.sides, memory)
+
+    def refresh(self, state: CurvatureState) -> CurvatureState:
+        """The same state with its units set by where x stands now."""
+        return replace(state, largest=largest(state.x))
+
+    def estimate(self, state: CurvatureState) -> Shares:
+        """Where the nodes stand: x."""
+        return state.x.value
+
+    def bits(self, state: CurvatureState, channel: Channel) -> Any:
+        """The price, and codes of the stiffness and the degree; with `Limit` of both shares, too."""
+        return message_bits(channel, state.price) + (4 if self.bounds.keeps_box else 2) * codes.BITS
+
+    def check(self, allocation: Allocation, channel: Channel) -> None:
+        """A gain in (0, 1), momentum in [0, 1)."""
+        below_one("method.allocation.gain", positive("method.allocation.gain", self.gain))
+        below_one("method.allocation.momentum", 0.0 if self.momentum is None else self.momentum)
+        check_bounds(self.bounds)
+
+    def _stiffness(self, allocation: Allocation, memory: Any, x: Shares) -> Shares:
+        """f_i'' and what the bounds add, as sent."""
+        own = curvature(allocation.cost, x)
+        added = self.bounds.stiffness(memory, x, own, allocation.lower, allocation.upper)
+        return codes.nearest(jnp.maximum(own + added, jnp.finfo(x.dtype).tiny))

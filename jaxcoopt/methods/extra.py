@@ -1,0 +1,59 @@
+"""EXTRA: decentralised gradient descent with its error summed up and taken away."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.errors import positive
+from jaxcoopt.methods.method import TrainingMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.trees import plus, times, zeros
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class ExtraState:
+    """y and s, leaves [nodes, *shape, runs], and what was sent of y; at all times sum_i s_i = 0."""
+
+    params: Params
+    summed: Params
+    sent: Message
+
+
+@pytree
+@dataclass(frozen=True)
+class EXTRA(TrainingMethod):
+    """y(k+1) = y(k) + mix(y(k)) - alpha grad g(y(k)) + s(k),   s(k+1) = s(k) + mix(y(k)) / 2,   s(0) = 0.
+
+    mix(y)_i = sum_j w_ij (q(y_j) - q(y_i)), alpha = `step`, scalar or [runs]. The same as y(k+2) = (I + W) y(k+1) -
+    (I + W)/2 y(k) - alpha (grad g(y(k+1)) - grad g(y(k))). Source: Shi, Ling, Wu, Yin, SIAM J. Optim. 25 (2015).
+    """
+
+    step: Any
+
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ExtraState:
+        """At y, which is sent."""
+        return ExtraState(params, zeros(params), first_message(channel, params, now.draw))
+
+    def update(self, state: ExtraState, training: Training, now: Round, channel: Channel) -> ExtraState:
+        """Mix and descend, corrected by what the mixes have summed up to."""
+        mixed = mix(channel, now.links, state.params, state.sent)
+        params = plus(state.params, mixed, times(-self.step, training.gradient(state.params)), state.summed)
+        summed = plus(state.summed, times(0.5, mixed))
+        return ExtraState(params, summed, send(channel, params, state.sent, now.draw))
+
+    def estimate(self, state: ExtraState) -> Params:
+        """Where the nodes stand: y."""
+        return state.params
+
+    def bits(self, state: ExtraState, channel: Channel) -> Any:
+        """One copy of y."""
+        return message_bits(channel, state.params)
+
+    def check(self, training: Training, channel: Channel) -> None:
+        """The step is positive."""
+        positive("method.training.step", self.step)

@@ -1,0 +1,60 @@
+"""Flows on links cut so that no node leaves its box, and carried to the nodes without loss."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.methods import codes
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.box import box, finite_box
+from jaxcoopt.problem.problem import Allocation
+
+Shares = Float[Array, "nodes runs"]
+Flows = Float[Array, "edges runs"]
+
+
+def hard_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
+    """The box within the cost's domain, both [nodes, runs], infinite where neither ends."""
+    start, end = (jnp.asarray(edge, like.dtype) for edge in allocation.cost.domain())
+    sides = zip(box(allocation), (start, end), finite_box(allocation, like.shape[0]), (-jnp.inf, jnp.inf), strict=True)
+    return tuple(  # pyright: ignore[reportReturnType]
+        jnp.broadcast_to(jnp.where(jnp.isfinite(given) | jnp.isfinite(domain), inside, absent), like.shape)
+        for given, domain, inside, absent in sides
+    )
+
+
+def limited(flow: Flows, x: Pair, sides: tuple[Shares, Shares], now: Round, grid: Grid) -> Flows:
+    """`Limit`'s scaling of what flows from tails to heads; flow: stored.
+
+    The room is taken a little small, so that rounding sums and parts of units up does not lead out of the box.
+    """
+    links, lower, upper = now.links, *sides
+    digits = jnp.finfo(x.high.dtype)
+    unit = grid.low / (1.5 * 2.0**digits.nmant)
+    inflow, outflow = links.collect(flow, _in_and_out)
+    spare = links.most_neighbours * unit
+    to_fill = jnp.maximum((upper - x.high) - x.low - spare, 0)
+    to_give = jnp.maximum((x.high - lower) + x.low - spare, 0)
+    slack = 1 - (2 * links.most_neighbours + 8) * digits.eps
+    give, take = now.stored((_share(to_give, outflow, slack), _share(to_fill, inflow, slack)))
+    (give_tail, take_tail), (give_head, take_head) = links.at_ends((give, take))
+    forward, backward = jnp.minimum(give_tail, take_head), jnp.minimum(give_head, take_tail)
+    return flow * jnp.where(flow > 0, forward, backward)
+
+
+def carried(flow: Flows, now: Round, grid: Grid) -> Pair:
+    """What each node gets, in whole units of the grid, so that the nodes' sum is exactly 0; flow: stored."""
+    moved = now.stored(split(flow, grid))
+    return now.links.collect(moved, lambda pair, sign: Pair(sign * pair.high, sign * pair.low))
+
+
+def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:
+    into = sign * flow
+    return jnp.maximum(into, 0), jnp.maximum(-into, 0)
+
+
+def _share(room: Shares, asked: Shares, slack: Any) -> Shares:
+    """The part of what is asked that there is room for, at most 1, as it is sent."""
+    return codes.below(jnp.where(asked > room * slack, room * slack / jnp.where(asked > 0, asked, 1), 1))

@@ -1,0 +1,71 @@
+"""What a method is: pure functions over a state of its own, and what it promises."""
+
+import abc
+from typing import Any, ClassVar
+
+from jaxtyping import Array, Float
+
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.compensated import Pair
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Training
+
+
+class AllocationMethod(abc.ABC):
+    """Moves the CPU shares x [nodes, runs]. A method is a frozen dataclass; its numbers are scalars or [runs]."""
+
+    keeps_sum: ClassVar[bool] = True  # sum_i x_i = b at every iteration, or only in the limit
+    keeps_box: ClassVar[bool] = False  # lo_i <= x_i <= hi_i at every iteration
+
+    @abc.abstractmethod
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> Any:
+        """The state at the start x, the first messages sent; now: the links of the first iteration."""
+
+    @abc.abstractmethod
+    def update(self, state: Any, allocation: Allocation, now: Round, channel: Channel) -> Any:
+        """One iteration."""
+
+    @abc.abstractmethod
+    def estimate(self, state: Any) -> Float[Array, "nodes runs"]:
+        """Where the nodes stand: x."""
+
+    @abc.abstractmethod
+    def bits(self, state: Any, channel: Channel) -> Any:
+        """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
+
+    def refresh(self, state: Any) -> Any:
+        """The same state, made ready for many more iterations in finite precision: called once a record."""
+        return state
+
+    def check(self, allocation: Allocation, channel: Channel) -> None:
+        """Raise ValueError or TypeError, naming the argument, for what the method cannot do."""
+        return
+
+
+class TrainingMethod(abc.ABC):
+    """Moves the parameters y, leaves [nodes, *shape, runs]. A method is a frozen dataclass, as above."""
+
+    @abc.abstractmethod
+    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> Any:
+        """The state at the start, the first messages sent; now: the links of the first iteration."""
+
+    @abc.abstractmethod
+    def update(self, state: Any, training: Training, now: Round, channel: Channel) -> Any:
+        """One iteration."""
+
+    @abc.abstractmethod
+    def estimate(self, state: Any) -> Params:
+        """Where the nodes stand: y."""
+
+    @abc.abstractmethod
+    def bits(self, state: Any, channel: Channel) -> Any:
+        """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
+
+    def refresh(self, state: Any) -> Any:
+        """The same state, made ready for many more iterations in finite precision: called once a record."""
+        return state
+
+    def check(self, training: Training, channel: Channel) -> None:
+        """Raise ValueError or TypeError, naming the argument, for what the method cannot do."""
+        return

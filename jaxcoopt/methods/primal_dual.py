@@ -1,0 +1,74 @@
+"""The initialization-free primal-dual method for resource allocation."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.compensated import Pair
+from jaxcoopt.errors import positive
+from jaxcoopt.methods.local_problem import own_box
+from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.costs import marginal
+from jaxcoopt.problem.problem import Allocation
+from jaxcoopt.pytrees import pytree
+
+Shares = Float[Array, "nodes runs"]
+
+
+@pytree
+@dataclass(frozen=True)
+class PrimalDualState:
+    """x; (lambda, z), each [nodes, runs], and what was sent of them; the box."""
+
+    x: Shares
+    duals: tuple[Shares, Shares]
+    sent: Message
+    box: tuple[Shares, Shares]
+
+
+@pytree
+@dataclass(frozen=True)
+class PrimalDual(AllocationMethod):
+    """x += eta (P(x - f'(x) + l) - x),   l += eta (mix(l) + mix(z) + b/n - x),   z -= eta mix(l).
+
+    P projects on the box, mix(u)_i = sum_j w_ij (q(u_j) - q(u_i)), eta = `step`, scalar or [runs]. The box holds at
+    every iteration for eta <= 1, the budget in the limit. Source: Yi, Hong, Liu, Automatica 74
+    (2016), by forward Euler.
+    """
+
+    step: Any
+    keeps_sum: ClassVar[bool] = False
+    keeps_box: ClassVar[bool] = True
+
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> PrimalDualState:
+        """At x, lambda = f'(x) and z = 0."""
+        at = x.value
+        duals = (marginal(allocation.cost, at), jnp.zeros_like(at))
+        return PrimalDualState(at, duals, first_message(channel, duals, now.draw), own_box(allocation, at))
+
+    def update(self, state: PrimalDualState, allocation: Allocation, now: Round, channel: Channel) -> PrimalDualState:
+        """One Euler step of all three."""
+        x, (price, integral), step = state.x, state.duals, along_runs(self.step, state.x)
+        mixed_price, mixed_integral = mix(channel, now.links, state.duals, state.sent)
+        share = allocation.budget / x.shape[0]
+        duals = (price + step * (mixed_price + mixed_integral + share - x), integral - step * mixed_price)
+        x = x + step * (jnp.clip(x - marginal(allocation.cost, x) + price, *state.box) - x)
+        return PrimalDualState(x, duals, send(channel, duals, state.sent, now.draw), state.box)
+
+    def estimate(self, state: PrimalDualState) -> Shares:
+        """Where the nodes stand: x."""
+        return state.x
+
+    def bits(self, state: PrimalDualState, channel: Channel) -> Any:
+        """lambda and z."""
+        return message_bits(channel, state.duals)
+
+    def check(self, allocation: Allocation, channel: Channel) -> None:
+        """The step is positive."""
+        positive("method.allocation.step", self.step)

@@ -1,0 +1,119 @@
+"""How a flow answers to a difference of prices: odd functions, so that what one end of a link gains the other loses."""
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.errors import above_one, below_one, positive
+from jaxcoopt.pytrees import pytree
+
+Difference = Float[Array, "nodes runs"]
+
+
+class Response(abc.ABC):
+    """h(u) of u = p_j - p_i, elementwise, odd; its numbers are scalars or [runs]."""
+
+    @abc.abstractmethod
+    def __call__(self, u: Difference) -> Difference:
+        """h(u)."""
+
+    def word_bits(self, channel_bits: Any) -> Any:
+        """Bits that a link must carry for it: the channel's, unless h itself needs fewer."""
+        return channel_bits
+
+    def check(self, name: str) -> None:
+        """Raise ValueError naming the argument for settings that mean nothing."""
+        return
+
+
+@pytree
+@dataclass(frozen=True)
+class Linear(Response):
+    """h(u) = u."""
+
+    def __call__(self, u: Difference) -> Difference:
+        """u."""
+        return u
+
+
+@pytree
+@dataclass(frozen=True)
+class SignedPowers(Response):
+    """h(u) = sgn(u) (|u|^low + |u|^high), or sgn(u) |u|^low where high is None; 0 < low < 1 < high."""
+
+    low: Any
+    high: Any = None
+
+    def __call__(self, u: Difference) -> Difference:
+        """sgn(u) (|u|^low + |u|^high)."""
+        apart = u != 0  # at 0 the power has no derivative
+        size = jnp.where(apart, jnp.abs(u), 1)
+        power = size ** along_runs(self.low, u)
+        if self.high is not None:
+            power = power + size ** along_runs(self.high, u)
+        return jnp.where(apart, jnp.copysign(power, u), 0)
+
+    def check(self, name: str) -> None:
+        """0 < low < 1 < high."""
+        below_one(f"{name}.low", positive(f"{name}.low", self.low))
+        if self.high is not None:
+            above_one(f"{name}.high", self.high)
+
+
+@pytree
+@dataclass(frozen=True)
+class Saturated(Response):
+    """h(u) = min(max(u, -level), level), level > 0."""
+
+    level: Any
+
+    def __call__(self, u: Difference) -> Difference:
+        """clip(u, -level, level)."""
+        level = along_runs(self.level, u)
+        return jnp.clip(u, -level, level)
+
+    def check(self, name: str) -> None:
+        """The level is positive."""
+        positive(f"{name}.level", self.level)
+
+
+@pytree
+@dataclass(frozen=True)
+class SingleBit(Response):
+    """h(u) = sgn(u): which end of the link has the higher price."""
+
+    def __call__(self, u: Difference) -> Difference:
+        """sgn(u)."""
+        return jnp.sign(u)
+
+    def word_bits(self, channel_bits: Any) -> Any:
+        """One."""
+        return jnp.ones_like(channel_bits)
+
+
+@pytree(static=("bits",))
+@dataclass(frozen=True)
+class Uniform(Response):
+    """h(u) = level round(u / level), level > 0, at most 2^(bits-1) - 1 levels from 0."""
+
+    level: Any
+    bits: int = 8
+
+    def __call__(self, u: Difference) -> Difference:
+        """level round(u / level)."""
+        level, most = along_runs(self.level, u), 2.0 ** (self.bits - 1) - 1
+        return level * jnp.clip(jnp.round(u / level), -most, most)
+
+    def check(self, name: str) -> None:
+        """The level is positive, the bits are 2 or more."""
+        positive(f"{name}.level", self.level)
+        if self.bits < 2:
+            raise ValueError(f"{name}.bits: expected 2 or more, got {self.bits}; for one bit use SingleBitFlow")
+
+    def word_bits(self, channel_bits: Any) -> Any:
+        """`bits`, or the channel's where these are fewer."""
+        return jnp.minimum(channel_bits, self.bits)

@@ -1,0 +1,37 @@
+"""Arithmetic on parameters: pytrees with leaves [nodes, *shape, runs]."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
+
+
+def plus(*trees: Params) -> Params:
+    """The sum, leaf by leaf."""
+    return jax.tree.map(lambda first, *rest: sum(rest, start=first), *trees)
+
+
+def minus(a: Params, b: Params) -> Params:
+    """a - b, leaf by leaf."""
+    return jax.tree.map(jnp.subtract, a, b)
+
+
+def times(factor: Any, tree: Params) -> Params:
+    """A number, scalar or [runs], times every leaf."""
+    return jax.tree.map(lambda leaf: along_runs(factor, leaf) * leaf, tree)
+
+
+def zeros(tree: Params) -> Params:
+    """0 of the same shapes."""
+    return jax.tree.map(jnp.zeros_like, tree)
+
+
+def gradient(training: Training, params: Params, now: Round, batch_size: int | None) -> Params:
+    """grad g_i(y_i) over all samples, or over `batch_size` drawn for this iteration."""
+    batch = None if batch_size is None else training.sample(now.draw.named("batch"), batch_size)
+    return training.gradient(params, batch)

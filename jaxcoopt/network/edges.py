@@ -1,0 +1,39 @@
+"""Values of links: one number for both ends, so that what flows is the same seen from either."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.network.weights import LinkList
+from jaxcoopt.pytrees import pytree
+
+
+@pytree
+@dataclass(frozen=True)
+class Edges:
+    """The edges of the union of all graphs, in the order of the tables' `link`.
+
+    tail, head: [edges], the ends, tail < head; weights: [edges], [graphs, edges] in a network, 0 where a graph lacks
+    the edge.
+    """
+
+    tail: Int[Array, " edges"]
+    head: Int[Array, " edges"]
+    weights: Float[Array, "*graphs edges"]
+
+
+def build_edges(links: Sequence[LinkList]) -> Edges:
+    """The edges of several graphs over the same nodes."""
+    nodes = links[0].nodes
+    forward = [of.own < of.neighbour for of in links]
+    name = [of.own[up] * nodes + of.neighbour[up] for of, up in zip(links, forward, strict=True)]
+    union = np.unique(np.concatenate(name))
+    weights = np.zeros((len(links), len(union)))
+    for row, of, up, edge in zip(weights, links, forward, name, strict=True):
+        row[np.searchsorted(union, edge)] = of.weight[up]
+    tail, head = np.divmod(union, nodes)
+    return Edges(jnp.asarray(tail, jnp.int32), jnp.asarray(head, jnp.int32), jnp.asarray(weights, float_dtype()))
