@@ -26,6 +26,7 @@ from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.table import summary_table
+from jaxcoopt.run.shards import devices_of_cores
 from jaxcoopt.run.status import Status
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -102,6 +103,7 @@ def run(
     console = Console(quiet=quiet)
     with clean_errors(debug):
         settings = read_settings(file, set_ or ())
+        devices_of_cores(settings.runs)
         if dry_run:
             console.print(Text(str(needed(settings))))
             return
@@ -121,7 +123,7 @@ def run(
 
 @app.command()
 def bench(
-    grid: Annotated[str, typer.Option(metavar="NAME|FILE", help="small, full, or a JSON list of cases.")] = "small",
+    grid: Annotated[str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")] = "small",
     nodes: Annotated[str | None, typer.Option(help="Numbers, such as 100,1000: a grid of your own.")] = None,
     degree: Annotated[str | None, typer.Option(help="Mean numbers of neighbours.")] = None,
     runs: Annotated[str | None, typer.Option(help="Numbers of runs.")] = None,
@@ -139,7 +141,7 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
-    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in about five minutes."""
+    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in about two minutes."""
     given = {"nodes": nodes, "degree": degree, "runs": runs, "params": params}
     given |= {"channel": channel, "precision": precision, "graph": graph}
     with clean_errors(debug):

@@ -59,19 +59,28 @@ class Case:
 
 HEADLINE = Case()
 FEW = Case(nodes=20, runs=16)  # the centre of the axis over m: 7850 parameters at 20 nodes are quick
-# One axis at a time around the centres, and what the figures asked for compare.
+RINGS = tuple(Case(nodes=n, degree=2, runs=4, graph="ring") for n in (1000, 10000, 100000))
+# What the figures asked for compare, and one more point on each axis.
 SMALL = (
     HEADLINE,
     replace(HEADLINE, runs=1),
     replace(HEADLINE, channel="ideal"),
     Case(nodes=100, degree=10),
-    *(replace(HEADLINE, nodes=n) for n in (20, 100)),
-    *(replace(HEADLINE, degree=d) for d in (4, 32)),
-    *(replace(HEADLINE, runs=runs) for runs in (16, 256)),
-    *(replace(FEW, params=m) for m in (10, 100, 7850)),
-    replace(HEADLINE, precision="float64"),
+    replace(HEADLINE, nodes=100),
+    replace(HEADLINE, degree=32),
+    replace(HEADLINE, runs=16),
+    *(replace(FEW, params=m) for m in (10, 100)),
     *(Case(nodes=10000, runs=16, graph=graph) for graph in ("regular", "barabasi-albert")),
-    *(Case(nodes=n, degree=2, runs=4, graph="ring") for n in (1000, 10000, 100000)),
+    *RINGS,
+)
+# One axis at a time around the centres.
+MEDIUM = (
+    *SMALL,
+    replace(HEADLINE, nodes=20),
+    replace(HEADLINE, degree=4),
+    replace(HEADLINE, runs=256),
+    replace(FEW, params=7850),
+    replace(HEADLINE, precision="float64"),
 )
 
 
@@ -92,23 +101,23 @@ def _number(axis: str, text: str) -> int:
 
 
 def grid(name: str, axes: Mapping[str, Iterable[Any]]) -> list[Case]:
-    """The cases of "small", "full" or a JSON file (a list of tables of fields), or of the axes given.
+    """The cases of "small", "medium", "full" or a JSON file (a list of tables of fields), or of the axes given.
 
     Axes that are given span a grid with the headline's value on the others. Raises ValueError naming what is wrong.
     """
     if axes:
         return [replace(HEADLINE, **dict(zip(axes, point, strict=True))) for point in itertools.product(*axes.values())]
-    if name == "small":
-        return list(SMALL)
+    if name in ("small", "medium"):
+        return list(SMALL if name == "small" else MEDIUM)
     if name == "full":
         whole = [Case(**dict(zip(FULL, point, strict=True))) for point in itertools.product(*FULL.values())]
-        return list(dict.fromkeys([*SMALL, *whole]))
+        return list(dict.fromkeys([*MEDIUM, *whole]))
     return _from_file(Path(name))
 
 
 def _from_file(path: Path) -> list[Case]:
     if not path.is_file():
-        raise ValueError(f"--grid: {str(path)!r} is neither 'small', 'full' nor a file; give one of them")
+        raise ValueError(f"--grid: {str(path)!r} is neither 'small', 'medium', 'full' nor a file; give one of them")
     try:
         return [Case(**table) for table in json.loads(path.read_text())]
     except (TypeError, json.JSONDecodeError) as error:

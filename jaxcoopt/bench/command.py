@@ -19,6 +19,7 @@ from jaxcoopt.bench.tables import check_readme, readme_block, screen_table, writ
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.folder import save
 from jaxcoopt.report.summary import write_json
+from jaxcoopt.run.shards import devices_of_cores
 
 REPORT, PICTURE = "engine.json", "engine.png"
 WIDTH = 150  # of the table in a file or a pipe
@@ -43,6 +44,7 @@ def run_benchmark(
     chosen = cases_of.grid(grid, cases_of.read_axes(axes))
     for case in chosen:
         cases_of.check_case(case)
+    devices_of_cores(max(case.runs for case in chosen))
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
     memory = device_memory()

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxcoopt.bench.case import HEADLINE, SMALL, Case
+from jaxcoopt.bench.case import HEADLINE, RINGS, Case
 from jaxcoopt.bench.rows import best_numpy
 
 Rows = dict[str, dict[str, Any]]
-SHORT, MIDDLE, LONG = (case for case in SMALL if case.graph == "ring")
+SHORT, MIDDLE, LONG = RINGS
 
 
 @dataclass(frozen=True)

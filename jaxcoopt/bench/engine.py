@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxcoopt.bench.instance import Instance, make_method, make_network, make_problem
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.loop import MOST_RECORDS, compiled_for
+from jaxcoopt.run.loop import MOST_RECORDS, Carry
 from jaxcoopt.run.prepare import prepare
+from jaxcoopt.run.shards import gathered, program_for, spread
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,25 @@ class Engine:
 
     def __init__(self, instance: Instance) -> None:
         case = instance.case
-        self.setup, self.carry = prepare(
+        self.setup, carry = prepare(
             make_problem(instance), make_network(instance), make_method(case), case.runs, 0, None, None, Optimum()
         )
+        self.placed, self.carry = spread(self.setup, carry)
         self.start = self.state()
 
     def advance(self, iterations: int) -> None:
         """So many iterations, until the device is done."""
         lengths = jnp.zeros(MOST_RECORDS, jnp.int32).at[0].set(iterations)
-        go = compiled_for(len(self.setup.runs))
-        self.carry, *record = go(self.setup, self.carry, lengths, jnp.asarray(1, jnp.int32))
+        go = program_for(len(self.setup.runs))
+        self.carry, *record = go(self.placed, self.carry, lengths, jnp.asarray(1, jnp.int32))
         jax.block_until_ready((self.carry, record))
 
     def state(self) -> State:
         """A copy, as the carry is donated."""
-        estimate = self.setup.method.estimate(self.carry.state)
+        estimate = self.setup.method.estimate(self.whole().state)
         (y,) = jax.tree.leaves(estimate.params)
         return State(np.array(estimate.allocation), np.array(y))
+
+    def whole(self) -> Carry:
+        """The carry on one device."""
+        return gathered(self.carry, len(self.setup.runs))

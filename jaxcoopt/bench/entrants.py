@@ -14,9 +14,10 @@ from jaxcoopt.bench.case import HEADLINE, Case
 from jaxcoopt.bench.engine import Engine, State
 from jaxcoopt.bench.floor import make_floor
 from jaxcoopt.bench.instance import Instance, make_instance
-from jaxcoopt.bench.numpy_rival import NumpyRival, candidates, cores
+from jaxcoopt.bench.numpy_rival import NumpyRival, candidates
 from jaxcoopt.bench.parts import measure_parts
 from jaxcoopt.bench.vmap_rival import VmapRival
+from jaxcoopt.run.shards import cores
 
 RIVALS = ("numpy", "vmap", "decent-bench")
 ENTRANTS = {"numpy": ("numpy", "numpy-threads"), "vmap": ("vmap",), "decent-bench": ()}

@@ -12,6 +12,7 @@ from jax import lax
 from jaxcoopt.bench.case import SAMPLES, Case
 from jaxcoopt.bench.instance import Instance, make_channel
 from jaxcoopt.run.loop import WIDE_VECTORS
+from jaxcoopt.run.shards import split_like_runs
 
 SECONDS, REPEATS = 0.02, 5  # of one timed call at least, and how many; the quickest counts
 GEMM = 1024
@@ -61,7 +62,7 @@ def make_floor(instance: Instance) -> Floor:
     quantized = case.values if case.channel == "log" else 0
     return Floor(
         bytes=bytes_moved(case, links / case.nodes),
-        bandwidth=bandwidth(working_set(case), dtype),
+        bandwidth=bandwidth(working_set(case), dtype, case.runs),
         flops=gradient_flops(case),
         gemm_rate=gemm_rate(dtype),
         quantized=quantized,
@@ -89,11 +90,12 @@ def working_set(case: Case) -> int:
     return (case.nodes * case.runs * (3 * case.params + 1) + case.values) * case.float_bytes
 
 
-def bandwidth(size: int, dtype: Any) -> float:
+def bandwidth(size: int, dtype: Any, runs: int) -> float:
     """Bytes a second of y = a x + y with x and y of `size` bytes together: two reads and a write each."""
-    count = max(1024, size // (2 * dtype.itemsize))
-    x, a = jnp.ones(count, dtype), jnp.asarray(1e-3, dtype)
-    return 3 * count * dtype.itemsize / seconds_of(lambda y: a * x + y, jnp.zeros(count, dtype))
+    rows = max(1, size // (2 * dtype.itemsize * runs))
+    a, shape = jnp.asarray(1e-3, dtype), (rows, runs)
+    seconds = seconds_of(lambda at: (at[0], a * at[0] + at[1]), (jnp.ones(shape, dtype), jnp.zeros(shape, dtype)), runs)
+    return 3 * rows * runs * dtype.itemsize / seconds
 
 
 @functools.cache
@@ -106,17 +108,21 @@ def gemm_rate(dtype: Any) -> float:
 def quantize_seconds(case: Case, dtype: Any) -> float:
     """Of one value in a loop that does nothing else, over as many values as an iteration sends."""
     u = jnp.linspace(-3, 3, case.values, dtype=dtype).reshape(case.nodes, -1, case.runs)
-    return seconds_of(make_channel(case).quantize, u) / case.values
+    return seconds_of(make_channel(case).quantize, u, case.runs) / case.values
 
 
-def seconds_of(function: Any, start: Any) -> float:
+def seconds_of(function: Any, start: Any, runs: int = 1) -> float:
     """The quickest application of `function`, u -> function(u), inside a jitted loop.
 
-    With the vectors that the engine asks for at 16 runs and more: a floor measured with shorter ones would flatter it.
+    With the vectors that the engine asks for at 16 runs and more, and spread over as many devices as it spreads `runs`
+    over, the last axis of all leaves: a floor measured with less would flatter it.
     """
-    loop = jax.jit(
-        lambda u, length: lax.fori_loop(0, length, lambda _, at: function(at), u), compiler_options=WIDE_VECTORS
-    )
+
+    def loop_of(u: Any, length: Any) -> Any:
+        return lax.fori_loop(0, length, lambda _, at: function(at), u)
+
+    start, loop_of = split_like_runs(start, loop_of, runs)
+    loop = jax.jit(loop_of, compiler_options=WIDE_VECTORS)
 
     def timed(length: int) -> float:
         begin = time.perf_counter()

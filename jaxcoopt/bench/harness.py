@@ -20,7 +20,7 @@ from jaxcoopt.bench.entrants import LeftOut, Stage, entrants_of
 from jaxcoopt.bench.rows import make_row
 from jaxcoopt.errors import require
 
-LEAST, SLOW = 20, 0.5  # iterations a call, unless one takes more seconds than SLOW
+LEAST, FEWEST, SLOW = 20, 4, 0.02  # iterations a call; FEWEST where one takes more seconds than SLOW
 OPTIONS = ("-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider", "-p", "no:warnings", "--noconftest", "-q", "-s")
 OPTIONS += ("--assert=plain", "--import-mode=importlib", "--benchmark-disable-gc", "--benchmark-quiet")
 
@@ -48,14 +48,13 @@ class Plan:
     def calibrate(advance: Callable[[int], None], seconds: float, most: int) -> tuple[int, float]:
         """How many iterations last `seconds`, and what a call of that many takes.
 
-        At least LEAST, as in a run between records: a call's own cost, its memory above all, is shared by them.
+        At least LEAST, as in a run between records: a call's own cost, its memory above all, is shared by them. What is
+        slow (rivals of large cases) is called for FEWEST, or the whole would take minutes.
         """
         begin = time.perf_counter()
         advance(1)
         taken = time.perf_counter() - begin
-        if taken > SLOW:
-            return 1, taken
-        iterations = min(most, LEAST)
+        iterations = min(most, LEAST if taken < SLOW else FEWEST)
         while True:
             begin = time.perf_counter()
             advance(iterations)

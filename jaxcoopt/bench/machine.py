@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 import jaxcoopt
-from jaxcoopt.bench.numpy_rival import cores
+from jaxcoopt.run.shards import cores
 
 PACKAGES = ("jaxcoopt", "jax", "jaxlib", "numpy", "scipy", "networkx", "pytest-benchmark")
 

@@ -17,7 +17,6 @@ Tried at n=1000, d=8, 64 runs, m=10, log-quantized, float32, on two cores, as mi
 - a thread for each core, on blocks of their own: 1,950 with 32 runs each. With 1 run there is nothing to share.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -57,11 +56,6 @@ class NumpyRival:
         """Ends the threads."""
         if self.pool is not None:
             self.pool.shutdown()
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def candidates(runs: int, workers: int) -> list[tuple[int, int, bool]]:

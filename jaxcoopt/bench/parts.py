@@ -19,11 +19,11 @@ from jaxcoopt.problem.problem import Problem
 def measure_parts(instance: Instance, engine: Engine) -> dict[str, float]:
     """Seconds of an iteration's parts; "quantizer" is that of y and z, the price's belongs to the allocation half."""
     case, setup = instance.case, engine.setup
-    params = setup.method.estimate(engine.carry.state).params
+    params = setup.method.estimate(engine.whole().state).params
     pair = (params, jax.tree.map(jnp.copy, params))
     parts = {
-        "mix of y and z": seconds_of(lambda at: _mixed(setup, at), (jnp.asarray(0, jnp.int32), pair)),
-        "gradient": seconds_of(lambda y: _descended(setup, y), params),
+        "mix of y and z": seconds_of(lambda at: _mixed(setup, at), (jnp.asarray(0, jnp.int32), pair), case.runs),
+        "gradient": seconds_of(lambda y: _descended(setup, y), params, case.runs),
         "allocation half": _allocation(setup, engine),
     }
     if case.channel == "log":
@@ -65,6 +65,6 @@ def _allocation(setup: Any, engine: Engine) -> float:
         now = Round(_links(setup, iteration), Draw(setup.batch_key, setup.runs))
         return iteration + 1, method.update(state, problem, now)
 
-    state = CoState(engine.carry.state.allocation, None)
+    state = CoState(engine.whole().state.allocation, None)
     # The state goes through the barrier so that the loop owns it: the engine's carry is donated later.
-    return seconds_of(step, (jnp.asarray(0, jnp.int32), jax.jit(lax.optimization_barrier)(state)))
+    return seconds_of(step, (jnp.asarray(0, jnp.int32), jax.jit(lax.optimization_barrier)(state)), len(setup.runs))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.bench.case import HEADLINE, SMALL
+from jaxcoopt.bench.case import HEADLINE, MEDIUM
 from jaxcoopt.bench.comparisons import comparisons
 from jaxcoopt.bench.rows import best_numpy
 from jaxcoopt.report.summary import write_text
@@ -26,7 +26,7 @@ HEADINGS = (
     "decent-bench",
     "of the floor",
 )
-SHOWN = {case.name for case in SMALL}
+SHOWN = {case.name for case in MEDIUM}
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-CALL, MOST = 0.03, 2000  # seconds that one timed call should last at least, iterations that it may take at most
-ROUNDS, SLOW_ROUNDS, SLOW = 15, 3, 0.3  # calls of more seconds than SLOW are made fewer times
+CALL, MOST = 0.02, 2000  # seconds that one timed call should last at least, iterations that it may take at most
+ROUNDS, SLOW_ROUNDS, TOTAL = 15, 3, 0.6  # calls, fewer of them where so many would last more seconds than TOTAL
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
@@ -18,5 +18,5 @@ def test_iteration(case: Any, entrant: str, benchmark: Any, pytestconfig: Any) -
     with plan.stage.ready(case, entrant) as ready:
         iterations, seconds = plan.calibrate(ready.advance, CALL, MOST)
         benchmark.extra_info.update(ready.about | {"case": case.name, "entrant": entrant, "iterations": iterations})
-        rounds = ROUNDS if seconds < SLOW else SLOW_ROUNDS
-        benchmark.pedantic(ready.advance, args=(iterations,), rounds=rounds, iterations=1, warmup_rounds=1)
+        rounds = min(ROUNDS, max(SLOW_ROUNDS, round(TOTAL / seconds)))
+        benchmark.pedantic(ready.advance, args=(iterations,), rounds=rounds, iterations=1)

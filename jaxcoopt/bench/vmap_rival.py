@@ -22,7 +22,7 @@ from jaxcoopt.bench.instance import (
 )
 
 DENSE_NODES = 200  # up to here the dense Laplacian is tried beside the neighbour table
-GATHERED = 4e9  # bytes of the neighbours' messages of all runs: beyond, an iteration takes seconds
+GATHERED = 1e9  # bytes of the neighbours' messages of all runs: beyond, an iteration takes a second or more
 
 
 class Data(NamedTuple):

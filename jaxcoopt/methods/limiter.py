@@ -47,7 +47,7 @@ def limited(flow: Flows, x: Pair, sides: tuple[Shares, Shares], now: Round, grid
 def carried(flow: Flows, now: Round, grid: Grid) -> Pair:
     """What each node gets, in whole units of the grid, so that the nodes' sum is exactly 0; flow: stored."""
     moved = now.stored(split(flow, grid))
-    return now.links.collect(moved, lambda pair, sign: Pair(sign * pair.high, sign * pair.low))
+    return Pair(*now.links.collect(moved, lambda pair, sign: (sign * pair.high, sign * pair.low)))
 
 
 def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:

@@ -83,9 +83,10 @@ def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, A
 
 
 def advance_records(
-    setup: Setup, carry: Carry, lengths: Int[Array, " most"], count: Int[Array, ""]
+    setup: Setup, carry: Carry, lengths: Int[Array, " most"], count: Int[Array, ""], axis: str | None = None
 ) -> tuple[Carry, dict[str, Array], Int[Array, ""]]:
-    """The first `count` intervals of `lengths`, or fewer where every run has left before.
+    """The first `count` intervals of `lengths`, or fewer where every run has left before; axis: the devices', where the
+    runs are spread over several.
 
     Returns the carry, the records [most, runs] and how many of them were made.
     """
@@ -98,7 +99,9 @@ def advance_records(
         made, _, at, records = state
         at, record = advance(setup, at, lengths[made])
         records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
-        return made + 1, jnp.all(record["converged"] | record["diverged"]), at, records
+        stay = jnp.sum(~(record["converged"] | record["diverged"]))
+        stay = stay if axis is None else lax.psum(stay, axis)
+        return made + 1, stay == 0, at, records
 
     like = jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1])
     empty = jax.tree.map(lambda row: jnp.zeros((len(lengths), *row.shape), row.dtype), like)

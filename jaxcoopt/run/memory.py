@@ -15,8 +15,9 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS, compiled_for
+from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare
+from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
 
 CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
@@ -64,10 +65,14 @@ def memory(
         initial,
     )
     lengths, count = jax.ShapeDtypeStruct((MOST_RECORDS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
-    layout: Any = compiled_for(runs).lower(setup, carry, lengths, count).compile().memory_analysis()
+    setup, carry = spread_shapes(setup, carry)
+    layout: Any = program_for(runs).lower(setup, carry, lengths, count).compile().memory_analysis()
     working = layout.temp_size_in_bytes + layout.output_size_in_bytes - layout.alias_size_in_bytes
-    state = _bytes(carry)
-    return Memory(runs, layout.argument_size_in_bytes - state, state, working, available())
+    devices, state = devices_for(runs), _bytes(carry)
+    given = layout.argument_size_in_bytes - state // devices
+    # CPU devices share the host's memory. On others the state starts out on the first one.
+    times = devices if jax.default_backend() == "cpu" else 1
+    return Memory(runs, times * given, state, times * working, available())
 
 
 def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:

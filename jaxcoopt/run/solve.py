@@ -17,11 +17,12 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, compiled_for, mean_share
+from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, mean_share
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.result import Result
+from jaxcoopt.run.shards import gathered, program_for, spread
 from jaxcoopt.run.status import Status, final_status
 from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
 
@@ -53,6 +54,10 @@ def solve(
     saves computing `reference(problem)` again. Works under jax.jit and jax.grad; gaps to a traced problem's optimum
     need `optimum`. Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells),
     warns (RuntimeWarning) of a step beyond which no run can converge, and when every run diverged.
+
+    With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
+    outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
+    `jax.config.update("jax_num_cpu_devices", 2)`, or how many cores there are, before anything else of JAX.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     if steps >= 2**31:
@@ -99,7 +104,9 @@ def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
 
 def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
     """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
-    go, parts, at, count = compiled_for(len(setup.runs)), [], 0, 1
+    runs = len(setup.runs)
+    go, parts, at, count = program_for(runs), [], 0, 1
+    setup, carry = spread(setup, carry)
     with progress_bar(progress, sum(lengths)) as report:
         while at < len(lengths):
             batch = lengths[at : at + count]
@@ -107,7 +114,7 @@ def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tu
             padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
             carry, records, made = go(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
             made = int(made)
-            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made], records))
+            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
             last = {name: rows[-1] for name, rows in parts[-1].items()}
             report(int(carry.iteration), last)
             if np.all(last["converged"] | last["diverged"]):
@@ -115,7 +122,7 @@ def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tu
             if at:  # the first call compiles, and runs no iterations
                 count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
             at += made
-    return carry, jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
+    return gathered(carry, runs), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
 
 
 def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcoopt.bench.case import FULL, HEADLINE, SMALL, Case, check_case, grid, read_axes, why_skipped
+from jaxcoopt.bench.case import FULL, HEADLINE, MEDIUM, SMALL, Case, check_case, grid, read_axes, why_skipped
 
 GIB = 2.0**30
 
@@ -21,10 +21,12 @@ def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.fast
 def test_grids():
     assert grid("small", {}) == list(SMALL)
-    assert len(set(SMALL)) == len(SMALL)
+    assert grid("medium", {}) == list(MEDIUM)
+    assert len(set(MEDIUM)) == len(MEDIUM)
+    assert set(SMALL) < set(MEDIUM)
     full = grid("full", {})
     sizes = [len(values) for values in FULL.values()]
-    assert {replace(HEADLINE, degree=32, params=7850, graph="ring"), *SMALL} <= set(full)
+    assert {replace(HEADLINE, degree=32, params=7850, graph="ring"), *MEDIUM} <= set(full)
     assert len(full) >= sizes[0] * sizes[1] * sizes[2] * sizes[3] * 2 * 2 * 3
     axes = read_axes({"nodes": "20,100", "channel": "ideal", "graph": None})
     assert axes == {"nodes": [20, 100], "channel": ["ideal"]}
@@ -39,7 +41,7 @@ def test_a_file_of_cases(tmp_path):
     file.write_text('[{"node": 50}]')
     with pytest.raises(ValueError, match="node"):
         grid(str(file), {})
-    with pytest.raises(ValueError, match="neither 'small', 'full' nor a file"):
+    with pytest.raises(ValueError, match="neither 'small', 'medium', 'full' nor a file"):
         grid("big", {})
 
 
@@ -54,7 +56,7 @@ def test_bad_axes_are_named():
 
 @pytest.mark.fast
 def test_what_is_skipped_and_why():
-    for case in SMALL:
+    for case in MEDIUM:
         check_case(case)
         assert why_skipped(case, 16 * GIB) is None
     assert "GiB" in str(why_skipped(Case(nodes=10000, runs=1024, params=7850), 16 * GIB))

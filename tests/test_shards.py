@@ -1,0 +1,90 @@
+"""Runs spread over several devices: the same numbers as on one. Devices are made before JAX starts, so in a process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import jax, networkx as nx, numpy as np
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_enable_x64", True)
+import jaxcoopt as jc
+from jaxcoopt.run.shards import devices_for
+
+NODES = 32  # as many as features, samples, and runs of the first case: no axis can be told from another by its size
+rng = np.random.default_rng(0)
+
+
+def arguments(runs, batch_size, spread):
+    each = rng.uniform(0.5, 1, runs)
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.normal(size=(NODES, runs)))
+    allocation = jc.Allocation(cost, 20 * each, 0.0, np.full(NODES, 3.0))
+    features, targets = rng.normal(size=(NODES, 32, 32)), rng.normal(size=(NODES, 32))
+    training = jc.Training(jc.losses.Linear(0.1 * each if spread else 0.1), features, targets)
+    graphs = [nx.cycle_graph(NODES), nx.random_regular_graph(4, NODES, seed=1)]
+    return (
+        jc.Problem(allocation, training, work=rng.uniform(1, 2, (NODES, runs))),
+        jc.Network.from_graphs(graphs, failure_rate=0.3 * each),
+        jc.CoOptimizer(
+            jc.methods.LaplacianFlow(0.1 * each, 0.3),
+            jc.methods.GradientTracking(0.02 * each, batch_size=batch_size),
+            jc.channels.LogQuantizer(0.3),
+        ),
+    )
+
+
+def leaves(result):
+    return jax.tree.leaves((result.allocation, result.params, result.trace, result.status, result.left, result.state))
+
+
+def both(runs, devices, batch_size=None, tol=None):
+    given = arguments(runs, batch_size, tol is None)
+    assert devices_for(runs) == devices
+    optimum = jc.reference(jc.Problem(given[0].allocation)) if tol is None else jc.reference(given[0])
+    options = dict(runs=runs, seed=7, record_every=7, optimum=optimum, tol=tol)
+    many = jc.solve(*given, 60, **options)
+    with jax.default_device(jax.devices()[0]):
+        assert devices_for(runs) == 1
+        one = jc.solve(*given, 60, **options)
+    assert all(len(leaf.devices()) == 1 for leaf in leaves(many))
+    return given, one, many
+
+
+given, one, many = both(32, 2, batch_size=4)
+for a, b in zip(leaves(one), leaves(many), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+np.testing.assert_array_equal(one.allocation, many.allocation)
+need = jc.memory(*given, 32)
+assert need.runs == 32 and need.working > 0
+assert need.state >= sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(many.state))
+
+given, one, many = both(70, 4, tol=0.8)  # 18 runs a device, two of them there thrice
+assert (np.asarray(one.status) == jc.Status.CONVERGED).any()
+for a, b in zip(leaves(one), leaves(many), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+"""
+
+
+def test_several_devices_give_the_numbers_of_one():
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(("runs", "devices"), [(1, 1), (31, 1), (32, 2), (33, 2), (63, 3), (64, 4), (1000, 4)])
+def test_a_device_gets_no_fewer_runs_than_are_worth_it(monkeypatch, runs, devices):
+    import jax
+
+    from jaxcoopt.run import shards
+
+    monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+    assert shards.devices_for(runs) == devices
+    with jax.default_device(jax.devices()[0]):
+        assert shards.devices_for(runs) == 1
