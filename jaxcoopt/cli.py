@@ -30,6 +30,7 @@ from jaxcoopt.run.shards import devices_of_cores
 from jaxcoopt.run.status import Status
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+COMPARED = 100  # runs at once in a comparison, or more
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -123,7 +124,9 @@ def run(
 
 @app.command()
 def bench(
-    grid: Annotated[str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")] = "small",
+    grid: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")
+    ] = "small",
     nodes: Annotated[str | None, typer.Option(help="Numbers, such as 100,1000: a grid of your own.")] = None,
     degree: Annotated[str | None, typer.Option(help="Mean numbers of neighbours.")] = None,
     runs: Annotated[str | None, typer.Option(help="Numbers of runs.")] = None,
@@ -169,6 +172,7 @@ def compare(
         if file == LIST:
             list_comparisons()
             return
+        devices_of_cores(COMPARED)
         run_comparison(file, set_ or (), out, overwrite, readme, quiet)
 
 
