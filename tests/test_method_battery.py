@@ -1,0 +1,206 @@
+"""Every row of the registry: it gets where it should, and a run is the same run however it is asked for.
+
+One test for each pair of rows, as all its checks run on the same few compiled programs.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import method_cases as cases
+import numpy as np
+import pytest
+from method_cases import NODES, RUNS, network
+
+import jaxcoopt as jc
+from jaxcoopt.methods.responses import Linear, Saturated, SingleBit, Uniform
+from jaxcoopt.run.loop import compiled_for
+
+LONG, SHORT, EVERY = 3000, 30, 10
+CHAOTIC = {"finite_time_flow", "fixed_time_flow"}  # the slope of |u|^v at 0 is infinite: rounding is amplified there
+STEPWISE = (SingleBit, Uniform)  # responses without a derivative
+every_pair = pytest.mark.parametrize("pair", cases.PAIRS, ids=cases.name_of)
+
+
+def solve(problem, method, initial, steps=SHORT, net=None, runs=RUNS, every=EVERY, **options):
+    options = {"optimum": jc.Optimum(), "seed": 1} | options
+    net = network() if net is None else net
+    return jc.solve(problem, net, method, steps, runs=runs, record_every=every, initial=initial, **options)
+
+
+def ends(result):
+    return result.allocation, result.params, result.trace
+
+
+@every_pair
+def test_a_pair_of_rows(rng, pair):
+    problem, initial = cases.case(rng, pair)
+    method = cases.per_run(cases.method_of(pair))
+    check_where_it_ends(pair, problem, initial, method)
+    check_the_seed_decides(problem, initial, method)
+    check_relabelled(rng, pair, problem, initial, method)
+    check_a_run_alone(pair, problem, initial)
+    check_under_jit_and_grad(pair, problem, initial)
+
+
+# ---------------------------------------------------------------- where it ends
+
+
+def check_where_it_ends(pair, problem, initial, method):
+    """Exact rows at the optimum; others at a distance that is known. Nothing new is compiled for other numbers."""
+    optimum = jc.reference(problem)
+    result = solve(problem, method, initial, LONG, every=LONG // 10, optimum=optimum)
+    compiled = compiled_for(RUNS)._cache_size()
+    assert not np.any(np.asarray(result.status) == jc.Status.DIVERGED)
+    last = {name: np.asarray(values)[-1] for name, values in result.trace.items()}
+    if pair[0] is not None:
+        check_shares(pair[0], problem, method.allocation, result, last)
+    if pair[1] is not None and pair[1].exact:
+        assert np.all(last["training_gap"] <= 1e-8), pair[1].name
+        assert np.all(last["consensus_error"] <= 1e-8), pair[1].name
+    elif pair[1] is not None:
+        half = replace(method, training=replace(method.training, step=0.5 * method.training.step))
+        nearer = solve(problem, half, initial, 2 * LONG, every=LONG // 10, optimum=optimum)
+        check_neighbourhood(pair[1], result, nearer)
+    solve(problem, jax.tree.map(lambda leaf: 0.9 * leaf, method), initial, LONG // 2, every=7, optimum=optimum)
+    assert compiled_for(RUNS)._cache_size() == compiled
+
+
+def check_shares(row, problem, method, result, last):
+    x, trace = np.asarray(result.allocation), result.trace
+    if method.keeps_sum:
+        assert np.asarray(trace["budget_residual"]).max() <= 1e-13, row.name
+    if method.keeps_box:
+        assert np.asarray(trace["box_violation"]).max() == 0, row.name
+    if row.exact:
+        for name in ("allocation_gap", "budget_residual", "box_violation"):
+            assert np.all(np.abs(last[name]) <= 1e-8), (row.name, name)
+        return
+    if isinstance(getattr(method, "bounds", None), jc.bounds.Penalty):
+        wanted, band = cases.penalised(problem, method.bounds).allocation, band_of(method)
+    elif isinstance(method, jc.methods.RatioConsensus):  # bounds are not seen
+        free = replace(problem.allocation, lower=None, upper=None)
+        wanted, band = jc.reference(jc.Problem(free)).allocation[:, None], 1e-8
+    else:  # it may stall where full nodes cut the graph: here none does
+        wanted, band = jc.reference(problem).allocation[:, None], 1e-4
+    assert np.abs(x - wanted).max() <= band, row.name
+
+
+def band_of(flow):
+    """How near a flow must come to its optimum: those that are Lipschitz at agreement come to rest there."""
+    smooth = isinstance(flow.response, Linear | Saturated)
+    return 1e-8 if smooth else 0.05
+
+
+def check_neighbourhood(row, result, nearer):
+    """The distance to the optimum goes down with the step: as the step, or its square root with sampled gradients."""
+    errors = [np.asarray(r.trace["consensus_error"])[-5:].mean(axis=0) for r in (result, nearer)]
+    assert np.all(errors[0] < 0.2), row.name
+    assert np.all(np.abs(result.trace["training_gap"][-1]) < 0.05), row.name
+    ratio = errors[0] / errors[1]
+    if not samples((None, row)):
+        assert np.all((ratio > 1.7) & (ratio < 2.3)), row.name
+
+
+# ---------------------------------------------------------------- the same run
+
+
+def check_the_seed_decides(problem, initial, method):
+    first, again = (solve(problem, method, initial, net=network(0.3)) for _ in range(2))
+    once, more = (jax.tree.leaves((result.state, result.trace)) for result in (first, again))
+    for a, b in zip(once, more, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def check_relabelled(rng, pair, problem, initial, method):
+    """Node i of the relabelled problem was node old[i]. Mini-batches are drawn by the node's number, so not them."""
+    if samples(pair):
+        if pair[0] is None:
+            return
+        (problem, initial), method = cases.halves((pair[0], None), problem, initial), replace(method, training=None)
+    old = rng.permutation(NODES)
+    names = {int(node): i for i, node in enumerate(old)}
+
+    def relabel(tree):
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[old] if np.shape(leaf)[:1] == (NODES,) else leaf, tree)
+
+    here = solve(problem, method, initial)
+    there = solve(relabel(problem), method, relabel(initial), net=network(names=names))
+    moved = jax.tree.map(lambda leaf: leaf[old], (here.allocation, here.params))
+    cases.close((there.allocation, there.params), moved, tolerance_of(pair))
+    cases.close(there.trace, here.trace, tolerance_of(pair))
+
+
+def samples(pair):
+    """Whether the training row draws mini-batches, which depend on the numbers of the node and of the run."""
+    return pair[1] is not None and "batch_size" in pair[1].settings
+
+
+def tolerance_of(pair, usual=1e-10):
+    return 1e-6 if pair[0] is not None and pair[0].name in CHAOTIC else usual
+
+
+def check_a_run_alone(pair, problem, initial):
+    """With its settings as scalars; the first with links that fail, the others, whose number is not theirs, without."""
+    array, tolerance = cases.per_run(cases.method_of(pair)), tolerance_of(pair, 1e-11)
+    for failing, runs in ((0.3, [0]), (0.0, range(RUNS))):
+        batch = solve(problem, array, initial, net=network(failing))
+        for run in runs:
+            if run and samples(pair):
+                continue  # it draws by its number
+            method = cases.of_run(cases.method_of(pair), run)
+            alone = solve(problem, method, cases.start_of(initial, run), net=network(failing), runs=1)
+            of_batch = jax.tree.map(lambda leaf: leaf[..., run : run + 1], ends(batch))  # noqa: B023
+            cases.close(ends(alone), of_batch, tolerance, f"run {run}")
+
+
+# ---------------------------------------------------------------- under jit and grad
+
+
+def check_under_jit_and_grad(pair, problem, initial):
+    """Reverse mode against central differences of the same program, whose result is that of an eager call."""
+    method, start = cases.method_of(pair), cases.start_of(initial, 0)
+    if pair[0] is not None and pair[0].name in CHAOTIC:  # short of agreement, where the value has a derivative
+        start = replace(start, allocation=cases.apart(problem.allocation))
+        method = replace(method, allocation=replace(method.allocation, step=0.1 * method.allocation.step))
+
+    def value(method):
+        result = solve(problem, method, start, runs=1)
+        parts = [result.trace[name][-1, 0] for name in ("allocation_cost", "training_loss") if name in result.trace]
+        spread = result.trace.get("consensus_error", jnp.zeros((1, 1)))[-1, 0]
+        return sum(parts) + spread, (result.allocation, result.params, result.trace)
+
+    compiled = jax.jit(jax.value_and_grad(value, has_aux=True))
+    (_, jitted), slopes = compiled(method)
+    cases.close(jitted, ends(solve(problem, method, start, runs=1)), tolerance_of(pair, 1e-11))
+    if isinstance(getattr(method.allocation, "response", None), STEPWISE):
+        return
+    # Shares of limited flows are sent as codes and have a smooth stand-in's derivative: right over more than one code.
+    coded = pair[0] is not None and method.allocation.keeps_sum and method.allocation.keeps_box
+    leaves, structure = jax.tree.flatten(method)
+    names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(method)]
+    for i, (name, slope) in enumerate(zip(names, jax.tree.leaves(slopes), strict=True)):
+        width, tolerance, least = (1e-2, 0.3, 1e-5) if coded and name.startswith(".allocation") else (1e-4, 1e-5, 1e-8)
+        h = width * (abs(leaves[i]) or 1.0)
+        moved = [jax.tree.unflatten(structure, [*leaves[:i], leaves[i] + way * h, *leaves[i + 1 :]]) for way in (1, -1)]
+        ahead, behind = (float(compiled(at)[0][0]) for at in moved)
+        difference = (ahead - behind) / (2 * h)
+        assert slope == pytest.approx(difference, rel=tolerance, abs=least), (cases.name_of(pair), name)
+
+
+@every_pair
+def test_float32_stays_float32(rng, pair, float32):
+    problem, initial = cases.case(rng, pair)
+    channel = jc.channels.LogQuantizer(0.5, placement="difference")
+    if pair[1] is not None and pair[1].name in ("lead", "choco"):
+        channel = jc.channels.Natural()
+    method = cases.method_of(pair, channel)
+    known = jc.Optimum(allocation_cost=1.0, training_loss=1.0)
+
+    def leaves(method):
+        result = solve(problem, method, initial, tol=1e-9, optimum=known)
+        return jax.tree.leaves(result), jax.tree.leaves(result.state)
+
+    result, state = jax.eval_shape(leaves, method)
+    assert cases.float_types(result) == {np.dtype(np.float32)}
+    assert not any(leaf.weak_type for leaf in state)
