@@ -123,7 +123,9 @@ def run(
 
 @app.command()
 def bench(
-    grid: Annotated[str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")] = "small",
+    grid: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")
+    ] = "small",
     nodes: Annotated[str | None, typer.Option(help="Numbers, such as 100,1000: a grid of your own.")] = None,
     degree: Annotated[str | None, typer.Option(help="Mean numbers of neighbours.")] = None,
     runs: Annotated[str | None, typer.Option(help="Numbers of runs.")] = None,

@@ -51,9 +51,10 @@ def solve(
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
     and the call returns when all do. A step of "auto" becomes half of `theory.step_bound`, as `result.method` shows;
-    where no run can converge with a step that was given, a RuntimeWarning says so beforehand. `optimum` saves computing `reference(problem)` again. Works under jax.jit and
-    jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for bad input,
-    MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) when every run diverged.
+    where no run can converge with a step that was given, a RuntimeWarning says so beforehand. `optimum` saves computing
+    `reference(problem)` again. Works under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`.
+    Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells), warns
+    (RuntimeWarning) when every run diverged.
 
     With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
     outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
