@@ -4,7 +4,17 @@ import os
 import subprocess
 import sys
 
+import jax
+import jaxtyping
+import networkx as nx
+import numpy as np
 import pytest
+
+import jaxcoopt as jc
+from jaxcoopt.methods.registry import ENTRIES
+from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run import shards
+from jaxcoopt.run.prepare import prepare
 
 PROGRAM = """
 import jax, networkx as nx, numpy as np
@@ -80,11 +90,42 @@ def test_several_devices_give_the_numbers_of_one():
 @pytest.mark.fast
 @pytest.mark.parametrize(("runs", "devices"), [(1, 1), (31, 1), (32, 2), (33, 2), (63, 3), (64, 4), (1000, 4)])
 def test_a_device_gets_no_fewer_runs_than_are_worth_it(monkeypatch, runs, devices):
-    import jax
-
-    from jaxcoopt.run import shards
-
     monkeypatch.setattr(jax, "local_device_count", lambda: 4)
     assert shards.devices_for(runs) == devices
     with jax.default_device(jax.devices()[0]):
         assert shards.devices_for(runs) == 1
+
+
+@pytest.fixture
+def unchecked():
+    """Shapes stand for arrays here, which the run-time checks of array types do not know."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def shapes(entry, runs):
+    each, rng = np.full(runs, 0.5), np.random.default_rng(0)
+    allocation = jc.Allocation(jc.costs.Quadratic(np.ones((6, runs)), 0.3), 6.0, 0.0, np.full(6, 3.0))
+    training = jc.Training(jc.losses.Linear(each), rng.normal(size=(6, 5, 3)), rng.normal(size=(6, 5)))
+    halves = {"allocation": {"allocation": allocation}, "training": {"training": training}}[entry.half]
+    problem, method = jc.Problem(**halves), jc.CoOptimizer(**{entry.half: entry.build()})
+    network = jc.Network.from_graphs(nx.cycle_graph(6), failure_rate=0.1 * each)
+    optimum = Optimum(allocation=np.ones((6, runs)), allocation_cost=each, params={"w": np.ones((3, runs))})
+    return jax.eval_shape(lambda: prepare(problem, network, method, runs, 0, None, None, optimum))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_the_runs_are_where_they_are_taken_to_be(unchecked, entry):
+    """What grows with the runs, in its last axis, is what is split; but for the optimum's parts that nobody reads."""
+    fewer, more = shapes(entry, 41), shapes(entry, 42)
+    specs = shards.setup_specs(fewer[0]), shards.carry_specs(fewer[1])
+    leaves = zip(*(jax.tree_util.tree_leaves_with_path(tree) for tree in (fewer, more, specs)), strict=True)
+    for (path, few), (_, many), (_, spec) in leaves:
+        name = jax.tree_util.keystr(path)
+        if name.startswith(("[0].optimum.allocation", "[0].optimum.params")) and not name.endswith("_cost"):
+            assert spec == shards.WHOLE
+        else:
+            assert (few.shape == many.shape) == (spec == shards.WHOLE), name
+            assert spec == shards.WHOLE or (few.shape[:-1] == many.shape[:-1] and few.shape[-1] == 41), name

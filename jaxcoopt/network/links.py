@@ -6,13 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.compensated import Grid, Pair, split
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
-from jaxcoopt.network.tables import CHUNK, Tables, fold, take
+from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
 from jaxcoopt.pytrees import pytree
 
 Quantize = Callable[[Array], Array]
@@ -21,7 +22,7 @@ Rule = Callable[[Any, Any, Array], Any]  # (u_i, u_j, w_ij), pytrees of [nodes, 
 # Where a few runs stand last, XLA computes what it fuses with the mix in loops that short; a loop over half as many
 # columns keeps all but the last few apart from it (two to three times faster with 4 runs).
 NARROW, NARROW_CHUNK = 16, 4
-BUCKET_CHUNK = 4  # columns of a bucket written out: more compile longer and run no faster
+BUCKET_CHUNK = 12  # columns of a bucket written out: each turn of the loop goes over its sums again
 
 
 @pytree(static=("kernel",))
@@ -117,8 +118,7 @@ class Links:
 
             rows = len(own)
             start = jax.tree.map(lambda leaf, rows=rows: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), shape)
-            size = CHUNK if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.link) // 2))
-            parts.append(fold(add, start, (block.link, block.neighbours), size))
+            parts.append(_folded(block, add, start, (block.link, block.neighbours), CHUNK))
         return self.tables.in_order(parts)
 
     def degree(self) -> Float[Array, "nodes *runs"]:
@@ -161,21 +161,28 @@ class Links:
         return self._over_tables(u, add, jnp.zeros_like, chunk)
 
     def _over_tables(self, values: Any, add: Callable[..., Any], start: Callable, chunk: int = CHUNK) -> Any:
-        """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i)."""
-        parts, first, of_rows = [], 0, jax.tree.map(self.tables.by_row, values)
-        for block in self.tables.blocks():
-            rows = slice(first, first + block.neighbours.shape[1])
-            first, own = rows.stop, jax.tree.map(lambda leaf, rows=rows: leaf[rows], of_rows)
+        """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i) = 0."""
+        leaves, form = jax.tree.flatten(values)
+        owns = zip(*(self.tables.by_block(leaf) for leaf in leaves), strict=True)
+        parts = []
+        for block, of_rows in zip(self.tables.blocks(), owns, strict=True):
+            own = form.unflatten(of_rows)
 
             def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Any = own) -> Any:
                 other = jax.tree.map(lambda leaf: take(leaf, neighbour), values)
                 weight = weight if self.up is None else _where_up(self.up, weight, link)
                 return add(total, own, other, _column(weight, jax.tree.leaves(own)[0]))
 
-            # Two turns of a loop at least, or XLA computes a bucket within the concatenation, number by number.
-            size = chunk if self.tables.node is None else max(1, min(BUCKET_CHUNK, len(block.neighbours) // 2))
-            parts.append(fold(add_column, start(own), (block.neighbours, block.weights, block.link), size))
+            columns = block.neighbours, block.weights, block.link
+            parts.append(_folded(block, add_column, start(own), columns, chunk))
         return self.tables.in_order(parts)
+
+
+def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:
+    """`fold` over a block. A bucket's is in a branch, always taken: XLA would compute it again in what reads it."""
+    if block.node is None:
+        return fold(add, start, columns, chunk)
+    return lax.cond(block.node[0] >= 0, lambda: fold(add, start, columns, BUCKET_CHUNK), lambda: start)
 
 
 def _where_up(up: Bool[Array, "edges runs"], weight: Float[Array, " rows"], link: Array) -> Float[Array, "rows runs"]:

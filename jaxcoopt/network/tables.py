@@ -1,7 +1,8 @@
-"""Neighbour tables: who each node hears, with what weight, over which link; nodes of like degree in one bucket."""
+"""Neighbour tables: who each node hears, with what weight, over which link; what hubs hear beyond it in buckets."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -20,11 +21,13 @@ CHUNK = 8  # columns of a table that are written out; more are a compiled loop o
 @pytree(static=("buckets",))
 @dataclass(frozen=True)
 class Tables:
-    """One table [slots, rows] for each bucket, flattened and one after another, padded with the node itself.
+    """A table [slots, nodes] of every node's first neighbours, then one [slots, rows] for each bucket, with those that
+    hubs have beyond; flattened and one after another, padded with the node itself.
 
     neighbours, weights (0 where padded), link: [entries], [graphs, entries] in a network; `link` numbers the
-    undirected edges of the union, so that both ends of one see the same failure. buckets: (rows, slots) of each. node:
-    the node of each row, row: the row of each node; None where the rows are the nodes in order.
+    undirected edges of the union, so that both ends of one see the same failure. buckets: (rows, slots) of each, all
+    nodes first. node: the node of each further row; row: which of these a node has, from 1, or 0; None where there
+    are none.
     """
 
     neighbours: Int[Array, "*graphs entries"]
@@ -37,45 +40,55 @@ class Tables:
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return self.buckets[0][0] if self.row is None else self.row.shape[-1]
+        return self.buckets[0][0]
 
     @property
     def most_slots(self) -> int:
         """How many neighbours a node has at most."""
-        return max(slots for _, slots in self.buckets)
+        return self.buckets[0][1] + max((slots for _, slots in self.buckets[1:]), default=0)
 
     def blocks(self) -> Iterator["Block"]:
-        """The tables of one graph, bucket by bucket."""
+        """The tables of one graph: that of all nodes, then bucket by bucket."""
         entry = row = 0
-        for rows, slots in self.buckets:
+        for index, (rows, slots) in enumerate(self.buckets):
             cut = slice(entry, entry + rows * slots)
+            entry = cut.stop
             parts = (part[cut].reshape(slots, rows) for part in (self.neighbours, self.weights, self.link))
-            yield Block(None if self.node is None else self.node[row : row + rows], *parts)
-            entry, row = cut.stop, row + rows
+            if index == 0 or self.node is None:
+                yield Block(None, *parts)
+            else:
+                yield Block(self.node[row : row + rows], *parts)
+                row += rows
 
     def in_order(self, parts: Sequence[Any]) -> Any:
-        """Results of all rows, bucket by bucket, put in the order of the nodes."""
+        """Sums over the rows of each block, added up for each node."""
         row = self.row
         if row is None:
             return parts[0]
-        return jax.tree.map(lambda *leaves: take(jnp.concatenate(leaves), row), *parts)
 
-    def by_row(self, u: Float[Array, "nodes *rest"]) -> Float[Array, "rows *rest"]:
-        """u_i of the node of each row, and one row to spare where the rows are not the nodes in order."""
+        def together(first: Array, *rest: Array) -> Array:
+            return first + take(jnp.concatenate([jnp.zeros_like(first[:1]), *rest]), row)
+
+        return jax.tree.map(together, *parts)
+
+    def by_block(self, u: Float[Array, "nodes *rest"]) -> list[Array]:
+        """u_i of the node of each row, block by block."""
         if self.node is None:
-            return u
+            return [u]
         # Written into a longer array, so that XLA does not gather it again for every neighbour it is compared with.
         spare = jnp.zeros((self.node.shape[-1] + 1, *u.shape[1:]), u.dtype)
-        return lax.dynamic_update_slice_in_dim(spare, take(u, self.node), 0, axis=0)
+        spare = lax.dynamic_update_slice_in_dim(spare, take(u, self.node), 0, axis=0)
+        ends = [0, *accumulate(rows for rows, _ in self.buckets[1:])]
+        return [u, *(spare[start:end] for start, end in pairwise(ends))]
 
     def own(self) -> Int[Array, " entries"]:
         """The node whose table each entry stands in."""
-        rows = (jnp.arange(self.nodes) if b.node is None else b.node for b in self.blocks())
+        rows = (jnp.arange(self.nodes, dtype=jnp.int32) if b.node is None else b.node for b in self.blocks())
         return jnp.concatenate([jnp.tile(row, b.link.shape[0]) for row, b in zip(rows, self.blocks(), strict=True)])
 
 
 class Block(NamedTuple):
-    """One bucket: the node of each row (None: all, in order), and tables [slots, rows]."""
+    """One table: the node of each row (None: all, in order), and tables [slots, rows]."""
 
     node: Array | None
     neighbours: Array
@@ -125,20 +138,26 @@ def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]
 
 
 def _fill(links: LinkList, edge: np.ndarray, buckets: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, ...]:
-    """Neighbours, weights and links [entries] of one graph, the node of each row and the row of each node."""
-    rows, slots = np.array(buckets).T
-    first_row, first_entry = np.cumsum(rows) - rows, np.cumsum(rows * slots) - rows * slots
-    degree, own, nodes = links.degree, links.own, np.arange(links.nodes)
-    bucket = np.searchsorted(slots, degree)
-    order = np.argsort(bucket, kind="stable")
-    rank = np.empty_like(nodes)  # a node's place among those of its bucket
-    rank[order] = nodes - np.searchsorted(bucket[order], bucket[order])
-    row, node = first_row[bucket] + rank, np.zeros(rows.sum(), int)
-    node[row] = nodes
-    parts = zip(np.split(node, first_row[1:]), slots, strict=True)
-    neighbours = np.concatenate([np.tile(nodes_in, count) for nodes_in, count in parts])
+    """Neighbours, weights and links [entries] of one graph, the node of each bucket row and the row of each node."""
+    (_, first), *rest = buckets
+    rows, slots = np.array(rest, int).reshape(-1, 2).T
+    degree, own, nodes = links.degree, links.own, links.nodes
+    hubs = np.flatnonzero(degree > first)
+    bucket, rank = np.zeros((2, nodes), int)  # of hubs; rank: a hub's place in its bucket
+    bucket[hubs] = np.searchsorted(slots, degree[hubs] - first)
+    order = hubs[np.argsort(bucket[hubs], kind="stable")]
+    rank[order] = np.arange(len(order)) - np.searchsorted(bucket[order], bucket[order])
+    row, node = np.zeros(nodes, int), np.zeros(rows.sum(), int)
+    row[hubs] = (np.cumsum(rows) - rows)[bucket[hubs]] + rank[hubs] + 1
+    node[row[hubs] - 1] = hubs
+    parts = zip(np.split(node, np.cumsum(rows)[:-1]), slots, strict=True) if rest else ()
+    neighbours = np.concatenate([np.tile(np.arange(nodes), first), *(np.tile(part, count) for part, count in parts)])
     weights, link = np.zeros(neighbours.shape), np.zeros(neighbours.shape, int)
     slot = np.arange(len(own)) - (np.cumsum(degree) - degree)[own]
-    entry = first_entry[bucket[own]] + slot * rows[bucket[own]] + rank[own]
+    entry = slot * nodes + own
+    beyond = slot >= first
+    at, of = bucket[own[beyond]], own[beyond]
+    start = nodes * first + np.cumsum(rows * slots) - rows * slots
+    entry[beyond] = start[at] + (slot[beyond] - first) * rows[at] + rank[of]
     neighbours[entry], weights[entry], link[entry] = links.neighbour, links.weight, edge
     return neighbours, weights, link, node, row
