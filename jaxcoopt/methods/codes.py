@@ -1,4 +1,4 @@
-"""Numbers beside the price, sent as 8-bit codes: levels 2^(k/4)."""
+"""Numbers beside the price, sent as 8-bit codes: powers of the root of 2, or of its own root."""
 
 import math
 
@@ -9,28 +9,29 @@ from jaxtyping import Array, Float
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.derivative import derivative_from
 
-BITS = 8  # 2^8 levels reach over 19 decades
-STEP = math.log(2) / 4
+BITS = 8
+COARSE, FINE = math.log(2) / 2, math.log(2) / 4
+LEAST, MOST = -128, 127  # codes of positive numbers: 2^-64 to 2^63.5
+LEAST_SHARE = 2.0**-63  # of shares: 253 levels, 0 and 1
 
 Values = Float[Array, "nodes #runs"]
 
 
-def nearest(u: Values) -> Values:
-    """The nearest level of a positive number; a constant for derivatives."""
-    return lax.stop_gradient(level_value(nearest_level(u, _step(u)), _step(u)))
+def above(u: Values) -> Values:
+    """The level 2^(k/2) at or above a number, at least 2^-64 and at most 2^63.5; a constant for derivatives."""
+    step = jnp.asarray(COARSE, u.dtype)
+    code = nearest_level(jnp.clip(u, 2.0 ** (LEAST / 2), 2.0 ** (MOST / 2)), step)
+    code = jnp.where(level_value(code, step) < u, code + 1, code)
+    return lax.stop_gradient(level_value(jnp.clip(code, LEAST, MOST), step))
 
 
 def below(u: Values) -> Values:
-    """The level at or below a number in [0, 1]; 0 and 1 stand for themselves.
+    """The level 2^(k/4) at or below a number in [0, 1]; 0 and 1 stand for themselves, and below 2^-63 it is 0.
 
     Derivative: straight-through. That of a constant would miss that a node near its bound comes to rest there.
     """
-    code = nearest_level(u, _step(u))
-    level = level_value(code, _step(u))
-    level = jnp.where(level > u, level_value(code - 1, _step(u)), level)
-    tiny = jnp.finfo(u.dtype).tiny ** 0.5
-    return derivative_from(jnp.where(u >= 1, 1, jnp.where(u > tiny, jnp.minimum(level, u), 0)), u)
-
-
-def _step(u: Values) -> Array:
-    return jnp.asarray(STEP, u.dtype)
+    step = jnp.asarray(FINE, u.dtype)
+    code = nearest_level(u, step)
+    level = level_value(code, step)
+    level = jnp.where(level > u, level_value(code - 1, step), level)
+    return derivative_from(jnp.where(u >= 1, 1, jnp.where(u > LEAST_SHARE, jnp.minimum(level, u), 0)), u)

@@ -31,7 +31,7 @@ class AdmmState:
 @pytree(static=("inner",))
 @dataclass(frozen=True)
 class DecentralizedADMM(TrainingMethod):
-    """y_i(k+1) = argmin_y g_i(y) + phi_i.y + c sum_j w_ij |y - (y_i + y_j)/2|^2,   phi_i += c sum_j w_ij (y_i - y_j).
+    """phi_i += c sum_j w_ij (y_i - y_j),   y_i(k+1) = argmin_y g_i(y) + phi_i.y + c sum_j w_ij |y - (y_i + y_j)/2|^2.
 
     c = `penalty`; the argmin is taken by `inner` gradient steps of 1 / (2 c sum_j w_ij + `curvature`), `curvature` at
     least that of g_i; one step is the linearised method, DLM. Scalars or [runs]. Sources: Shi, Ling, Yuan, Wu, Yin,

@@ -44,10 +44,11 @@ class CurvatureState:
 class CurvatureFlow(AllocationMethod):
     """x_i += sum_j phi_ij,   phi_ij = beta phi_ij(last) + c / max(h_i d_i, h_j d_j) (q(p_j) - q(p_i)).
 
-    c = `gain` in (0, 1), beta = `momentum` in [0, 1), scalars or [runs]; h_i = f_i'' plus what `bounds` adds to it,
-    sent as an 8-bit code; d_i the live neighbours at this iteration; p_i = f_i' plus the slope of `bounds`. With
-    `Limit` what flows is cut so that the box holds at every iteration, and it may stall where full nodes cut the graph;
-    with `Multiplier` it reaches the optimum on every connected graph, and the box may be crossed on the way.
+    c = `gain` in (0, 1), beta = `momentum` in [0, 1), scalars or [runs]; h_i = f_i'' plus what `bounds` adds to it, d_i
+    the live neighbours at this iteration, h_i d_i sent as an 8-bit code; phi(last) is 0 where a link was not there;
+    p_i = f_i' plus the slope of `bounds`. With `Limit` what flows is cut so that the box holds at every iteration, and
+    it may stall where full nodes cut the graph; with `Multiplier` it does not stall, and the box may be crossed on the
+    way.
     """
 
     gain: Any = 0.9
@@ -78,7 +79,7 @@ class CurvatureFlow(AllocationMethod):
         """What flows between the prices as sent; then the new prices and stiffnesses are sent."""
         links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
         degree = links.degree().reshape(state.price.shape[0], -1)
-        stiff = now.stored(state.stiffness * degree)
+        stiff = now.stored(codes.above(state.stiffness * degree))
         known = heard(channel, state.price, state.message)
         (price_tail, stiff_tail), (price_head, stiff_head) = links.at_ends((known, stiff))
         live = links.weight() > 0
@@ -109,8 +110,8 @@ class CurvatureFlow(AllocationMethod):
         return state.x.value
 
     def bits(self, state: CurvatureState, channel: Channel) -> Any:
-        """The price, and codes of the stiffness and the degree; with `Limit` of both shares, too."""
-        return message_bits(channel, state.price) + (4 if self.bounds.keeps_box else 2) * codes.BITS
+        """The price, and codes of h_i d_i and, with `Limit`, of both shares."""
+        return message_bits(channel, state.price) + (3 if self.bounds.keeps_box else 1) * codes.BITS
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
         """A gain in (0, 1), momentum in [0, 1)."""
@@ -119,7 +120,7 @@ class CurvatureFlow(AllocationMethod):
         check_bounds(self.bounds)
 
     def _stiffness(self, allocation: Allocation, memory: Any, x: Shares) -> Shares:
-        """f_i'' and what the bounds add, as sent."""
+        """f_i'' and what the bounds add."""
         own = curvature(allocation.cost, x)
         added = self.bounds.stiffness(memory, x, own, allocation.lower, allocation.upper)
-        return codes.nearest(jnp.maximum(own + added, jnp.finfo(x.dtype).tiny))
+        return own + added

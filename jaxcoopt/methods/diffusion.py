@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
@@ -165,6 +166,8 @@ class LEAD(TrainingMethod):
         """An unbiased quantizer of innovations, positive step and gain, damping in (0, 1]."""
         for name in ("step", "gain", "damping"):
             positive(f"method.training.{name}", getattr(self, name))
+        if np.any(np.asarray(self.damping) > 1):
+            raise ValueError(f"method.training.damping: must be at most 1, got {np.max(self.damping):g}")
         if not channel.unbiased:
             raise ValueError(
                 f"channel: LEAD needs a quantizer with E q(u) = u, and {type(channel).__name__} is biased; use Ideal, "

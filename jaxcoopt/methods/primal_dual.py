@@ -70,5 +70,7 @@ class PrimalDual(AllocationMethod):
         return message_bits(channel, state.duals)
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
-        """The step is positive."""
-        positive("method.allocation.step", self.step)
+        """The step is in (0, 1]: beyond it x would leave the box."""
+        step = positive("method.allocation.step", self.step)
+        if (step > 1).any():
+            raise ValueError(f"method.allocation.step: must be at most 1, or x leaves its box, got {step.max():g}")

@@ -189,8 +189,8 @@ ENTRIES = (
         {"penalty": 0.5, "curvature": 2.0},
         grid={"penalty": _spread(0.01, 3.0, 10), "curvature": (1.0, 3.0, 10.0)},
     ),
-    _training("choco", "CHOCO", CHOCO, {"step": 0.05}, grid={"step": RATES}, exact=False),
-    _training("lead", "LEAD", LEAD, {"step": 0.2}, grid={"step": RATES}),
+    _training("choco", "CHOCO", CHOCO, {"step": 0.05}, grid={"step": RATES[::3], "gain": (0.1, 0.3, 1.0)}, exact=False),
+    _training("lead", "LEAD", LEAD, {"step": 0.2}, grid={"step": RATES[::3], "gain": (0.1, 0.3, 1.0)}),
     _training("dpsgd", "D-PSGD", DPSGD, {"step": 0.05, "batch_size": 2}, grid={"step": RATES}, exact=False),
 )
 

@@ -1,4 +1,4 @@
-"""Relay flow: budget and box kept at every iteration, and the optimum reached on every connected graph."""
+"""Relay flow: budget and box kept at every iteration, and no stalling where full nodes cut the graph."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -51,13 +51,15 @@ class RelayFlow(AllocationMethod):
     ln k_i = (ln f_i''(x_i) + mean_j ln k_j) / 2
 
     X_i(p) is the node's best answer to p, argmin of f_i(x) - p x over its box, with f_i taken as quadratic around x_i;
-    d_i are its live neighbours. c = `gain`, m = `momentum`, alpha = `relaxation` <= 1/2, beta = `pull`, by default
-    1 - m (1/2 without momentum); scalars or [runs]. A node at its bound follows the price at which nothing is left with
-    it, so that it passes on what it cannot take, and stands off its bound by as much as that needs.
+    d_i are its live neighbours; phi(last) is 0 where a link was not there or down. c = `gain`, m = `momentum`, alpha =
+    `relaxation` <= 1/2, beta = `pull`, by default the smaller of 1 - m and 1/2; scalars or [runs]; k_i and k_i d_i are
+    sent as 8-bit codes. A node at its bound follows the price at which nothing is left with it, so that it passes on
+    what it cannot take, and stands off its bound by as much as that needs.
 
-    Sum and box hold at every iteration whatever the prices are. Fixed points are optimal, with limits and momentum too;
-    without limits and momentum, and with exact X_i, it converges for all symmetric weights (benchmarks/NOTES.md has the
-    proofs). That it converges with both, over links that fail and quantize, is measured (benchmarks/relay.py).
+    Sum and box hold at every iteration whatever the prices are. Fixed points are optimal, with limits and momentum,
+    too, over links that tell unlike prices apart (not "message" with few levels); without limits and momentum, and with
+    exact X_i, it converges for all symmetric weights (benchmarks/NOTES.md has the proofs). That it converges with both,
+    over links that fail and quantize, is measured (benchmarks/relay.py), not proved.
     """
 
     gain: Any = 2.0
@@ -75,7 +77,7 @@ class RelayFlow(AllocationMethod):
             largest=largest(x),
             price=price,
             message=first_message(channel, price, now.draw),
-            stiffness=codes.nearest(curvature(allocation.cost, at)),
+            stiffness=codes.above(curvature(allocation.cost, at)),
             flow=None if self.momentum is None else jnp.zeros((now.links.edges.tail.shape[0], at.shape[1]), at.dtype),
             sides=hard_box(allocation, at),
         )
@@ -85,7 +87,7 @@ class RelayFlow(AllocationMethod):
         links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
         momentum = self._momentum(state.price)
         degree = links.degree().reshape(state.price.shape[0], -1)
-        tempo = now.stored(1 / jnp.sqrt(state.stiffness * jnp.maximum(degree, 1)))
+        tempo = now.stored(1 / jnp.sqrt(codes.above(state.stiffness * jnp.maximum(degree, 1))))
         known = heard(channel, state.price, state.message)
         (price_tail, tempo_tail, stiff_tail), (price_head, tempo_head, stiff_head) = links.at_ends(
             (known, tempo, jnp.log(state.stiffness))
@@ -105,7 +107,7 @@ class RelayFlow(AllocationMethod):
         # The sum over both ends, less the node's own, is that over its neighbours.
         nearby = (around - degree * jnp.log(state.stiffness)) / jnp.maximum(degree, 1)
         own = jnp.log(jnp.maximum(curvature(allocation.cost, x.value), jnp.finfo(x.high.dtype).tiny))
-        stiffness = codes.nearest(jnp.exp(jnp.where(degree > 0, 0.5 * (own + nearby), own)))
+        stiffness = codes.above(jnp.exp(jnp.where(degree > 0, 0.5 * (own + nearby), own)))
         message = send(channel, price, state.message, now.draw)
         kept = None if state.flow is None else flow
         return RelayState(x, state.largest, price, message, stiffness, kept, state.sides)
@@ -119,7 +121,7 @@ class RelayFlow(AllocationMethod):
         return state.x.value
 
     def bits(self, state: RelayState, channel: Channel) -> Any:
-        """The price, and codes of the stiffness, the degree, and both shares of `Limit`."""
+        """The price, and codes of k_i, of k_i d_i, and of both shares of `Limit`."""
         return message_bits(channel, state.price) + 4 * codes.BITS
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
@@ -133,7 +135,9 @@ class RelayFlow(AllocationMethod):
                 f"{relaxation.max():g}"
             )
         if self.pull is not None:
-            positive("method.allocation.pull", self.pull)
+            pull = positive("method.allocation.pull", self.pull)
+            if (pull > 1).any():
+                raise ValueError(f"method.allocation.pull: must be at most 1, got {pull.max():g}")
 
     def _momentum(self, like: Shares) -> Array:
         return along_runs(jnp.zeros((), like.dtype) if self.momentum is None else self.momentum, like)
@@ -144,7 +148,7 @@ class RelayFlow(AllocationMethod):
         """The price that solves p + G X(p) = r."""
         at, relaxation = x.value, along_runs(self.relaxation, inflow)
         momentum = self._momentum(inflow)
-        pull = jnp.where(momentum > 0, 1 - momentum, 0.5) if self.pull is None else along_runs(self.pull, inflow)
+        pull = jnp.minimum(1 - momentum, 0.5) if self.pull is None else along_runs(self.pull, inflow)
         rate = relaxation / jnp.where(conductance > 0, conductance, 1)
         softness = rate * pull
         stiffness, slope = curvature(allocation.cost, at), marginal(allocation.cost, at)

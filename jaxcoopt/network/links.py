@@ -133,8 +133,8 @@ class Links:
 
     def strength(self) -> Float[Array, "nodes *runs"]:
         """sum_j w_ij over the live links of each node."""
-        ones = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
-        total = self._over_tables(ones, lambda total, own, other, weight: total + weight, jnp.zeros_like)
+        held = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
+        total = self._over_tables(held, lambda total, own, other, weight: total + weight, jnp.zeros_like)
         return total[:, 0] if self.up is None else total
 
     def dense(self) -> Float[Array, "nodes nodes *runs"]:

@@ -98,8 +98,9 @@ def _beyond(bound: Any, by: Callable[[Any], Shares], x: Shares) -> Shares:
 class Multiplier(Bounds):
     """u_hi = max(u_hi + kappa h_i (x_i - hi_i), 0), u_lo likewise; u_hi - u_lo is added to the price.
 
-    kappa = `gain`, scalar or [runs]; h_i = f_i''. Exact in the limit on every connected graph; the box may be crossed
-    on the way. Source: Arrow, Hurwicz, Uzawa, Studies in linear and non-linear programming (1958), local to each node.
+    kappa = `gain`, scalar or [runs]; h_i = f_i''. At rest all bounds hold and all prices are equal; the box may be
+    crossed on the way. Source: Arrow, Hurwicz, Uzawa, Studies in linear and non-linear programming (1958), local to
+    each node.
     """
 
     gain: Any = 0.5

@@ -38,9 +38,15 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
     low = jnp.where(jnp.isfinite(first), first, jnp.minimum(share, jnp.where(jnp.isfinite(last), last, share)) - radius)
     high = jnp.where(jnp.isfinite(last), last, jnp.maximum(share, low) + radius)
     # The domain is open: its ends have no finite price. The step inside is small beside the equal share's distance.
-    inside_low = 1e-13 * jnp.minimum(high - low, jnp.abs(share - low) + 1e-30)
-    inside_high = 1e-13 * jnp.minimum(high - low, jnp.abs(high - share) + 1e-30)
+    part = jnp.maximum(1e-13, 4 * jnp.finfo(float_dtype()).eps)
+    inside_low = part * jnp.maximum(jnp.minimum(high - low, jnp.abs(share - low) + 1e-30), _finite_size(start))
+    inside_high = part * jnp.maximum(jnp.minimum(high - low, jnp.abs(high - share) + 1e-30), _finite_size(end))
     return jnp.where(low <= start, low + inside_low, low), jnp.where(high >= end, high - inside_high, high)
+
+
+def _finite_size(edge: Array) -> Array:
+    """|edge| where it is finite, else 0: what a step away from it must be seen against."""
+    return jnp.where(jnp.isfinite(edge), jnp.abs(edge), 0)
 
 
 def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:

@@ -60,7 +60,7 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
         step = getattr(part, "step", None)
         if step is None or not _one_run((replace(part, step=0.0), getattr(problem, half), method.channel), half):
             continue
-        limit = unstable_beyond(part, problem, network, method.channel)
+        limit = unstable_beyond(part, problem, network, method.channel, step=float(np.max(step)))
         if limit is not None and np.max(step) > limit * (1 + 1e-6):
             warnings.warn(
                 f"method.{half}.step: {np.max(step):.3g} is beyond {limit:.3g}, where the iteration of "

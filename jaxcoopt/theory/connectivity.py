@@ -11,7 +11,7 @@ from scipy import sparse
 from jaxcoopt.draws import random_bits
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.network.network import Network
-from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians, link_entries
+from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians
 
 SAMPLES_AT_ONCE = 2**22  # numbers drawn to a call
 _bits = jax.jit(random_bits, static_argnums=1)
@@ -98,7 +98,8 @@ def failure_threshold(
 def _critical(network: Network, iterations: int, numbers: np.ndarray, seed: int) -> np.ndarray:
     """The largest failure rate at which each sample's union is connected, [samples]; -1 where there is none."""
     key, highest = jax.random.key(seed), np.full((network.edges, len(numbers)), -1.0)
-    member, ends = _edges(network)
+    edges = network.edge_list
+    member, ends = np.asarray(edges.weights) > 0, np.stack([np.asarray(edges.tail), np.asarray(edges.head)], axis=1)
     rng = np.random.default_rng(seed + int(numbers[0]))
     for k in range(iterations):
         drawn = jax.random.fold_in(jax.random.fold_in(key, k), 1)  # as in `Network.links`
@@ -109,16 +110,6 @@ def _critical(network: Network, iterations: int, numbers: np.ndarray, seed: int)
             present = member[int(network.graph_at(key, jnp.asarray(k)))][:, None]
         highest = np.where(present, np.maximum(highest, level), highest)
     return np.array([_bottleneck(ends, level, network.nodes) for level in highest.T])
-
-
-def _edges(network: Network) -> tuple[np.ndarray, np.ndarray]:
-    """Which graph has which edge of the union, [graphs, edges], and the edges' ends, [edges, 2]."""
-    member, ends = np.zeros((network.graphs, network.edges), bool), np.zeros((network.edges, 2), int)
-    for graph, (own, neighbour, weight, link) in enumerate(link_entries(network)):
-        held = weight > 0
-        member[graph, link[held]] = True
-        ends[link[held]] = np.stack([own[held], neighbour[held]], axis=1)
-    return member, ends
 
 
 def _bottleneck(ends: np.ndarray, level: np.ndarray, nodes: int) -> float:

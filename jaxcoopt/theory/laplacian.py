@@ -1,6 +1,5 @@
 """The weighted Laplacians of a network, as matrices, and their extreme eigenvalues."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,16 @@ def laplacians(network: Network) -> list[Any]:
 
     Raises TypeError for what is no network, or has no numbers yet (under jax.jit).
     """
-    found, nodes = [], network.nodes if isinstance(network, Network) else 0
-    for own, neighbour, weight, _ in link_entries(network):
-        weights = sparse.csr_array((weight, (own, neighbour)), shape=(nodes, nodes))
-        found.append(sparse.csr_array(sparse.diags_array(weights.sum(axis=1)) - weights))
-    return found
-
-
-def link_entries(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each graph: node, neighbour, weight and edge number, [entries]; both directions, padding of weight 0."""
     if not isinstance(network, Network) or traced(network):
         raise TypeError(f"network: expected a jaxcoopt.Network of known numbers, got {type(network).__name__}")
-    tables = network.tables
-    neighbour, weight, link = (np.asarray(part) for part in (tables.neighbours, tables.weights, tables.link))
-    for graph in range(network.graphs):
-        row = np.arange(network.nodes) if tables.node is None else np.asarray(tables.node)[graph]
-        ends = np.cumsum([rows for rows, _ in tables.buckets])[:-1]
-        parts = zip(np.split(row, ends), tables.buckets, strict=True)
-        own = np.concatenate([np.tile(rows, slots) for rows, (_, slots) in parts])
-        yield own, neighbour[graph], weight[graph].astype(np.float64), link[graph]
+    found, nodes = [], network.nodes
+    tail, head = np.asarray(network.edge_list.tail), np.asarray(network.edge_list.head)
+    ends = np.concatenate([tail, head]), np.concatenate([head, tail])
+    for weight in np.asarray(network.edge_list.weights, np.float64):
+        weights = sparse.csr_array((np.tile(weight, 2), ends), shape=(nodes, nodes))
+        weights.eliminate_zeros()
+        found.append(sparse.csr_array(sparse.diags_array(weights.sum(axis=1)) - weights))
+    return found
 
 
 def shares(network: Network) -> Float[np.ndarray, " graphs"]:

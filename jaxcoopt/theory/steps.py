@@ -49,7 +49,8 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
     """The step below which one half's method is stable, None where no such number is known.
 
     Training: alpha < min phi(kappa lambda) / L over the spectra of all graphs, each graph by itself (see `thresholds`),
-    L the largest smoothness constant of the nodes' losses and kappa the channel's upper sector bound; the sharp
+    L the largest smoothness constant of the nodes' losses and kappa the channel's upper sector bound (1 where it
+    quantizes innovations: stable at half of the bound in all runs tried, rho up to 1); the sharp
     1 / lambda_max(phi(L)^(-1/2) H phi(L)^(-1/2)) for least squares on one fixed graph with ideal links.
     Allocation: eta < 2 (1 + beta) / (kappa lambda_max h), h the largest f_i'' over the box plus what the bounds add.
     channel: default ideal links. Raises TypeError for what is no method, ValueError for a problem without its half.
@@ -100,8 +101,10 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
     if not isinstance(problem, Problem) or problem.training is None:
         raise ValueError("problem.training: missing; the bound is one of gradient tracking")
     try:
-        smooth, upper = smoothness(problem.training), _gain(Ideal() if channel is None else channel)
+        smooth, upper = smoothness(problem.training), sector(Ideal() if channel is None else channel).upper
     except Unknown:
+        return None
+    if not np.isfinite(upper).all():
         return None
     algebraic = lambda_2(average_laplacian(network))
     why = f"|Re lambda_2| / (L kappa), lambda_2 = {algebraic:.3g}, L = {_text(smooth)}, kappa = {_text(upper)}"
@@ -176,8 +179,11 @@ def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[Any, st
 # ---------------------------------------------------------------- unstable beyond
 
 
-def unstable_beyond(method: Any, problem: Problem, network: Network, channel: Channel) -> float | None:
-    """The step beyond which the (mean) iteration grows whatever the start is, None where that is not known or dear.
+def unstable_beyond(
+    method: Any, problem: Problem, network: Network, channel: Channel, *, step: float = np.inf
+) -> float | None:
+    """The step beyond which the (mean) iteration grows whatever the start is, None where that is not known or dear, or
+    where it is seen at little cost that `step` is not beyond it.
 
     Least squares, or costs by their least curvature, on one graph or graphs drawn at random, with the channel's lower
     sector bound; links that fail: the mean of the iteration follows the expected Laplacian. All settings scalars.
@@ -190,28 +196,27 @@ def unstable_beyond(method: Any, problem: Problem, network: Network, channel: Ch
     if np.ndim(lower) or lower <= 0:
         return None
     try:
-        return (
-            _training_limit(method, half, network, channel)
-            if isinstance(half, Training)
-            else flow_limit(method, half, network, lower)
-        )
+        if isinstance(half, Training):
+            return _training_limit(method, half, network, channel, step)
+        return _flow_limit(method, half, network, lower, step)
     except Unknown:
         return None
 
 
-def _training_limit(method: Any, training: Training, network: Network, channel: Channel) -> float | None:
+def _training_limit(method: Any, training: Training, network: Network, channel: Channel, step: float) -> float | None:
     found, lower = threshold(method, channel), sector(channel).lower
     if not isinstance(training.loss, losses.Linear) or not found.exact or _size(training) is None:
         return None
     if not (found.in_mean or _steady(network)):
         return None
     laplacian = lower * expected_laplacian(network).toarray()
-    if lambda_max(laplacian) >= found.most:
+    top, hessians = lambda_max(laplacian), linear_hessians(training)
+    if top >= found.most or step * np.linalg.eigvalsh(hessians).max() <= found.least(top):
         return None
-    return sharp(found.phi, laplacian, linear_hessians(training))
+    return sharp(found.phi, laplacian, hessians)
 
 
-def flow_limit(method: Any, allocation: Allocation, network: Network, lower: float) -> float | None:
+def _flow_limit(method: Any, allocation: Allocation, network: Network, lower: float, step: float) -> float | None:
     """2 (1 + beta) / (kappa lambda_max(sqrt(h) L sqrt(h))) with the least curvature h: bounds only add to it."""
     if not isinstance(method, LaplacianFlow) or not isinstance(method.bounds, (Penalty, Multiplier)):
         return None
@@ -220,9 +225,11 @@ def flow_limit(method: Any, allocation: Allocation, network: Network, lower: flo
     least, _ = curvature_range(allocation, network.nodes)
     if least.shape[1] > 1:
         return None
-    laplacian = lower * expected_laplacian(network)
+    laplacian, factor = lower * expected_laplacian(network), 2 * (1 + (method.momentum or 0.0))
+    if step * 2 * laplacian.diagonal().max() * least.max() <= factor:  # Gershgorin
+        return None
     top = _scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
-    return float(2 * (1 + (method.momentum or 0.0)) / top) if top > 0 else None
+    return float(factor / top) if top > 0 else None
 
 
 # ---------------------------------------------------------------- parts
@@ -240,10 +247,13 @@ def _top(network: Network) -> float:
 
 
 def _gain(channel: Channel) -> Any:
+    """kappa: the upper sector bound, where what is quantized is the value or the difference itself. Innovations go to
+    0 with what they correct, and links are ideal in the end: 1 there, as measured rather than proved.
+    """
     upper = sector(channel).upper
     if not np.isfinite(upper).all():
         raise Unknown(f"nothing bounds what {type(channel).__name__} makes of a small number")
-    return upper
+    return 1.0 if channel.placement == "innovation" else upper
 
 
 def _size(training: Training) -> int | None:

@@ -63,7 +63,10 @@ def test_eigenvalues_of_gradient_tracking(rng):
         problem, graph, method = quadratic(rng, nodes, size), connected(rng, nodes), M.GradientTracking(1.0)
         plain, weak = jc.Network.from_graphs(graph), jc.Network.from_graphs(graph, weights=0.8 / nodes)
         gain = np.exp(rng.uniform(-0.15, 0.15))
-        for network, channel, scale in ((plain, None, 1.0), (weak, jc.channels.LogQuantizer(rho=0.3), gain)):
+        for network, channel, scale in (
+            (plain, None, 1.0),
+            (weak, jc.channels.LogQuantizer(rho=0.3, placement="message"), gain),
+        ):
             bound = jc.theory.step_bound(method, problem, network, channel)
             assert bound.sharp == (channel is None)
             chosen = replace(method, step=bound.value * rng.uniform(0.2, 0.95))

@@ -64,7 +64,7 @@ def test_smoothness_bounds_every_hessian(rng, kind):
 
 def test_bounds_by_hand(rng):
     """With every graph of a switching network by itself, kappa and the worst eigenvalue."""
-    training, channel = data(rng, "logistic"), jc.channels.LogQuantizer(rho=0.2)
+    training, channel = data(rng, "logistic"), jc.channels.LogQuantizer(rho=0.2, placement="message")
     problem = jc.Problem(training=training)
     network = jc.Network.from_graphs([nx.path_graph(5), nx.cycle_graph(5)], weights=0.3)
     top = np.exp(0.1) * jc.theory.connectivity(network).lambda_max.max()
@@ -96,7 +96,10 @@ def test_flow_bounds_by_hand(rng):
     problem = shares(rng, lower=0.5, upper=1.5)
     network, most = ring(), float(np.max(problem.allocation.cost.curvature))
     top = jc.theory.connectivity(network).average_lambda_max
-    bounds, channel = jc.bounds.Penalty(weight=2.0, sharpness=10.0), jc.channels.LogQuantizer(rho=0.2)
+    bounds, channel = (
+        jc.bounds.Penalty(weight=2.0, sharpness=10.0),
+        jc.channels.LogQuantizer(rho=0.2, placement="message"),
+    )
     soft = jc.theory.step_bound(M.LaplacianFlow(1.0, 0.5, bounds), problem, network, channel)
     np.testing.assert_allclose(soft.value, 3 / (np.exp(0.1) * top * (most + 5)), rtol=1e-9)
     square = jc.theory.step_bound(M.LaplacianFlow(1.0, bounds=replace(bounds, form="square")), problem, network)
@@ -116,12 +119,21 @@ def test_latency_is_steepest_at_its_lower_bound():
 
 def test_bounds_per_run(rng):
     problem = jc.Problem(training=data(rng, "hinge", sharpness=np.array([2.0, 8.0])))
-    both = jc.theory.step_bound(M.EXTRA(1.0), problem, ring(), jc.channels.LogQuantizer(rho=np.array([0.1, 0.3])))
+    both = jc.theory.step_bound(
+        M.EXTRA(1.0), problem, ring(), jc.channels.LogQuantizer(np.array([0.1, 0.3]), placement="message")
+    )
     for run, (sharpness, rho) in enumerate([(2.0, 0.1), (8.0, 0.3)]):
         loss = replace(problem.training.loss, sharpness=sharpness)
         one = jc.Problem(training=replace(problem.training, loss=loss))
-        alone = jc.theory.step_bound(M.EXTRA(1.0), one, ring(), jc.channels.LogQuantizer(rho=rho))
+        alone = jc.theory.step_bound(M.EXTRA(1.0), one, ring(), jc.channels.LogQuantizer(rho, placement="message"))
         np.testing.assert_allclose(both.value[run], alone.value, rtol=1e-12)
+
+
+def test_innovations_count_as_ideal_links(rng):
+    problem, method = jc.Problem(training=data(rng, "logistic")), M.GradientTracking(1.0)
+    ideal = jc.theory.step_bound(method, problem, ring())
+    sent = jc.theory.step_bound(method, problem, ring(), jc.channels.LogQuantizer(rho=1.0, placement="innovation"))
+    np.testing.assert_allclose(sent.value, ideal.value, rtol=1e-12)
 
 
 def test_no_bound(rng, untyped):
@@ -188,7 +200,10 @@ def test_auto_converges(rng, entry, links):
 
 
 def test_auto_is_a_number_for_every_run(rng):
-    problem, channel = jc.Problem(training=data(rng)), jc.channels.LogQuantizer(rho=np.array([0.1, 0.5]))
+    problem, channel = (
+        jc.Problem(training=data(rng)),
+        jc.channels.LogQuantizer(rho=np.array([0.1, 0.5]), placement="difference"),
+    )
     method = jc.CoOptimizer(training=M.GradientTracking("auto"), channel=channel)
     result = jc.solve(problem, ring(), method, 50, runs=2)
     assert result.method.training.step.shape == (2,)
