@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
@@ -48,7 +49,7 @@ class RatioConsensus(AllocationMethod):
         assert isinstance(cost, Quadratic)
         center = jnp.broadcast_to(cost.center, like.shape)
         softness = jnp.broadcast_to(1 / cost.curvature, like.shape)
-        masses = (allocation.budget / like.shape[0] - center, softness)
+        masses = (along_runs(allocation.budget, like) / like.shape[0] - center, softness)
         return RatioState(masses, first_message(channel, masses, now.draw), center, softness)
 
     def update(self, state: RatioState, allocation: Allocation, now: Round, channel: Channel) -> RatioState:
