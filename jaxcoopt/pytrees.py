@@ -14,10 +14,27 @@ def pytree(cls: Class) -> Class: ...
 @overload
 def pytree(*, static: tuple[str, ...]) -> Callable[[Class], Class]: ...
 def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
-    """Register a frozen dataclass with JAX; fields named in `static` are compiled in, all others are leaves."""
+    """Register a frozen dataclass with JAX; fields named in `static` are compiled in, all others are leaves.
+
+    Not by jax.tree_util.register_dataclass: in JAX 0.10 the structures of two such classes with as many leaves compare
+    equal, so that jit may run the program that it compiled for the other class.
+    """
 
     def register(cls: Class) -> Class:
-        leaves = [field.name for field in fields(cls) if field.name not in static]
-        return jax.tree_util.register_dataclass(cls, data_fields=leaves, meta_fields=list(static))
+        names = [field.name for field in fields(cls) if field.name not in static]
+        keys = [jax.tree_util.GetAttrKey(name) for name in names]
+
+        def flatten(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+            return [getattr(tree, name) for name in names], tuple(getattr(tree, name) for name in static)
+
+        def flatten_with_keys(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+            leaves, fixed = flatten(tree)
+            return list(zip(keys, leaves, strict=True)), fixed
+
+        def unflatten(fixed: tuple[Any, ...], leaves: Any) -> Any:
+            return cls(**dict(zip(names, leaves, strict=True)), **dict(zip(static, fixed, strict=True)))
+
+        jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+        return cls
 
     return register if cls is None else register(cls)
