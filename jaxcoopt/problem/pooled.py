@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
-import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 
 from jaxcoopt.problem.market import zero_if_rounding
@@ -24,6 +22,8 @@ class PooledFit(NamedTuple):
 
 def fit_pooled(training: Training) -> PooledFit:
     """Minimise sum_i g_i(y) / sum_i weights_i over one y; call under jax.enable_x64 with an aligned training half."""
+    import scipy.optimize  # not at the top: it takes a third of a second
+
     batch, unravel, start = _pool(training)
 
     @jax.jit
@@ -72,6 +72,8 @@ def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:
 
 def _polish(fun: Any, product: Any, vector: np.ndarray) -> tuple[np.ndarray, float]:
     """Newton steps, which go on where a trust region's loss differences drown in rounding; keeps the best point."""
+    import scipy.sparse.linalg  # not at the top: it takes a third of a second
+
     best, smallest = vector, float(np.linalg.norm(fun(vector)[1]))
     for _ in range(8):
         slope = fun(best)[1]

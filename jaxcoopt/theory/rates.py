@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 TRANSIENT = 0.4  # of the fall on a log scale that is left out: fast modes die away in it
 FLOOR_MARGIN = 30.0  # times the floor: nearer to it rounding bends the line
@@ -70,6 +69,8 @@ def fit_rate(iterations: Any, values: Any) -> FittedRate:
 
 
 def _line(iterations: np.ndarray, logs: np.ndarray) -> FittedRate:
+    import scipy.optimize  # not at the top: it takes a third of a second
+
     slope, level = np.polyfit(iterations, logs, 1)
     spread = max(float(np.median(np.abs(logs - slope * iterations - level))), 1e-12)
     span, first = max(float(np.ptp(iterations)), 1.0), iterations[0]

@@ -13,6 +13,7 @@ import jaxcoopt as jc
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.experiments.method_tables import Channel, Method
 from jaxcoopt.methods.registry import ENTRIES
+from jaxcoopt.theory.auto import warn_of_steps, with_steps
 from jaxcoopt.theory.curvature import hessians_at
 
 M = jc.methods
@@ -170,8 +171,9 @@ def has_bound(entry):
 AUTO = [entry for entry in ENTRIES if has_bound(entry)]
 
 
+SAME = ("diging", "exact_diffusion")  # as gradient_tracking and nids, but for a first step
 QUANTIZED = ("laplacian_flow", "gradient_tracking", "extra", "lead", "choco")
-CASES = [(entry, "ideal") for entry in AUTO if entry.name != "diging"]  # which is gradient_tracking
+CASES = [(entry, "ideal") for entry in AUTO if entry.name not in SAME]
 CASES += [(entry, "quantized") for entry in AUTO if entry.name in QUANTIZED]
 
 
@@ -205,9 +207,9 @@ def test_auto_is_a_number_for_every_run(rng):
         jc.channels.LogQuantizer(rho=np.array([0.1, 0.5]), placement="difference"),
     )
     method = jc.CoOptimizer(training=M.GradientTracking("auto"), channel=channel)
-    result = jc.solve(problem, ring(), method, 50, runs=2)
-    assert result.method.training.step.shape == (2,)
-    assert result.method.training.step[0] > result.method.training.step[1]
+    chosen = with_steps(method, problem, ring()).training.step
+    assert chosen.shape == (2,)
+    assert chosen[0] > chosen[1]
 
 
 def test_auto_inside_jit(rng):
@@ -252,10 +254,11 @@ def test_auto_in_toml():
 # ---------------------------------------------------------------- warnings
 
 
-def messages(problem, network, method, **more):
+def messages(problem, network, method):
+    """What `solve` warns of before it runs; test_runs_obey_the_bound has it from `solve` itself."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        jc.solve(problem, network, method, 2, **more)
+        warn_of_steps(method, problem, network)
     return [str(w.message) for w in caught if w.category is RuntimeWarning]
 
 
@@ -268,7 +271,7 @@ def test_warnings_of_training(rng, failures):
     assert words.startswith("method.training.step: ")
     assert f"{1.5 * sharp:.3g} is beyond" in words
     assert "step='auto'" in words
-    [_] = messages(problem, network, jc.CoOptimizer(training=M.EXTRA(sharp * np.array([0.5, 1.5]))), runs=2)
+    [_] = messages(problem, network, jc.CoOptimizer(training=M.EXTRA(sharp * np.array([0.5, 1.5]))))
 
 
 def test_warnings_of_flows(rng):
@@ -282,9 +285,9 @@ def test_warnings_of_flows(rng):
 def test_no_noise_where_nothing_is_sure(rng):
     """Longer than the bound that is proved, and yet no warning: such runs may converge."""
     for training in (data(rng, "logistic"), replace(data(rng), loss=jc.losses.Linear(l2=np.array([0.1, 0.2])))):
-        problem, runs = jc.Problem(training=training), 2
+        problem = jc.Problem(training=training)
         method = M.GradientTracking(1.2 * np.min(jc.theory.step_bound(M.GradientTracking(1.0), problem, ring()).value))
-        assert messages(problem, ring(), jc.CoOptimizer(training=method), runs=runs) == []
+        assert messages(problem, ring(), jc.CoOptimizer(training=method)) == []
     two = jc.Network.from_graphs([nx.cycle_graph(5), nx.path_graph(5)])
     problem = jc.Problem(training=data(rng))
     step = 1.05 * jc.theory.step_bound(M.DGD(1.0), problem, two).value
