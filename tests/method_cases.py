@@ -95,9 +95,9 @@ def starts(rng: Any, allocation: jc.Allocation) -> jc.Initial:
 
 
 def apart(allocation: jc.Allocation) -> np.ndarray:
-    """A start at which the prices of no two neighbours are near."""
+    """A start at which the prices of no two neighbours are near, and no node is near a bound."""
     a, c = allocation.cost.curvature, allocation.cost.center
-    price = np.array([-0.4, 0.0, 0.2, -0.1, 0.1, -0.1])
+    price = np.array([-0.6, 0.0, 0.2, -0.1, 0.1, -0.1])
     level = (allocation.budget - c.sum() - (price / a).sum()) / (1 / a).sum()
     return (c + (price + level) / a)[:, None]
 

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import method_cases as cases
 import numpy as np
 import pytest
-from method_cases import NODES, RUNS, network
+from method_cases import FEATURES, NODES, RUNS, network
 
 import jaxcoopt as jc
+from jaxcoopt.methods import codes
 from jaxcoopt.methods.responses import Linear, Saturated, SingleBit, Uniform
 from jaxcoopt.run.loop import compiled_for
 
@@ -36,23 +37,24 @@ def ends(result):
 def test_a_pair_of_rows(rng, pair):
     problem, initial = cases.case(rng, pair)
     method = cases.per_run(cases.method_of(pair))
-    check_where_it_ends(pair, problem, initial, method)
-    check_the_seed_decides(problem, initial, method)
-    check_relabelled(rng, pair, problem, initial, method)
-    check_a_run_alone(pair, problem, initial)
-    check_under_jit_and_grad(pair, problem, initial)
+    optimum = jc.reference(problem)  # its presence is compiled in: the same for all, so that they share a program
+    check_where_it_ends(pair, problem, initial, method, optimum)
+    check_the_seed_decides(problem, initial, method, optimum)
+    check_relabelled(rng, pair, problem, initial, method, optimum)
+    check_a_run_alone(pair, problem, initial, optimum)
+    check_under_jit_and_grad(pair, problem, initial, optimum)
 
 
 # ---------------------------------------------------------------- where it ends
 
 
-def check_where_it_ends(pair, problem, initial, method):
+def check_where_it_ends(pair, problem, initial, method, optimum):
     """Exact rows at the optimum; others at a distance that is known. Nothing new is compiled for other numbers."""
-    optimum = jc.reference(problem)
     result = solve(problem, method, initial, LONG, every=LONG // 10, optimum=optimum)
     compiled = compiled_for(RUNS)._cache_size()
     assert not np.any(np.asarray(result.status) == jc.Status.DIVERGED)
     last = {name: np.asarray(values)[-1] for name, values in result.trace.items()}
+    check_bits(pair, method, result.state)
     if pair[0] is not None:
         check_shares(pair[0], problem, method.allocation, result, last)
     if pair[1] is not None and pair[1].exact:
@@ -102,30 +104,65 @@ def check_neighbourhood(row, result, nearer):
         assert np.all((ratio > 1.7) & (ratio < 2.3)), row.name
 
 
+NUMBERS = {  # sent over a link in an iteration: prices and duals, or copies of the model's 3 + 1 parameters
+    **dict.fromkeys(("laplacian_flow", "accelerated_flow", "finite_time_flow", "fixed_time_flow", "saturated_flow"), 1),
+    **dict.fromkeys(("primal_dual", "tracking_admm", "ratio_consensus"), 2),
+    "dual_consensus_admm": 1,
+    **dict.fromkeys(("gradient_tracking", "diging", "atc_tracking", "heavy_ball_tracking"), 2 * (FEATURES + 1)),
+    **dict.fromkeys(
+        ("dgd", "extra", "nids", "exact_diffusion", "decentralized_admm", "choco", "lead", "dpsgd"), FEATURES + 1
+    ),
+}
+BY_HAND = {  # over ideal links and over links of 12 bits a number
+    "single_bit_flow": (1, 1),
+    "uniform_flow": (12, 12),
+    "curvature_flow": (64 + 3 * 8, 12 + 3 * 8),  # h d in one code, and two shares
+    "curvature_flow_multiplier": (64 + 8, 12 + 8),
+    "relay_flow": (64 + 4 * 8, 12 + 4 * 8),  # k, k d and two shares
+}
+
+
+def check_bits(pair, method, state):
+    """Of one link and iteration, by hand; a row that is new counts at least a bit."""
+    for i, channel in enumerate((jc.channels.Ideal(), jc.channels.Natural())):
+        wanted = [BY_HAND.get(row.name) or (64 * NUMBERS[row.name], 12 * NUMBERS[row.name]) for row in known(pair)]
+        sent = replace(method, channel=channel).bits(state)
+        assert np.all(sent == sum(bits[i] for bits in wanted) if len(wanted) == len(rows(pair)) else sent >= 1), pair
+
+
+def rows(pair):
+    return [row for row in pair if row is not None]
+
+
+def known(pair):
+    return [row for row in rows(pair) if row.name in NUMBERS | BY_HAND]
+
+
 # ---------------------------------------------------------------- the same run
 
 
-def check_the_seed_decides(problem, initial, method):
-    first, again = (solve(problem, method, initial, net=network(0.3)) for _ in range(2))
+def check_the_seed_decides(problem, initial, method, optimum):
+    first, again = (solve(problem, method, initial, net=network(0.3), optimum=optimum) for _ in range(2))
     once, more = (jax.tree.leaves((result.state, result.trace)) for result in (first, again))
     for a, b in zip(once, more, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def check_relabelled(rng, pair, problem, initial, method):
+def check_relabelled(rng, pair, problem, initial, method, optimum):
     """Node i of the relabelled problem was node old[i]. Mini-batches are drawn by the node's number, so not them."""
     if samples(pair):
         if pair[0] is None:
             return
         (problem, initial), method = cases.halves((pair[0], None), problem, initial), replace(method, training=None)
+        optimum = replace(optimum, params=None, training_loss=None)
     old = rng.permutation(NODES)
     names = {int(node): i for i, node in enumerate(old)}
 
     def relabel(tree):
         return jax.tree.map(lambda leaf: np.asarray(leaf)[old] if np.shape(leaf)[:1] == (NODES,) else leaf, tree)
 
-    here = solve(problem, method, initial)
-    there = solve(relabel(problem), method, relabel(initial), net=network(names=names))
+    here = solve(problem, method, initial, optimum=optimum)
+    there = solve(relabel(problem), method, relabel(initial), net=network(names=names), optimum=optimum)
     moved = jax.tree.map(lambda leaf: leaf[old], (here.allocation, here.params))
     cases.close((there.allocation, there.params), moved, tolerance_of(pair))
     cases.close(there.trace, here.trace, tolerance_of(pair))
@@ -140,16 +177,17 @@ def tolerance_of(pair, usual=1e-10):
     return 1e-6 if pair[0] is not None and pair[0].name in CHAOTIC else usual
 
 
-def check_a_run_alone(pair, problem, initial):
+def check_a_run_alone(pair, problem, initial, optimum):
     """With its settings as scalars; the first with links that fail, the others, whose number is not theirs, without."""
     array, tolerance = cases.per_run(cases.method_of(pair)), tolerance_of(pair, 1e-11)
     for failing, runs in ((0.3, [0]), (0.0, range(RUNS))):
-        batch = solve(problem, array, initial, net=network(failing))
+        batch = solve(problem, array, initial, net=network(failing), optimum=optimum)
         for run in runs:
             if run and samples(pair):
                 continue  # it draws by its number
             method = cases.of_run(cases.method_of(pair), run)
-            alone = solve(problem, method, cases.start_of(initial, run), net=network(failing), runs=1)
+            start = cases.start_of(initial, run)
+            alone = solve(problem, method, start, net=network(failing), runs=1, optimum=optimum)
             of_batch = jax.tree.map(lambda leaf: leaf[..., run : run + 1], ends(batch))  # noqa: B023
             cases.close(ends(alone), of_batch, tolerance, f"run {run}")
 
@@ -157,35 +195,53 @@ def check_a_run_alone(pair, problem, initial):
 # ---------------------------------------------------------------- under jit and grad
 
 
-def check_under_jit_and_grad(pair, problem, initial):
-    """Reverse mode against central differences of the same program, whose result is that of an eager call."""
+def check_under_jit_and_grad(pair, problem, initial, optimum):
+    """The result is that of an eager call, and its derivatives those of central differences."""
     method, start = cases.method_of(pair), cases.start_of(initial, 0)
     if pair[0] is not None and pair[0].name in CHAOTIC:  # short of agreement, where the value has a derivative
         start = replace(start, allocation=cases.apart(problem.allocation))
         method = replace(method, allocation=replace(method.allocation, step=0.1 * method.allocation.step))
 
     def value(method):
-        result = solve(problem, method, start, runs=1)
+        result = solve(problem, method, start, runs=1, optimum=optimum)
         parts = [result.trace[name][-1, 0] for name in ("allocation_cost", "training_loss") if name in result.trace]
         spread = result.trace.get("consensus_error", jnp.zeros((1, 1)))[-1, 0]
         return sum(parts) + spread, (result.allocation, result.params, result.trace)
 
-    compiled = jax.jit(jax.value_and_grad(value, has_aux=True))
-    (_, jitted), slopes = compiled(method)
-    cases.close(jitted, ends(solve(problem, method, start, runs=1)), tolerance_of(pair, 1e-11))
-    if isinstance(getattr(method.allocation, "response", None), STEPWISE):
+    eager, tolerance = ends(solve(problem, method, start, runs=1, optimum=optimum)), tolerance_of(pair, 1e-11)
+    if coded(method.allocation):
+        cases.close(jax.jit(value)(method)[1], eager, tolerance)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("above", "below"):
+                patch.setattr(codes, name, lambda u: u)
+            check_slopes(pair, method, compile_slopes(value))
         return
-    # Shares of limited flows are sent as codes and have a smooth stand-in's derivative: right over more than one code.
-    coded = pair[0] is not None and method.allocation.keeps_sum and method.allocation.keeps_box
+    compiled = compile_slopes(value)
+    cases.close(compiled(method)[0][1], eager, tolerance)
+    if not isinstance(getattr(method.allocation, "response", None), STEPWISE):
+        check_slopes(pair, method, compiled)
+
+
+def coded(rule):
+    """Rows that send 8-bit codes beside the price, with smooth stand-ins' derivatives: checked without the codes."""
+    return isinstance(rule, jc.methods.CurvatureFlow | jc.methods.RelayFlow)
+
+
+def compile_slopes(value):
+    quick = {"xla_backend_optimization_level": 0}  # it runs a few times only
+    return jax.jit(jax.value_and_grad(value, has_aux=True), compiler_options=quick)
+
+
+def check_slopes(pair, method, compiled):
+    """Reverse mode against central differences of the same program, in every setting."""
+    slopes = compiled(method)[1]
     leaves, structure = jax.tree.flatten(method)
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(method)]
     for i, (name, slope) in enumerate(zip(names, jax.tree.leaves(slopes), strict=True)):
-        width, tolerance, least = (1e-2, 0.3, 1e-5) if coded and name.startswith(".allocation") else (1e-4, 1e-5, 1e-8)
-        h = width * (abs(leaves[i]) or 1.0)
+        h = 1e-4 * (abs(leaves[i]) or 1.0)
         moved = [jax.tree.unflatten(structure, [*leaves[:i], leaves[i] + way * h, *leaves[i + 1 :]]) for way in (1, -1)]
         ahead, behind = (float(compiled(at)[0][0]) for at in moved)
-        difference = (ahead - behind) / (2 * h)
-        assert slope == pytest.approx(difference, rel=tolerance, abs=least), (cases.name_of(pair), name)
+        assert slope == pytest.approx((ahead - behind) / (2 * h), rel=1e-5, abs=1e-8), (cases.name_of(pair), name)
 
 
 @every_pair
