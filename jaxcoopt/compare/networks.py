@@ -1,6 +1,8 @@
 """The networks of a comparison: drawn apart for tuning and evaluation, of one shape so that nothing recompiles."""
 
 import networkx as nx
+from dataclasses import replace
+
 import numpy as np
 
 from jaxcoopt import datasets
@@ -26,8 +28,14 @@ def draw_networks(table: Graphs, nodes: int, seed: int) -> dict[str, list[Networ
             _alike(table, nodes, np.random.default_rng([seed, number, nodes, draw]), size) for draw in range(count)
         ]
         size = _union(drawn[0]) if size is None else size
-        made[part] = [Network.from_graphs(each, table.weights, table.failure_rate, table.switching) for each in drawn]
+        made[part] = [_network(table, graphs) for graphs in drawn]
     return made
+
+
+def _network(table: Graphs, graphs: list[nx.Graph]) -> Network:
+    """Without shifts: a small random graph may fit them by chance, and would be a program of its own."""
+    network = Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
+    return replace(network, shifts=None)
 
 
 def _alike(table: Graphs, nodes: int, rng: np.random.Generator, size: int | None) -> list[nx.Graph]:
