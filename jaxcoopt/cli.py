@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import jax
 import networkx as nx
 import platformdirs
+import tomli_w
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +19,9 @@ import jaxcoopt
 from jaxcoopt.bench.command import run_benchmark
 from jaxcoopt.bench.entrants import RIVALS
 from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
-from jaxcoopt.compare.read import DEFAULT as HEADLINE
+from jaxcoopt.compare.settings import COMPARISONS
 from jaxcoopt.experiments.play import Played, needed, play
-from jaxcoopt.experiments.read import DEFAULT, read_settings, shipped, shipped_text, shipped_title
-from jaxcoopt.experiments.write import to_toml
+from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
@@ -69,11 +69,11 @@ def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML tex
     """List the experiments that come with the package, or print one to start from."""
     with clean_errors():
         if name is not None:
-            typer.echo(shipped_text(name), nl=False)
+            typer.echo(EXPERIMENTS.text(name), nl=False)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for each in shipped():
-            table.add_row(Text(each, style="cyan"), Text(shipped_title(each)))
+        for each in EXPERIMENTS.names():
+            table.add_row(Text(each, style="cyan"), Text(EXPERIMENTS.title(each)))
         Console().print(table)
 
 
@@ -81,7 +81,7 @@ def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML tex
 def run(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A TOML file, or the name of a shipped experiment.")
-    ] = DEFAULT,
+    ] = EXPERIMENTS.default,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,7 +103,7 @@ def run(
     start = time.perf_counter()
     console = Console(quiet=quiet)
     with clean_errors(debug):
-        settings = read_settings(file, set_ or ())
+        settings = EXPERIMENTS.read(file, set_ or ())
         devices_of_cores(settings.runs)
         if dry_run:
             console.print(Text(str(needed(settings))))
@@ -155,7 +155,7 @@ def bench(
 def compare(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A TOML file, the name of a shipped comparison, or list.")
-    ] = HEADLINE,
+    ] = COMPARISONS.default,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as instances=20.")
     ] = None,
@@ -234,7 +234,8 @@ def _write(out: Path, played: Played, summary: dict[str, Any], start: float) -> 
         summary["timings"]["report"], summary["seconds"] = now - begin, now - start
         return summary
 
-    write_folder(out, played.result, nodes, built.settings.title, to_toml(built.settings), finish)
+    text = tomli_w.dumps(built.settings.model_dump(exclude_none=True))
+    write_folder(out, played.result, nodes, built.settings.title, text, finish)
 
 
 def _show(console: Console, played: Played, summary: dict[str, Any], out: Path | None) -> None:

@@ -1,7 +1,16 @@
-"""float64, strict promotion and checked array types for the whole suite, set before jaxcoopt is imported."""
+"""float64, strict promotion and checked array types for the whole suite, set before jaxcoopt is imported.
+
+Compiled programs are kept in pytest's cache folder, for the other worker, for subprocesses and for the next time:
+compiling takes most of the suite's time.
+"""
 
 import os
 import zlib
+from pathlib import Path
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA calls tuning hints missing features (jax issue 38445)
 
 import jax
 import numpy as np

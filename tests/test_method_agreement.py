@@ -20,7 +20,6 @@ STEPS, TOLERANCE, RHO = 50, 1e-10, 0.4
 SHIFT = int(os.environ["JAXCOOPT_TEST_SEED"])
 TRAINING = {
     "gradient_tracking": loops.tracking,
-    "diging": loops.tracking,
     "atc_tracking": partial(loops.tracking, order="atc"),
     "heavy_ball_tracking": loops.tracking,
     "dgd": loops.dgd,

@@ -108,7 +108,7 @@ NUMBERS = {  # sent over a link in an iteration: prices and duals, or copies of 
     **dict.fromkeys(("laplacian_flow", "accelerated_flow", "finite_time_flow", "fixed_time_flow", "saturated_flow"), 1),
     **dict.fromkeys(("primal_dual", "tracking_admm", "ratio_consensus"), 2),
     "dual_consensus_admm": 1,
-    **dict.fromkeys(("gradient_tracking", "diging", "atc_tracking", "heavy_ball_tracking"), 2 * (FEATURES + 1)),
+    **dict.fromkeys(("gradient_tracking", "atc_tracking", "heavy_ball_tracking"), 2 * (FEATURES + 1)),
     **dict.fromkeys(
         ("dgd", "extra", "nids", "exact_diffusion", "decentralized_admm", "choco", "lead", "dpsgd"), FEATURES + 1
     ),

@@ -19,7 +19,7 @@ from method_cases import NODES, network
 
 import jaxcoopt as jc
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
-from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
 from jaxcoopt.pytrees import pytree
@@ -216,15 +216,19 @@ def refusals():
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("case", refusals(), ids=lambda case: f"{case[0].name}-{case[1]}-{type(case[2]).__name__}")
+@pytest.mark.parametrize("case", [*refusals()], ids=lambda case: f"{case[0].name}-{case[1]}-{type(case[2]).__name__}")
 def test_what_cannot_run_is_refused(case):
     row, settings, channel, error, words = case
     rng = np.random.default_rng(0)
     pair = (row, None) if row.half == "allocation" else (None, row)
     problem, initial = cases.case(rng, pair)
-    method = jc.CoOptimizer(**{row.half: row.build(**settings)}, channel=channel)
-    with pytest.raises(error, match=words):
+
+    def solve():
+        method = jc.CoOptimizer(**{row.half: row.build(**settings)}, channel=channel)
         jc.solve(problem, network(), method, 1, runs=cases.RUNS, initial=initial, optimum=jc.Optimum())
+
+    with pytest.raises(error, match=words):
+        solve()
 
 
 @pytest.mark.fast

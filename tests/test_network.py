@@ -113,7 +113,7 @@ def test_neighbour_tables_against_networkx(seed, kernel):
     network = jc.Network.from_graphs(graphs, kernel=kernel)
     assert (len(network.tables.buckets) > 1) == (kernel == "buckets")
     union = nx.compose_all(graphs)
-    assert (network.nodes, network.graphs, network.edges) == (10, 4, union.number_of_edges())
+    assert (network.nodes, network.graphs, network.edges.count) == (10, 4, union.number_of_edges())
     numbers: dict[int, frozenset[int]] = {}
     for g, graph in enumerate(graphs):
         tables = jax.tree.map(lambda table, g=g: table[g], network.tables)
@@ -125,7 +125,7 @@ def test_neighbour_tables_against_networkx(seed, kernel):
             for j, number in zip(neighbours[real], link[real], strict=True):
                 assert numbers.setdefault(int(number), frozenset((i, int(j)))) == {i, int(j)}
         assert network.links_sent[g] == pytest.approx(2 * graph.number_of_edges() / 10)
-    assert sorted(numbers) == list(range(network.edges))
+    assert sorted(numbers) == list(range(network.edges.count))
 
 
 @pytest.mark.fast

@@ -1,13 +1,11 @@
 """`jaxcoopt bench`: cases in, a JSON, a picture and a table out."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxcoopt.bench import case as cases_of
 from jaxcoopt.bench.entrants import RIVALS, entrants_of
@@ -19,6 +17,7 @@ from jaxcoopt.bench.tables import check_readme, readme_block, screen_table, writ
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.folder import save
 from jaxcoopt.report.summary import write_json
+from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
 
 REPORT, PICTURE = "engine.json", "engine.png"
@@ -48,7 +47,7 @@ def run_benchmark(
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
     memory = device_memory()
-    with _progress(quiet, len(chosen) * len(entrants_of(beside))) as done:
+    with counted(not quiet, len(chosen) * len(entrants_of(beside))) as done:
         for case in chosen:
             reason = cases_of.why_skipped(case, memory)
             if reason is None:
@@ -75,12 +74,3 @@ def _show(report: dict[str, Any], out: Path) -> None:
         if "skipped" in row:
             console.print(f"skipped {row['name']}: {row['skipped']}", style="dim", highlight=False)
     console.print(f"\nWritten to {out}: {REPORT}, {PICTURE}", style="dim", highlight=False)
-
-
-@contextmanager
-def _progress(quiet: bool, total: int) -> Iterator[Any]:
-    console = Console(stderr=True)
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("compiling", total=total)
-        yield lambda name: bar.update(task, advance=1, description=f"last: {name}")

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from jaxcoopt.bench.case import SAMPLES, Case
-from jaxcoopt.channel.quantizers import Channel, Ideal, LogQuantizer
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.quantizers import Ideal, LogQuantizer
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow

@@ -9,9 +9,10 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxcoopt.arrays import along_runs
-from jaxcoopt.channel.quantizers import Channel, Placement, Values, float_bits
+from jaxcoopt.channel.channel import Channel, Placement, Values, float_bits
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
+from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.pytrees import pytree
 
 
@@ -85,6 +86,10 @@ class QSGD(Channel):
         """The norm as a float, and a word for each number."""
         return float_bits(dtype) + size * jnp.asarray(self.word_bits(dtype), dtype)
 
+    def check(self) -> None:
+        """A positive number of levels."""
+        positive("channel.levels", self.levels)
+
 
 @pytree(static=("count", "placement"))
 @dataclass(frozen=True)
@@ -119,6 +124,10 @@ class TopK(Channel):
         kept = min(self.count, size)
         place = math.ceil(math.log2(size)) if kept < size else 0
         return jnp.asarray(kept * (float_bits(dtype) + place), dtype)
+
+    def check(self) -> None:
+        """At least one number is kept."""
+        at_least_one("channel.count", self.count)
 
 
 @pytree(static=("count", "rescale", "placement"))
@@ -161,6 +170,10 @@ class RandK(Channel):
     def message_bits(self, size: int, dtype: Any) -> Any:
         """A float for each number that is kept."""
         return jnp.asarray(min(self.count, size) * float_bits(dtype), dtype)
+
+    def check(self) -> None:
+        """At least one number is kept."""
+        at_least_one("channel.count", self.count)
 
 
 def _message_axes(u: Array) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 

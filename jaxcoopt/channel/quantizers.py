@@ -1,59 +1,23 @@
-"""What a link does to the numbers sent over it."""
+"""Quantizers of each number by itself."""
 
-import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel, Derivative, Placement, Values, float_bits
+from jaxcoopt.channel.check import check_bits, check_derivative
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.channel.surrogate import smooth_round
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
+from jaxcoopt.errors import positive
 from jaxcoopt.pytrees import pytree
-
-Placement = Literal["message", "difference", "innovation"]
-Derivative = Literal["straight-through", "smoothed"]
-Values = Float[Array, "nodes *rest"]
-
-
-class Channel(abc.ABC):
-    """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
-
-    placement: Placement
-    lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
-    random: ClassVar[bool] = False  # needs a draw, so that it cannot act on a link ("difference")
-
-    @property
-    def unbiased(self) -> bool:
-        """Whether E q(u) = u."""
-        return self.lossless
-
-    @abc.abstractmethod
-    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
-        """q(u) of every node's message, u [nodes, *shape, runs]; `draw` is what random ones draw from."""
-
-    @abc.abstractmethod
-    def sector(self) -> tuple[Any, Any]:
-        """(lower, upper) with lower <= q(u)/u <= upper for every u the bits can tell from 0."""
-
-    @abc.abstractmethod
-    def word_bits(self, dtype: Any) -> Any:
-        """Bits that one number takes on the link."""
-
-    def message_bits(self, size: int, dtype: Any) -> Any:
-        """Bits that a message of `size` numbers takes on the link."""
-        return size * jnp.asarray(self.word_bits(dtype), dtype)
-
-
-def float_bits(dtype: Any) -> int:
-    """32 or 64."""
-    return jnp.finfo(dtype).bits
 
 
 @pytree(static=("placement",))
@@ -134,6 +98,13 @@ class LogQuantizer(Channel):
         span = math.log(info.max) - math.log(info.tiny)
         return 1 + jnp.ceil(jnp.log2(span / jnp.asarray(self.rho) + 2))
 
+    def check(self) -> None:
+        """Positive rho, scale and width, a known number of bits and derivative."""
+        for name in ("rho", "scale", "width"):
+            positive(f"channel.{name}", getattr(self, name))
+        check_bits(self.bits)
+        check_derivative(self.derivative)
+
 
 @pytree(static=("bits", "placement", "derivative"))
 @dataclass(frozen=True)
@@ -168,6 +139,13 @@ class UniformQuantizer(Channel):
         """B, or the float type's 32 or 64."""
         return self.bits or float_bits(dtype)
 
+    def check(self) -> None:
+        """Positive step and width, a known number of bits and derivative."""
+        for name in ("step", "width"):
+            positive(f"channel.{name}", getattr(self, name))
+        check_bits(self.bits)
+        check_derivative(self.derivative)
+
 
 @pytree(static=("placement", "derivative"))
 @dataclass(frozen=True)
@@ -199,6 +177,12 @@ class Sign(Channel):
         """One: the sign."""
         return 1
 
+    def check(self) -> None:
+        """Positive scale and width, a known derivative."""
+        for name in ("scale", "width"):
+            positive(f"channel.{name}", getattr(self, name))
+        check_derivative(self.derivative)
+
 
 @pytree(static=("placement",))
 @dataclass(frozen=True)
@@ -220,3 +204,7 @@ class Clip(Channel):
     def word_bits(self, dtype: Any) -> Any:
         """32 or 64, the float type's."""
         return float_bits(dtype)
+
+    def check(self) -> None:
+        """A positive limit."""
+        positive("channel.limit", self.limit)

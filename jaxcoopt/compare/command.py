@@ -2,25 +2,23 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from jaxcoopt.compare.compete import Contest, cases, compete
 from jaxcoopt.compare.contenders import contenders
 from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure, save_both
-from jaxcoopt.compare.read import read_comparison, shipped, shipped_title
-from jaxcoopt.compare.settings import Comparison
+from jaxcoopt.compare.settings import COMPARISONS, Comparison
 from jaxcoopt.compare.summary import summarise
 from jaxcoopt.compare.table import check_readme, readme_block, screen_tables, to_csv, to_latex, write_readme
 from jaxcoopt.report.folder import reserved_folder
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.report.table import duration
+from jaxcoopt.run.progress import counted
 
 LIST = "list"
 REPORT, RATIOS = "comparison.json", "ratios"
@@ -34,12 +32,12 @@ def run_comparison(
 
     Raises ValueError for settings that mean nothing, FileExistsError for a folder in use, ImportError naming an extra.
     """
-    settings = read_comparison(file, overrides)
+    settings = COMPARISONS.read(file, overrides)
     entrants, todo = contenders(settings), cases(settings)
     if readme is not None:
         check_readme(readme)
     start, contests, report = time.perf_counter(), [], {}
-    with reserved_folder(out, overwrite), _progress(quiet, len(todo) * len(entrants)) as done:
+    with reserved_folder(out, overwrite), counted(not quiet, len(todo) * len(entrants)) as done:
         for contest in compete(settings, done):
             contests.append(contest)
             report = summarise(settings, contests, round(time.perf_counter() - start, 2))
@@ -55,8 +53,8 @@ def run_comparison(
 
 def list_comparisons() -> None:
     """Prints the names and titles of those that come with the package."""
-    for name in shipped():
-        Console().print(Text(f"{name:<12}", style="cyan") + Text(shipped_title(name)))
+    for name in COMPARISONS.names():
+        Console().print(Text(f"{name:<12}", style="cyan") + Text(COMPARISONS.title(name)))
 
 
 def _write(out: Path, settings: Comparison, contests: Sequence[Contest], report: dict[str, Any]) -> None:
@@ -82,12 +80,3 @@ def _show(report: dict[str, Any], out: Path) -> None:
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report["timings"].items())
     console.print(Text(f"error: {report['error']}, at least {report['floor']:.0e}", style="dim"))
     console.print(Text(f"{duration(report['seconds'])} ({parts}). Written to {out}", style="dim"))
-
-
-@contextmanager
-def _progress(quiet: bool, total: int) -> Iterator[Any]:
-    console = Console(stderr=True)
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("compiling", total=total)
-        yield lambda name: bar.update(task, advance=1, description=f"last: {name}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compare.settings import Comparison, Contestant
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.experiments.build_method import build_method

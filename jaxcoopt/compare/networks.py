@@ -1,8 +1,8 @@
 """The networks of a comparison: drawn apart for tuning and evaluation, of one shape so that nothing recompiles."""
 
-import networkx as nx
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 
 from jaxcoopt import datasets

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from jaxcoopt.datasets import TOPOLOGIES
 from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import one_of
 from jaxcoopt.experiments.method_tables import Channel
 
@@ -26,7 +27,7 @@ class Family(Table):
     """quadratic, latency, latency_power (allocation), linear, logistic (training)."""
     decades: float = Field(2.0, ge=0)
     """Powers of ten between the least and the largest curvature (allocation) or feature scale (training)."""
-    active: tuple[float, float] = (0.15, 0.4)
+    active: Annotated[tuple[float, float], Field(strict=False)] = (0.15, 0.4)
     """The least and the largest part of all nodes that stand at a bound at the optimum."""
     features: int = Field(5, ge=1)
     """Of a training sample."""
@@ -153,3 +154,6 @@ def horizons(settings: Comparison) -> list[tuple[str, int]]:
 def plain(settings: Comparison) -> dict[str, Any]:
     """The settings as JSON can hold them."""
     return settings.model_dump(mode="json", exclude_none=True)
+
+
+COMPARISONS = Catalogue("comparison", "jaxcoopt.compare", Comparison, default="headline")

@@ -81,6 +81,7 @@ WORDS = {
     "rho": "Distance of the levels' logarithms.",
     "scale": "The level in the middle, or the size of what is sent.",
     "sharpness": "One over the width of the edge, in CPU units.",
+    "start": "Whether the first iteration mixes; local makes exact diffusion NIDS.",
     "step": 'How far a node moves; "auto": half of the known bound.',
     "weight": "The price far outside.",
 }

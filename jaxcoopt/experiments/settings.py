@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from jaxcoopt.experiments.amounts import Amount, Table
+from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, Network, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
 from jaxcoopt.experiments.problem_tables import Allocation, Training
@@ -61,3 +62,6 @@ class Experiment(Table):
         if self.data is not None and (self.data.name is None) == (self.data.folder is None):
             raise ValueError("data: give either name or folder, not both or neither")
         return self
+
+
+EXPERIMENTS = Catalogue("experiment", "jaxcoopt.experiments", Experiment, default="default")

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import positive
 from jaxcoopt.methods.local_problem import least_cost, own_box

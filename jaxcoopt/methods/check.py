@@ -2,8 +2,8 @@
 
 import jax
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.check import check_channel
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.errors import finite, refuse_lists
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod

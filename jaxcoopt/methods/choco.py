@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round

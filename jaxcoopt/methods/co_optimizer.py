@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.round import Round

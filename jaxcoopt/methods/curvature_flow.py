@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair, add, grid_for
 from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods import codes
@@ -70,7 +70,7 @@ class CurvatureFlow(AllocationMethod):
             price=price,
             message=first_message(channel, price, now.draw),
             stiffness=self._stiffness(allocation, memory, at),
-            flow=None if self.momentum is None else jnp.zeros((now.links.edges.tail.shape[0], at.shape[1]), at.dtype),
+            flow=None if self.momentum is None else jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype),
             sides=hard_box(allocation, at),
             memory=memory,
         )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -23,45 +23,14 @@ class DescentState:
     sent: Message
 
 
-@pytree
+@pytree(static=("batch_size",))
 @dataclass(frozen=True)
 class DGD(TrainingMethod):
     """y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha grad g_i(y_i(k)).
 
-    alpha = `step`, scalar or [runs]. Stops at a distance of the optimum proportional to alpha. Source: Nedic and
-    Ozdaglar, IEEE Trans. Autom. Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
-    """
-
-    step: Any
-
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DescentState:
-        """At y, which is sent."""
-        return DescentState(params, first_message(channel, params, now.draw))
-
-    def update(self, state: DescentState, training: Training, now: Round, channel: Channel) -> DescentState:
-        """Mix and descend at once."""
-        return _descend(state, training, now, channel, self.step, None)
-
-    def estimate(self, state: DescentState) -> Params:
-        """Where the nodes stand: y."""
-        return state.params
-
-    def bits(self, state: DescentState, channel: Channel) -> Any:
-        """One copy of y."""
-        return message_bits(channel, state.params)
-
-    def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive."""
-        positive("method.training.step", self.step)
-
-
-@pytree(static=("batch_size",))
-@dataclass(frozen=True)
-class DPSGD(TrainingMethod):
-    """y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha grad g_i(y_i(k); `batch_size` samples drawn anew).
-
-    alpha = `step`, scalar or [runs]. Source: Lian et al., Can decentralized algorithms outperform centralized
-    algorithms? NeurIPS 2017.
+    alpha = `step`, scalar or [runs]; with `batch_size` the gradient is over that many samples a node, drawn anew each
+    iteration. Stops at a distance of the optimum proportional to alpha. Source: Nedic and Ozdaglar, IEEE Trans. Autom.
+    Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
     """
 
     step: Any
@@ -73,7 +42,9 @@ class DPSGD(TrainingMethod):
 
     def update(self, state: DescentState, training: Training, now: Round, channel: Channel) -> DescentState:
         """Mix and descend at once."""
-        return _descend(state, training, now, channel, self.step, self.batch_size)
+        slope = gradient(training, state.params, now, self.batch_size)
+        params = plus(state.params, mix(channel, now.links, state.params, state.sent), times(-self.step, slope))
+        return DescentState(params, send(channel, params, state.sent, now.draw))
 
     def estimate(self, state: DescentState) -> Params:
         """Where the nodes stand: y."""
@@ -84,18 +55,19 @@ class DPSGD(TrainingMethod):
         return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive, and there is a batch size."""
+        """The step is positive, and so is a batch size."""
         positive("method.training.step", self.step)
-        if self.batch_size is None:
-            raise ValueError(
-                "method.training.batch_size: D-PSGD draws samples, so say how many a node; for all samples use DGD"
-            )
-        at_least_one("method.training.batch_size", self.batch_size)
+        if self.batch_size is not None:
+            at_least_one("method.training.batch_size", self.batch_size)
 
 
-def _descend(
-    state: DescentState, training: Training, now: Round, channel: Channel, step: Any, batch_size: int | None
-) -> DescentState:
-    slope = gradient(training, state.params, now, batch_size)
-    params = plus(state.params, mix(channel, now.links, state.params, state.sent), times(-step, slope))
-    return DescentState(params, send(channel, params, state.sent, now.draw))
+def DPSGD(step: Any, batch_size: int | None = None) -> DGD:
+    """DGD with mini-batches; raises ValueError without their size.
+
+    Source: Lian et al., Can decentralized algorithms outperform centralized algorithms? NeurIPS 2017.
+    """
+    if batch_size is None:
+        raise ValueError(
+            "method.training.batch_size: D-PSGD draws samples, so say how many a node; for all samples use DGD"
+        )
+    return DGD(step, batch_size)

@@ -1,17 +1,17 @@
 """Exact diffusion, NIDS and LEAD: adapt, correct, combine; they differ in the first step and in what links carry."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import positive
+from jaxcoopt.errors import positive, unknown_name
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
@@ -35,25 +35,33 @@ class DiffusionState:
     share: Float[Array, " runs"]
 
 
-@pytree
+@pytree(static=("start",))
 @dataclass(frozen=True)
 class ExactDiffusion(TrainingMethod):
     """y(k+1) = v(k) + mix(v(k)) / 2,   s(k+1) = s(k) - mix(v(k)) / 2,   v = y - alpha grad g(y) - s,   s(0) = 0.
 
     mix(v)_i = sum_j w_ij (q(v_j) - q(v_i)), alpha = `step`, scalar or [runs]. The same as psi(k+1) = y(k) - alpha
-    grad g(y(k)), y(k+1) = (I + W)/2 (psi(k+1) + y(k) - psi(k)). Source: Yuan, Ying, Zhao, Sayed, IEEE Trans. Signal
-    Process. 67 (2019).
+    grad g(y(k)), y(k+1) = (I + W)/2 (psi(k+1) + y(k) - psi(k)). start: "local" leaves the first mix out, which makes
+    it NIDS. Source: Yuan, Ying, Zhao, Sayed, IEEE Trans. Signal Process. 67 (2019).
     """
 
     step: Any
+    start: Literal["combined", "local"] = "combined"
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
         """At y; the first v is sent."""
-        return _start(self.step, training, params, channel, now.draw, share=0.5)
+        adapted = plus(params, times(-self.step, training.gradient(params)))
+        sent, leaf = first_message(channel, adapted, now.draw), jax.tree.leaves(params)[0]
+        share = 0.5 if self.start == "combined" else 0.0
+        return DiffusionState(params, adapted, zeros(params), sent, jnp.full(leaf.shape[-1], share, leaf.dtype))
 
     def update(self, state: DiffusionState, training: Training, now: Round, channel: Channel) -> DiffusionState:
         """Combine what was adapted, then adapt anew."""
-        return _combine(state, self.step, training, now, channel)
+        mixed = times(state.share, mix(channel, now.links, state.adapted, state.sent))
+        params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
+        adapted = minus(plus(params, times(-self.step, training.gradient(params))), dual)
+        sent = send(channel, adapted, state.sent, now.draw)
+        return DiffusionState(params, adapted, dual, sent, jnp.full_like(state.share, 0.5))
 
     def estimate(self, state: DiffusionState) -> Params:
         """Where the nodes stand: y."""
@@ -64,54 +72,18 @@ class ExactDiffusion(TrainingMethod):
         return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive."""
+        """The step is positive, the start a known one."""
         positive("method.training.step", self.step)
+        if self.start not in ("combined", "local"):
+            raise unknown_name("method.training.start", self.start, ("combined", "local"))
 
 
-@pytree
-@dataclass(frozen=True)
-class NIDS(TrainingMethod):
+def NIDS(step: Any) -> ExactDiffusion:
     """y(k+1) = (I + W)/2 (2 y(k) - y(k-1) - alpha (grad g(y(k)) - grad g(y(k-1)))),   y(1) = y(0) - alpha grad g(y(0)).
 
-    alpha = `step`, scalar or [runs]; computed as `ExactDiffusion`, from which it differs in the first step only.
-    Source: Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019).
+    Exact diffusion but for that first step. Source: Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019).
     """
-
-    step: Any
-
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
-        """At y; the first iteration is local."""
-        return _start(self.step, training, params, channel, now.draw, share=0.0)
-
-    def update(self, state: DiffusionState, training: Training, now: Round, channel: Channel) -> DiffusionState:
-        """Combine what was adapted, then adapt anew."""
-        return _combine(state, self.step, training, now, channel)
-
-    def estimate(self, state: DiffusionState) -> Params:
-        """Where the nodes stand: y."""
-        return state.params
-
-    def bits(self, state: DiffusionState, channel: Channel) -> Any:
-        """One copy of v."""
-        return message_bits(channel, state.params)
-
-    def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive."""
-        positive("method.training.step", self.step)
-
-
-def _start(step: Any, training: Training, params: Params, channel: Channel, draw: Draw, share: float) -> DiffusionState:
-    adapted = plus(params, times(-step, training.gradient(params)))
-    sent, leaf = first_message(channel, adapted, draw), jax.tree.leaves(params)[0]
-    return DiffusionState(params, adapted, zeros(params), sent, jnp.full(leaf.shape[-1], share, leaf.dtype))
-
-
-def _combine(state: DiffusionState, step: Any, training: Training, now: Round, channel: Channel) -> DiffusionState:
-    mixed = times(state.share, mix(channel, now.links, state.adapted, state.sent))
-    params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
-    adapted = minus(plus(params, times(-step, training.gradient(params))), dual)
-    sent = send(channel, adapted, state.sent, now.draw)
-    return DiffusionState(params, adapted, dual, sent, jnp.full_like(state.share, 0.5))
+    return ExactDiffusion(step, start="local")
 
 
 @pytree

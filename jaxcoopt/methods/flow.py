@@ -8,8 +8,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair, add, grid_for, scale
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.links import Rule

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import jax
 import optax
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.errors import at_least_one, below_one, positive, unknown_name
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round

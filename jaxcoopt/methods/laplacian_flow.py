@@ -6,8 +6,8 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import difference, heard
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, refreshed

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
-from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.channel.quantizers import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round

@@ -12,7 +12,7 @@ from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
-from jaxcoopt.methods.gradient_tracking import ATCTracking, DIGing, GradientTracking, HeavyBallTracking
+from jaxcoopt.methods.gradient_tracking import ATCTracking, GradientTracking, HeavyBallTracking
 from jaxcoopt.methods.laplacian_flow import (
     FiniteTimeFlow,
     FixedTimeFlow,
@@ -163,13 +163,12 @@ ENTRIES = (
     _allocation("ratio_consensus", "ratio consensus", RatioConsensus, {}, exact=False),
     _training(
         "gradient_tracking",
-        "gradient tracking",
+        "gradient tracking (DIGing)",
         GradientTracking,
         {"step": 0.05},
         grid={"step": RATES},
         paper=True,
     ),
-    _training("diging", "DIGing", DIGing, {"step": 0.05}, grid={"step": RATES}),
     _training("atc_tracking", "ATC tracking", ATCTracking, {"step": 0.05}, grid={"step": RATES}),
     _training(
         "heavy_ball_tracking",

@@ -25,6 +25,11 @@ class Edges:
     head: Int[Array, " edges"]
     weights: Float[Array, "*graphs edges"]
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.tail.shape[0]
+
 
 def build_edges(links: Sequence[LinkList]) -> Edges:
     """The edges of several graphs over the same nodes."""

@@ -31,14 +31,14 @@ class Network:
     """A finite set of graphs over the same nodes, switched from iteration to iteration; make it with `from_graphs`.
 
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
-    mean. edge_list: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
+    mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
     kernel may use them. kernel: how links that do not fail are mixed.
     """
 
     tables: Tables
     links_sent: Float[Array, " graphs"]
-    edge_list: Edges
+    edges: Edges
     failure_rate: Any = None
     sequence: Any = None
     switching: Literal["cycle", "random", "sequence"] = "cycle"
@@ -55,11 +55,6 @@ class Network:
     def graphs(self) -> int:
         """How many graphs it switches between."""
         return self.links_sent.shape[0]
-
-    @property
-    def edges(self) -> int:
-        """How many edges the union of its graphs has."""
-        return self.edge_list.tail.shape[0]
 
     @property
     def weights(self) -> Float[Array, "graphs entries"]:
@@ -108,7 +103,7 @@ class Network:
         return cls(
             tables=tables,
             links_sent=jnp.asarray([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
-            edge_list=build_edges(links),
+            edges=build_edges(links),
             failure_rate=rate if rate.any() else None,
             sequence=None if sequence is None else jnp.asarray(sequence, jnp.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
@@ -135,7 +130,7 @@ class Network:
 
     def links(self, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]) -> Links:
         """The links of an iteration, with failures drawn for each of the runs (numbered by `runs`)."""
-        kept = self.tables, self.edge_list.weights, self.shifts, self.matrix
+        kept = self.tables, self.edges.weights, self.shifts, self.matrix
         if self.graphs == 1:  # nothing to look up, and no copy
             tables, weights, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
         else:
@@ -144,8 +139,8 @@ class Network:
         up = None
         if self.failure_rate is not None:
             key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
-            up = links_up(key, self.edges, runs, self.failure_rate)
-        return Links(tables, replace(self.edge_list, weights=weights), up, shifts, matrix, self.kernel)
+            up = links_up(key, self.edges.count, runs, self.failure_rate)
+        return Links(tables, replace(self.edges, weights=weights), up, shifts, matrix, self.kernel)
 
 
 def _kept(

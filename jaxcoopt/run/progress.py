@@ -1,10 +1,14 @@
-"""A progress bar over iterations, with the gaps as they stand."""
+"""Progress bars: over iterations, with the gaps as they stand, and over a list of things to do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Array
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SHOWN = {"allocation_gap": "allocation gap", "training_gap": "training gap"}
 
@@ -15,12 +19,7 @@ def progress_bar(shown: bool, steps: int) -> Iterator[Callable[[int, dict[str, A
     if not shown:
         yield lambda iteration, record: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task("compiling", total=steps)
 
         def report(iteration: int, record: dict[str, Array]) -> None:
@@ -29,3 +28,24 @@ def progress_bar(shown: bool, steps: int) -> Iterator[Callable[[int, dict[str, A
             bar.update(task, completed=iteration, description="  ".join(gaps))
 
         yield report
+
+
+@contextmanager
+def counted(shown: bool, total: int) -> Iterator[Callable[[str], None]]:
+    """Yields done(name), to be called when one of `total` things is done: draws how many, time left and the last."""
+    if not shown:
+        yield lambda name: None
+        return
+    with _bar() as bar:
+        task = bar.add_task("compiling", total=total)
+        yield lambda name: bar.update(task, advance=1, description=f"last: {name}")
+
+
+def _bar() -> "Progress":
+    """On a terminal's standard error; nothing where that is none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)

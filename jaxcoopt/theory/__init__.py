@@ -4,7 +4,7 @@ from jaxcoopt.theory.connectivity import Connectivity, FailureThreshold, connect
 from jaxcoopt.theory.curvature import smoothness
 from jaxcoopt.theory.laplacian import average_laplacian, expected_laplacian, lambda_2, lambda_max, laplacians
 from jaxcoopt.theory.lyapunov import lyapunov
-from jaxcoopt.theory.rates import FittedRate, fit_rate, fitted_rate
+from jaxcoopt.theory.rates import FittedRate, fit_rate, rate_of_run
 from jaxcoopt.theory.sector import Sector, sector
 from jaxcoopt.theory.spectrum import eigenvalues, iteration_matrix, spectral_rate
 from jaxcoopt.theory.steps import StepBound, paper_bound, step_bound
@@ -21,13 +21,13 @@ __all__ = [
     "expected_laplacian",
     "failure_threshold",
     "fit_rate",
-    "fitted_rate",
     "iteration_matrix",
     "lambda_2",
     "lambda_max",
     "laplacians",
     "lyapunov",
     "paper_bound",
+    "rate_of_run",
     "sector",
     "smoothness",
     "spectral_rate",

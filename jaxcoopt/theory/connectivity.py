@@ -85,7 +85,7 @@ def failure_threshold(
         raise ValueError(f"probability: expected a number between 0 and 1, got {probability!r}")
     laplacians(network)  # raises for what is no network
     iterations = window * (network.graphs if network.sequence is None else len(network.sequence))
-    at_once = min(samples, max(1, SAMPLES_AT_ONCE // network.edges))
+    at_once = min(samples, max(1, SAMPLES_AT_ONCE // network.edges.count))
     parts = [
         _critical(network, iterations, np.arange(first, first + at_once), seed)
         for first in range(0, samples, at_once)  # all of one shape, which compiles once
@@ -97,13 +97,13 @@ def failure_threshold(
 
 def _critical(network: Network, iterations: int, numbers: np.ndarray, seed: int) -> np.ndarray:
     """The largest failure rate at which each sample's union is connected, [samples]; -1 where there is none."""
-    key, highest = jax.random.key(seed), np.full((network.edges, len(numbers)), -1.0)
-    edges = network.edge_list
+    key, highest = jax.random.key(seed), np.full((network.edges.count, len(numbers)), -1.0)
+    edges = network.edges
     member, ends = np.asarray(edges.weights) > 0, np.stack([np.asarray(edges.tail), np.asarray(edges.head)], axis=1)
     rng = np.random.default_rng(seed + int(numbers[0]))
     for k in range(iterations):
         drawn = jax.random.fold_in(jax.random.fold_in(key, k), 1)  # as in `Network.links`
-        level = np.asarray(_bits(drawn, network.edges, jnp.asarray(numbers))) * 2.0**-32
+        level = np.asarray(_bits(drawn, edges.count, jnp.asarray(numbers))) * 2.0**-32
         if network.switching == "random":
             present = member[rng.integers(network.graphs, size=len(numbers))].T
         else:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one

@@ -26,7 +26,7 @@ class FittedRate:
     records: int
 
 
-def fitted_rate(result: Any, name: str = "training_gap", run: int = 0) -> FittedRate:
+def rate_of_run(result: Any, name: str = "training_gap", run: int = 0) -> FittedRate:
     """The rate an iteration of one statistic of one run of a `Result`.
 
     Gaps are quadratic in the distance to the optimum, so their rate is the square of `spectral_rate`; that of

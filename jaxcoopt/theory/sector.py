@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxcoopt.channel.quantizers import Channel, LogQuantizer
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.quantizers import LogQuantizer
 
 
 class Sector(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from jaxcoopt.methods.dgd import DGD
-from jaxcoopt.methods.diffusion import NIDS, ExactDiffusion
+from jaxcoopt.methods.diffusion import ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
@@ -63,9 +63,8 @@ def _(method: EXTRA, laplacian: Matrix, hessian: Matrix) -> Whole:
     return np.block([[one - laplacian - _number("step", method.step) * hessian, one], [-laplacian / 2, one]])
 
 
-@iteration_matrix.register(NIDS)
-@iteration_matrix.register(ExactDiffusion)
-def _(method: NIDS | ExactDiffusion, laplacian: Matrix, hessian: Matrix) -> Whole:
+@iteration_matrix.register
+def _(method: ExactDiffusion, laplacian: Matrix, hessian: Matrix) -> Whole:
     one = np.eye(len(laplacian))
     adapt, half = one - _number("step", method.step) * hessian, one - laplacian / 2
     return np.block([[half @ adapt, -half], [laplacian @ adapt / 2, half]])
@@ -73,6 +72,8 @@ def _(method: NIDS | ExactDiffusion, laplacian: Matrix, hessian: Matrix) -> Whol
 
 @iteration_matrix.register
 def _(method: DGD, laplacian: Matrix, hessian: Matrix) -> Whole:
+    if method.batch_size is not None:
+        raise TypeError("method: the spectrum is that of a plain step over all samples")
     return np.eye(len(laplacian)) - laplacian - _number("step", method.step) * hessian
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcoopt.channel.quantizers import Channel, Ideal
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod

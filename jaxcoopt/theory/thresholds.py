@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.channel.quantizers import Channel
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.methods.choco import CHOCO
-from jaxcoopt.methods.dgd import DGD, DPSGD
-from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
+from jaxcoopt.methods.dgd import DGD
+from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.theory.curvature import Unknown
@@ -67,14 +67,10 @@ def threshold(method: Any, channel: Channel) -> Threshold:
 
 @threshold.register
 def _(method: DGD, channel: Channel) -> Threshold:
-    source = "Yuan, Ling, Yin, SIAM J. Optim. 26 (2016)"
-    return Threshold(lambda l: 2 - l, "(2 - kappa lambda_max) / L", source)
-
-
-@threshold.register
-def _(method: DPSGD, channel: Channel) -> Threshold:
-    source = "Yuan, Ling, Yin, SIAM J. Optim. 26 (2016), for each mini-batch by itself"
-    text = "(2 - kappa lambda_max) / L, L over single samples"
+    text, source = "(2 - kappa lambda_max) / L", "Yuan, Ling, Yin, SIAM J. Optim. 26 (2016)"
+    if method.batch_size is None:
+        return Threshold(lambda l: 2 - l, text, source)
+    text, source = f"{text}, L over single samples", f"{source}, for each mini-batch by itself"
     return Threshold(lambda l: 2 - l, text, source, exact=False, samples=True)
 
 
@@ -84,9 +80,8 @@ def _(method: EXTRA, channel: Channel) -> Threshold:
     return Threshold(lambda l: 2 - 0.75 * l, "(2 - 3/4 kappa lambda_max) / L", source, most=8 / 3)
 
 
-@threshold.register(NIDS)
-@threshold.register(ExactDiffusion)
-def _(method: NIDS | ExactDiffusion, channel: Channel) -> Threshold:
+@threshold.register
+def _(method: ExactDiffusion, channel: Channel) -> Threshold:
     return Threshold(_diffusion, "2 / L", "Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019)")
 
 

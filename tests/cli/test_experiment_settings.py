@@ -4,27 +4,32 @@ import tomllib
 
 import numpy as np
 import pytest
+import tomli_w
 from pydantic import BaseModel
 
 from jaxcoopt.experiments.amounts import Amounts, OfDemand, OfSamples, Spread
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.explain import _models
-from jaxcoopt.experiments.read import apply_override, read_settings, shipped, shipped_text, toml_value
-from jaxcoopt.experiments.settings import Experiment
-from jaxcoopt.experiments.write import to_toml
+from jaxcoopt.experiments.overrides import apply_override, toml_value
+from jaxcoopt.experiments.settings import EXPERIMENTS, Experiment
 
 
-@pytest.mark.parametrize("name", shipped())
+def to_toml(settings):
+    """As a run's folder keeps them."""
+    return tomli_w.dumps(settings.model_dump(exclude_none=True))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
 def test_written_settings_read_back_the_same(name):
-    settings = read_settings(name)
+    settings = EXPERIMENTS.read(name)
     assert Experiment.model_validate(tomllib.loads(to_toml(settings))) == settings
 
 
 def test_odd_texts_and_lists_are_written_as_toml(tmp_path):
     file = tmp_path / "odd.toml"
     overrides = ('title="a \\"b\\" \\\\ \\n é \U0001f600"', "allocation.lower=[" + "0.5," * 24 + "]", "tol=1e-9")
-    file.write_text(to_toml(read_settings("ring_allocation", overrides)))
-    settings = read_settings(str(file))
+    file.write_text(to_toml(EXPERIMENTS.read("ring_allocation", overrides)))
+    settings = EXPERIMENTS.read(str(file))
     assert settings.title == 'a "b" \\ \n é \U0001f600'
     assert settings.tol == 1e-9
     assert build(settings).problem.allocation.lower.shape == (24,)
@@ -65,31 +70,31 @@ def test_odd_texts_and_lists_are_written_as_toml(tmp_path):
 )
 def test_wrong_settings_are_named(override, expected):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        read_settings("ring_allocation", [override])
+        EXPERIMENTS.read("ring_allocation", [override])
     assert expected in str(caught.value)
 
 
 def test_several_errors_are_all_listed():
     with pytest.raises(ValueError, match=r"2 errors\n  .*steps.*\n  .*seed"):
-        read_settings("default", ["steps=x", "seed=x"])
+        EXPERIMENTS.read("default", ["steps=x", "seed=x"])
 
 
 def test_broken_toml_names_the_line(tmp_path):
     file = tmp_path / "broken.toml"
     file.write_text("steps = 3\n[network\n")
     with pytest.raises(ValueError, match=r"broken.toml: not valid TOML: .*line 2.*'\[network'"):
-        read_settings(str(file))
+        EXPERIMENTS.read(str(file))
 
 
 def test_file_that_is_not_text_is_refused(tmp_path):
     file = tmp_path / "bytes.toml"
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="not a text file"):
-        read_settings(str(file))
+        EXPERIMENTS.read(str(file))
 
 
 def test_override_of_a_kind_drops_the_other_keys():
-    table = tomllib.loads(shipped_text("default"))
+    table = tomllib.loads(EXPERIMENTS.text("default"))
     apply_override(table, "channel.rho=0.1")
     assert table["channel"]["rho"] == 0.1
     apply_override(table, "channel.kind=ideal")
@@ -143,7 +148,7 @@ def test_amounts_that_do_not_fit_are_named():
 
 
 def test_built_default_starts_feasible_with_bounds_that_matter():
-    built = build(read_settings("default"))
+    built = build(EXPERIMENTS.read("default"))
     allocation, demand = built.problem.allocation, built.demand
     assert allocation.budget == pytest.approx(demand.sum(), rel=1e-12)
     assert built.initial.allocation == pytest.approx(demand)

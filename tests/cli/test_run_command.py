@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import jaxcoopt
 from jaxcoopt.cli import app
-from jaxcoopt.experiments.read import read_settings, shipped
+from jaxcoopt.experiments.settings import EXPERIMENTS
 
 SMALL = {
     "default": ("data.samples=500", "data.split.min_samples=1", "steps=30"),
@@ -49,7 +49,7 @@ def kept(tmp_path_factory):
 
 
 def test_every_shipped_experiment_is_tried_here():
-    assert set(SMALL) == set(shipped())
+    assert set(SMALL) == set(EXPERIMENTS.names())
 
 
 @pytest.mark.parametrize("name", ["svm_breast_cancer", "ridge_cpu_activity"])
@@ -85,7 +85,7 @@ def test_summary_says_what_the_table_says(kept):
 
 def test_settings_in_the_folder_repeat_the_run(kept, tmp_path):
     folder, _ = kept
-    assert read_settings(str(folder / "settings.toml")) == read_settings("default", SMALL["default"])
+    assert EXPERIMENTS.read(str(folder / "settings.toml")) == EXPERIMENTS.read("default", SMALL["default"])
     again = invoke("run", folder / "settings.toml", "--quiet", "--out", tmp_path / "again")
     assert again.exit_code == 0
     assert again.output == ""
@@ -192,7 +192,7 @@ def test_training_without_an_optimum_still_runs():
 def test_version_examples_and_help():
     assert invoke("--version").output == f"jaxcoopt {jaxcoopt.__version__}\n"
     listed = invoke("examples").output
-    assert all(name in listed for name in shipped())
+    assert all(name in listed for name in EXPERIMENTS.names())
     assert tomllib.loads(invoke("examples", "default").output)["steps"] > 100
     assert "did you mean 'default'" in invoke("examples", "defualt").output
     assert "--set" in invoke("run", "--help").output

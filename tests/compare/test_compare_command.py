@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.compare.read import read_comparison, shipped
+from jaxcoopt.compare.settings import COMPARISONS
 from jaxcoopt.compare.table import BEGIN, END
 
 TINY = """
@@ -142,10 +142,10 @@ def test_training_over_failing_links_in_single_precision(tmp_path):
 def test_shipped_comparisons_are_listed_and_valid():
     done = invoke("list")
     assert done.exit_code == 0
-    assert set(shipped()) == {"headline", "training"}
-    for name in shipped():
+    assert set(COMPARISONS.names()) == {"headline", "training"}
+    for name in COMPARISONS.names():
         assert name in done.output
-        assert read_comparison(name).half == {"headline": "allocation", "training": "training"}[name]
+        assert COMPARISONS.read(name).half == {"headline": "allocation", "training": "training"}[name]
 
 
 @pytest.mark.parametrize(

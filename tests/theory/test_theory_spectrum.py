@@ -154,8 +154,8 @@ def test_rates_of_training(drawn, name):
     problem, network, method, rate = apart(drawn, METHODS[name], lambda drawn: quadratic(drawn, 5, 2), 2)
     steps = int(np.ceil(25 / -np.log(rate)))
     result = jc.solve(problem, network, jc.CoOptimizer(training=method), steps, record_every=max(1, steps // 300))
-    within(jc.theory.fitted_rate(result, "consensus_error").rate, rate)
-    gap = jc.theory.fitted_rate(result)
+    within(jc.theory.rate_of_run(result, "consensus_error").rate, rate)
+    gap = jc.theory.rate_of_run(result)
     assert np.log(gap.rate) < 0.95 * np.log(rate**2)  # the slowest mode need not be one of the mean's
     assert gap.decades > 3
 
@@ -173,7 +173,7 @@ def test_rate_of_flows(drawn, momentum):
     problem, network, method, rate = apart(drawn, M.LaplacianFlow(1.0, momentum), lambda drawn: shares(drawn, 5), 1)
     steps = int(np.ceil(16 / -np.log(rate)))
     result = jc.solve(problem, network, jc.CoOptimizer(method), steps, record_every=max(1, steps // 300))
-    within(jc.theory.fitted_rate(result, "allocation_gap").rate, rate**2)
+    within(jc.theory.rate_of_run(result, "allocation_gap").rate, rate**2)
 
 
 def test_rate_over_a_cycle_of_graphs(drawn):
@@ -185,7 +185,7 @@ def test_rate_over_a_cycle_of_graphs(drawn):
     steps = 2 * int(np.ceil(12 / -np.log(rate)))
     every = max(2, 2 * (steps // 600))
     result = jc.solve(problem, network, jc.CoOptimizer(training=method), steps, record_every=every)
-    within(jc.theory.fitted_rate(result, "consensus_error").rate, rate)
+    within(jc.theory.rate_of_run(result, "consensus_error").rate, rate)
 
 
 def test_rate_at_the_optimum_of_a_curved_loss(drawn):
@@ -195,7 +195,7 @@ def test_rate_at_the_optimum_of_a_curved_loss(drawn):
     method = M.GradientTracking(0.5 * jc.theory.step_bound(M.GradientTracking(1.0), problem, network).value)
     rate = jc.theory.spectral_rate(method, problem, network)
     result = jc.solve(problem, network, jc.CoOptimizer(training=method), int(20 / -np.log(rate)), record_every=1)
-    within(jc.theory.fitted_rate(result, "consensus_error").rate, rate)
+    within(jc.theory.rate_of_run(result, "consensus_error").rate, rate)
 
 
 # ---------------------------------------------------------------- fits, and what has none
@@ -219,9 +219,9 @@ def test_no_fit():
         jc.theory.fit_rate([0, 1, 2], [1.0, 0.1])
     result = SimpleNamespace(trace={"allocation_gap": np.ones((9, 1))}, iterations=np.arange(9))
     with pytest.raises(KeyError, match="'training_gap' is not in the trace"):
-        jc.theory.fitted_rate(result)
+        jc.theory.rate_of_run(result)
     with pytest.raises(ValueError, match="run: expected below 1, got 4"):
-        jc.theory.fitted_rate(result, "allocation_gap", run=4)
+        jc.theory.rate_of_run(result, "allocation_gap", run=4)
 
 
 def test_no_spectrum(rng, untyped):

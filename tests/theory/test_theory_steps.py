@@ -171,7 +171,7 @@ def has_bound(entry):
 AUTO = [entry for entry in ENTRIES if has_bound(entry)]
 
 
-SAME = ("diging", "exact_diffusion")  # as gradient_tracking and nids, but for a first step
+SAME = ("exact_diffusion",)  # as nids, but for a first step
 QUANTIZED = ("laplacian_flow", "gradient_tracking", "extra", "lead", "choco")
 CASES = [(entry, "ideal") for entry in AUTO if entry.name not in SAME]
 CASES += [(entry, "quantized") for entry in AUTO if entry.name in QUANTIZED]

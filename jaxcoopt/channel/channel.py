@@ -1,0 +1,51 @@
+"""What a channel is."""
+
+import abc
+from typing import Any, ClassVar, Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.draws import Draw
+
+Placement = Literal["message", "difference", "innovation"]
+Derivative = Literal["straight-through", "smoothed"]
+Values = Float[Array, "nodes *rest"]
+
+
+class Channel(abc.ABC):
+    """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
+
+    placement: Placement
+    lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
+    random: ClassVar[bool] = False  # needs a draw, so that it cannot act on a link ("difference")
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether E q(u) = u."""
+        return self.lossless
+
+    @abc.abstractmethod
+    def quantize(self, u: Values, draw: Draw | None = None) -> Values:
+        """q(u) of every node's message, u [nodes, *shape, runs]; `draw` is what random ones draw from."""
+
+    @abc.abstractmethod
+    def sector(self) -> tuple[Any, Any]:
+        """(lower, upper) with lower <= q(u)/u <= upper for every u the bits can tell from 0."""
+
+    @abc.abstractmethod
+    def word_bits(self, dtype: Any) -> Any:
+        """Bits that one number takes on the link."""
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError, naming the argument, for settings that mean nothing."""
+        return
+
+    def message_bits(self, size: int, dtype: Any) -> Any:
+        """Bits that a message of `size` numbers takes on the link."""
+        return size * jnp.asarray(self.word_bits(dtype), dtype)
+
+
+def float_bits(dtype: Any) -> int:
+    """32 or 64."""
+    return jnp.finfo(dtype).bits

@@ -1,0 +1,48 @@
+"""Settings changed on the command line: key=value into tables as TOML reads them."""
+
+import tomllib
+from typing import Any
+
+
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Set "a.b.c=value" in nested tables; value is TOML, or text where it is not.
+
+    A number in the path picks from a list. Giving a table another `kind` drops its other keys, which belonged to the
+    old kind. Raises ValueError for what is no "key=value" or a path through something that is no table.
+    """
+    path, separator, value = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise ValueError(f"--set: expected key=value, such as channel.rho=0.1, got {override!r}")
+    parent: Any = table
+    for depth, key in enumerate(keys[:-1]):
+        parent = _descend(parent, key, ".".join(keys[: depth + 1]))
+    last, new = keys[-1], toml_value(value.strip())
+    if isinstance(parent, list):
+        parent[_index(parent, last, path)] = new
+        return
+    if last == "kind" and parent.get("kind") != new:
+        parent.clear()
+    parent[last] = new
+
+
+def toml_value(text: str) -> Any:
+    """A TOML value; what is not one is taken as text, so that quotes may be left out."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _descend(parent: Any, key: str, path: str) -> Any:
+    child = parent[_index(parent, key, path)] if isinstance(parent, list) else parent.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ValueError(f"--set {path}: it is {child!r}, so nothing can be set inside it")
+    return child
+
+
+def _index(items: list[Any], key: str, path: str) -> int:
+    if not key.isdecimal() or int(key) >= len(items):
+        raise ValueError(f"--set {path}: it is a list of {len(items)}; pick an entry by 0 .. {len(items) - 1}")
+    return int(key)
