@@ -64,4 +64,4 @@ def feasible_point(allocation: Allocation, nodes: int) -> Float[Array, "nodes ru
     least, most = first.sum(axis=0), last.sum(axis=0)
     room = jnp.where(most > least, most - least, 1)
     fraction = jnp.where(most > least, (allocation.budget - least) / room, 0)
-    return first + fraction[None] * (last - first)
+    return jnp.clip(first + fraction[None] * (last - first), first, last)

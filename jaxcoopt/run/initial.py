@@ -13,13 +13,13 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.problem.align import aligned_allocation
-from jaxcoopt.problem.box import feasible_point
+from jaxcoopt.problem.box import box, feasible_point
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
 from jaxcoopt.pytrees import pytree
 
-BUDGET_TOLERANCE = 1e-6  # a given start may miss the budget by this, relatively; the rest is spread over the nodes
+BUDGET_TOLERANCE = 1e-6  # a given start may miss the budget by this, relatively; what it misses is spread
 
 
 @pytree
@@ -42,11 +42,35 @@ def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         exact = aligned_allocation(allocation)
         x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
-        x = np.broadcast_to(x, (nodes, runs))
-        x = x + (np.asarray(exact.budget) - x.sum(axis=0)) / nodes
-        missing = (np.asarray(exact.budget) - x.astype(np.longdouble).sum(axis=0)) / nodes
+        sides = (np.broadcast_to(np.asarray(side), (nodes, runs)) for side in box(exact))
+        x = _on_budget(np.broadcast_to(x, (nodes, runs)), np.asarray(exact.budget), *sides)
     high = x.astype(float_dtype())
-    return Pair(jnp.asarray(high), jnp.asarray((x - high + missing).astype(float_dtype())))
+    return Pair(jnp.asarray(high), jnp.asarray((x - high).astype(float_dtype())))
+
+
+def _on_budget(x: np.ndarray, budget: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """x, in extended precision, with what it misses of the budget spread over the nodes by the room that they have.
+
+    The last rounding goes to the node with the most room: spread evenly it would lead out of the box.
+    """
+    for share in (_by_room, _to_the_roomiest):
+        missing = budget - x.astype(np.longdouble).sum(axis=0)
+        room = np.maximum(np.where(missing > 0, upper - x, x - lower), 0)
+        moved = x.astype(np.longdouble) + missing * share(room)
+        x = np.where((room > 0) & (room < np.inf), np.clip(moved, lower, upper), moved)
+    return x
+
+
+def _by_room(room: np.ndarray) -> np.ndarray:
+    """In proportion to the room; nodes without a bound take all, and all take alike where there is no room."""
+    endless = np.isinf(room)
+    room = np.where(endless.any(axis=0), endless, room)
+    total = room.sum(axis=0)
+    return np.where(total > 0, room / np.where(total > 0, total, 1), 1 / len(room))
+
+
+def _to_the_roomiest(room: np.ndarray) -> np.ndarray:
+    return np.arange(len(room))[:, None] == room.argmax(axis=0)
 
 
 def _columns(x: Any) -> Any:
