@@ -281,7 +281,7 @@ def test_versions_agree():
 def test_required_packages_are_those_that_are_imported():
     """Whatever a file of the package imports is in pyproject: required, or an extra behind `require`."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
-    wanted = {name.split(">")[0].split("[")[0] for name in project["dependencies"]}
+    wanted = {name.split(">")[0].split("[")[0].replace("-", "_") for name in project["dependencies"]}
     named: set[str] = set()
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
