@@ -6,23 +6,20 @@ A batch has a channel of its own in each run, so that one program for each pair 
 import math
 import os
 import re
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import method_cases as cases
 import numpy as np
 import pytest
+from by_run import ByRun
 from jax import lax
 from method_cases import NODES, network
 
 import jaxcoopt as jc
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
-from jaxcoopt.channel.channel import Channel
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
-from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.loop import _iterate
 from jaxcoopt.run.prepare import prepare
 
@@ -40,33 +37,6 @@ CHANNELS = (
     RandK(2, rescale=True),
 )
 RECORDS, EVERY = 6, 50
-
-
-@pytree(static=("placement",))
-@dataclass(frozen=True)
-class ByRun(Channel):
-    """Another channel in each run."""
-
-    parts: tuple[Channel, ...]
-    placement: Any
-
-    @property
-    def random(self) -> bool:
-        """Where any part is."""
-        return any(part.random for part in self.parts)
-
-    def quantize(self, u: Any, draw: Any = None) -> Any:
-        runs = jnp.arange(u.shape[-1])
-        sent = u
-        for run, part in enumerate(self.parts):
-            sent = jnp.where(runs == run, part.quantize(u, draw if part.random else None), sent)
-        return sent
-
-    def sector(self) -> tuple[Any, Any]:
-        return 0.0, jnp.inf
-
-    def word_bits(self, dtype: Any) -> Any:
-        return 64
 
 
 def accepted(method, problem, placement):

@@ -44,11 +44,11 @@ class CurvatureState:
 class CurvatureFlow(AllocationMethod):
     """x_i += sum_j phi_ij,   phi_ij = beta phi_ij(last) + c / max(h_i d_i, h_j d_j) (q(p_j) - q(p_i)).
 
-    c = `gain` in (0, 1), beta = `momentum` in [0, 1), scalars or [runs]; h_i = f_i'' plus what `bounds` adds to it, d_i
-    the live neighbours at this iteration, h_i d_i sent as an 8-bit code; phi(last) is 0 where a link was not there;
-    p_i = f_i' plus the slope of `bounds`. With `Limit` what flows is cut so that the box holds at every iteration, and
-    it may stall where full nodes cut the graph; with `Multiplier` it does not stall, and the box may be crossed on the
-    way.
+    c = `gain` in (0, 1), beta = `momentum` in [0, 1), scalars or [runs] (momentum None: 0, and no flows are kept); h_i
+    = f_i'' plus what `bounds` adds to it, d_i the live neighbours at this iteration, h_i d_i sent as an 8-bit code;
+    phi(last) is 0 where a link was not there; p_i = f_i' plus the slope of `bounds`. With `Limit` what flows is cut so
+    that the box holds at every iteration, and it may stall where full nodes cut the graph; with `Multiplier` it does
+    not stall, and the box may be crossed on the way.
     """
 
     gain: Any = 0.9

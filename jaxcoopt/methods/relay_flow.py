@@ -52,9 +52,10 @@ class RelayFlow(AllocationMethod):
 
     X_i(p) is the node's best answer to p, argmin of f_i(x) - p x over its box, with f_i taken as quadratic around x_i;
     d_i are its live neighbours; phi(last) is 0 where a link was not there or down. c = `gain`, m = `momentum`, alpha =
-    `relaxation` <= 1/2, beta = `pull`, by default the smaller of 1 - m and 1/2; scalars or [runs]; k_i and k_i d_i are
-    sent as 8-bit codes. A node at its bound follows the price at which nothing is left with it, so that it passes on
-    what it cannot take, and stands off its bound by as much as that needs.
+    `relaxation` <= 1/2, beta = `pull`, by default the smaller of 1 - m and 1/2; scalars or [runs] (momentum None: 0,
+    and no flows are kept); k_i and k_i d_i are sent as 8-bit codes. A node at its bound follows the price at which
+    nothing is left with it, so that it passes on what it cannot take, and stands off its bound by as much as that
+    needs.
 
     Sum and box hold at every iteration whatever the prices are. Fixed points are optimal, with limits and momentum,
     too, over links that tell unlike prices apart (not "message" with few levels); without limits and momentum, and with

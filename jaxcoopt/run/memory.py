@@ -18,6 +18,7 @@ from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
+from jaxcoopt.theory.auto import with_placeholders
 
 CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
@@ -58,6 +59,7 @@ def memory(
     problem: Problem, network: Network, method: CoOptimizer, runs: int = 1, *, initial: Initial | None = None
 ) -> Memory:
     """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run."""
+    method = with_placeholders(method)
     setup, carry = jax.eval_shape(
         lambda problem, network, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
         problem,
