@@ -12,7 +12,8 @@ import jaxcoopt as jc
 
 NODES, RUNS, EXAMPLES, STEPS = 7, 20, 50, 40  # problems: RUNS x EXAMPLES
 FLOWS = {
-    "relay_flow": jc.methods.RelayFlow(),
+    "dual_flow": jc.methods.DualFlow(),
+    "dual_flow_memoryless": jc.methods.DualFlow(3.0, None),
     "curvature_flow": jc.methods.CurvatureFlow(momentum=0.3),
 }
 

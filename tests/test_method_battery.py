@@ -119,7 +119,7 @@ BY_HAND = {  # over ideal links and over links of 12 bits a number
     "uniform_flow": (12, 12),
     "curvature_flow": (64 + 3 * 8, 12 + 3 * 8),  # h d in one code, and two shares
     "curvature_flow_multiplier": (64 + 8, 12 + 8),
-    "relay_flow": (64 + 4 * 8, 12 + 4 * 8),  # k, k d and two shares
+    **dict.fromkeys(("dual_flow", "dual_flow_memoryless"), (64 + 4 * 8, 12 + 4 * 8)),  # k, k d and two shares
 }
 
 
@@ -213,8 +213,8 @@ def check_under_jit_and_grad(pair, problem, initial, optimum):
     if coded(method.allocation):
         cases.close(jax.jit(value)(method)[1], eager, tolerance)
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("above", "below"):
-                patch.setattr(codes, name, lambda u: u)
+            for name in ("above", "below", "held_above"):
+                patch.setattr(codes, name, lambda u, *last: u)
             check_slopes(pair, method, compile_slopes(value))
         return
     compiled = compile_slopes(value)
@@ -225,7 +225,7 @@ def check_under_jit_and_grad(pair, problem, initial, optimum):
 
 def coded(rule):
     """Rows that send 8-bit codes beside the price, with smooth stand-ins' derivatives: checked without the codes."""
-    return isinstance(rule, jc.methods.CurvatureFlow | jc.methods.RelayFlow)
+    return isinstance(rule, jc.methods.CurvatureFlow | jc.methods.DualFlow)
 
 
 def compile_slopes(value):

@@ -7,6 +7,7 @@ from jaxcoopt.methods.consensus_admm import DecentralizedADMM
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
+from jaxcoopt.methods.dual_flow import DualFlow
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import ATCTracking, DIGing, GradientTracking, HeavyBallTracking
 from jaxcoopt.methods.laplacian_flow import (
@@ -20,7 +21,6 @@ from jaxcoopt.methods.laplacian_flow import (
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
-from jaxcoopt.methods.relay_flow import RelayFlow
 
 __all__ = [
     "CHOCO",
@@ -36,6 +36,7 @@ __all__ = [
     "DIGing",
     "DecentralizedADMM",
     "DualConsensusADMM",
+    "DualFlow",
     "ExactDiffusion",
     "FiniteTimeFlow",
     "FixedTimeFlow",
@@ -44,7 +45,6 @@ __all__ = [
     "LaplacianFlow",
     "PrimalDual",
     "RatioConsensus",
-    "RelayFlow",
     "SaturatedFlow",
     "SingleBitFlow",
     "TrackingADMM",

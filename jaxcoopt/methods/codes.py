@@ -25,6 +25,11 @@ def above(u: Values) -> Values:
     return lax.stop_gradient(level_value(jnp.clip(code, LEAST, MOST), step))
 
 
+def held_above(u: Values, last: Values) -> Values:
+    """`above`, but the last level while u is within the two levels below it: else neighbours' levels may swing."""
+    return lax.stop_gradient(jnp.where((u <= last) & (u > 0.5 * last), last, above(u)))
+
+
 def below(u: Values) -> Values:
     """The level 2^(k/4) at or below a number in [0, 1]; 0 and 1 stand for themselves, and below 2^-63 it is 0.
 

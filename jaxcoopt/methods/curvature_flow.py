@@ -27,7 +27,10 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class CurvatureState:
-    """As `RelayState`; flow is None without momentum; memory: what `bounds` remembers."""
+    """x, to twice the float type's digits; price and stiffness, the latter f_i'' and what `bounds` adds; message: the
+    price as sent; flow: what went from tail to head, None without momentum; largest: as in `FlowState`; sides: the box;
+    memory: what `bounds` remembers.
+    """
 
     x: Pair
     largest: Float[Array, "1 runs"]

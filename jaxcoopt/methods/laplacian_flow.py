@@ -73,7 +73,7 @@ class LaplacianFlow(AllocationMethod):
         if self.bounds.keeps_box:
             raise ValueError(
                 "method.allocation.bounds: Limit cuts what flows on single links, which LaplacianFlow does not keep; "
-                "use CurvatureFlow(bounds=Limit()), or RelayFlow(), which also reaches the optimum on every graph"
+                "use CurvatureFlow(bounds=Limit()), or DualFlow(), which also reaches the optimum on every graph"
             )
         self.response.check("method.allocation.response")
 

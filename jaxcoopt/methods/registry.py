@@ -11,6 +11,7 @@ from jaxcoopt.methods.consensus_admm import DecentralizedADMM
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
+from jaxcoopt.methods.dual_flow import DualFlow
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import ATCTracking, GradientTracking, HeavyBallTracking
 from jaxcoopt.methods.laplacian_flow import (
@@ -23,7 +24,6 @@ from jaxcoopt.methods.laplacian_flow import (
 )
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
-from jaxcoopt.methods.relay_flow import RelayFlow
 from jaxcoopt.problem.bounds import Multiplier
 
 
@@ -148,11 +148,19 @@ ENTRIES = (
         ours=True,
     ),
     _allocation(
-        "relay_flow",
-        "relay flow",
-        RelayFlow,
+        "dual_flow",
+        "dual flow",
+        DualFlow,
         {},
-        grid={"gain": (1.0, 1.5, 2.0, 3.0, 4.0), "momentum": (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)},
+        grid={"gain": (1.0, 2.0, 4.0, 8.0, 16.0, 32.0), "relaxation": (0.5, 0.6, 0.7, 0.8, 0.9)},
+        ours=True,
+    ),
+    _allocation(
+        "dual_flow_memoryless",
+        "dual flow, memoryless",
+        DualFlow,
+        {"gain": 3.0, "relaxation": None},
+        grid={"gain": _spread(0.5, 20.0, 30)},
         ours=True,
     ),
     _allocation("primal_dual", "primal-dual", PrimalDual, {"step": 0.1}, grid={"step": STEPS}),

@@ -136,7 +136,7 @@ class Limit(Bounds):
     t_i = min(1, (hi_i - x_i) / inflow_i) at the receiver i: the box holds at every iteration, and prices stay f_i'.
 
     Inflow and outflow are the sums that would flow over a node's links; s and t are told in a second exchange, as codes
-    of 8 bits rounded down. Alone it stalls where full or empty nodes cut the graph; see `RelayFlow`.
+    of 8 bits rounded down. Alone it stalls where full or empty nodes cut the graph; see `DualFlow`.
     """
 
     keeps_box: ClassVar[bool] = True

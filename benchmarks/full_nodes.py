@@ -1,6 +1,6 @@
-"""Budget and box at every iteration, and the optimum on every graph: relay flow beside what stalls or leaves the box.
+"""Budget and box at every iteration, and the optimum on every graph: dual flow beside what stalls or leaves the box.
 
-python benchmarks/relay.py [--instances 20] [--steps 3000] [--out benchmarks/results/relay.json] [--readme README.md]
+python benchmarks/full_nodes.py [--instances 20] [--steps 3000] [--out FILE] [--readme README.md]
 --readme alone writes the table of the report that is there.
 """
 
@@ -17,12 +17,12 @@ import numpy as np
 import jaxcoopt as jc
 from jaxcoopt.bench.machine import commit, machine, versions
 
-RELAY, LIMIT, MULTIPLIER = "relay flow", "curvature flow, Limit", "curvature flow, Multiplier"
+DUAL, LIMIT, MULTIPLIER = "dual flow", "curvature flow, Limit", "curvature flow, Multiplier"
 FLOOR = 1e-15
 AT = (100, 300, 1000, 3000)
 METHODS = {
-    RELAY: jc.methods.RelayFlow(),
-    "relay flow, no momentum": jc.methods.RelayFlow(gain=3.0, momentum=0.0),
+    DUAL: jc.methods.DualFlow(),
+    "dual flow, memoryless": jc.methods.DualFlow(gain=3.0, relaxation=None),
     LIMIT: jc.methods.CurvatureFlow(),
     MULTIPLIER: jc.methods.CurvatureFlow(bounds=jc.bounds.Multiplier(0.1)),
 }
@@ -100,16 +100,16 @@ def table(rows: list[dict[str, Any]]) -> str:
         return f"{max(middle, FLOOR):.0e} / {max(worst, FLOOR):.0e}"
 
     lines = [
-        "| relative gap, median / worst of 20 | relay flow, 300 iterations | 1,000 | 3,000 | quantized links, 3,000 | "
+        "| relative gap, median / worst of 20 | dual flow, 300 iterations | 1,000 | 3,000 | quantized links, 3,000 | "
         "Limit alone, 3,000 | Multiplier, 3,000 | which left the box by |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for case in CASES:
-        relay, limit, multiplier = (found[case, name, "Ideal"] for name in (RELAY, LIMIT, MULTIPLIER))
+        dual, limit, multiplier = (found[case, name, "Ideal"] for name in (DUAL, LIMIT, MULTIPLIER))
         cells = [
             case,
-            *(gap(relay, at) for at in ("300", "1000", "3000")),
-            gap(found[case, RELAY, "LogQuantizer"], "3000"),
+            *(gap(dual, at) for at in ("300", "1000", "3000")),
+            gap(found[case, DUAL, "LogQuantizer"], "3000"),
         ]
         cells += [gap(limit, "3000"), gap(multiplier, "3000"), f"{multiplier['box_violation']:.1g}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -117,25 +117,25 @@ def table(rows: list[dict[str, Any]]) -> str:
     worst = {name: max(row[name] for row in kept) for name in ("budget_residual", "box_violation")}
     lines += [
         "",
-        "Over all records of relay flow and Limit the budget is missed by "
+        "Over all records of dual flow and Limit the budget is missed by "
         f"{worst['budget_residual']:.0e} at most and the box by {worst['box_violation']:.0e}. "
-        f"Smaller gaps than {FLOOR:.0e} are rounding. Written by `python benchmarks/relay.py --readme README.md`.",
+        f"Smaller gaps than {FLOOR:.0e} are rounding. Written by `python benchmarks/full_nodes.py --readme README.md`.",
     ]
     return "\n".join(lines)
 
 
 def write_readme(readme: Path, rows: list[dict[str, Any]]) -> None:
     """Puts the table between the markers."""
-    head, rest = readme.read_text().split("<!-- relay -->")
-    _, tail = rest.split("<!-- /relay -->")
-    readme.write_text(f"{head}<!-- relay -->\n{table(rows)}\n<!-- /relay -->{tail}")
+    head, rest = readme.read_text().split("<!-- full nodes -->")
+    _, tail = rest.split("<!-- /full nodes -->")
+    readme.write_text(f"{head}<!-- full nodes -->\n{table(rows)}\n<!-- /full nodes -->{tail}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/relay.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/full_nodes.json"))
     parser.add_argument("--readme", type=Path)
     given = parser.parse_args()
     if given.readme is not None and given.out.is_file():
@@ -145,7 +145,7 @@ def main() -> None:
     report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
     for case in CASES:
         for method in METHODS:
-            quantized = [jc.channels.LogQuantizer(0.5)] if method == RELAY else []
+            quantized = [jc.channels.LogQuantizer(0.5)] if method == DUAL else []
             for channel in (jc.channels.Ideal(), *quantized):
                 row = measure(case, method, channel, given.instances, given.steps)
                 report["rows"].append(row)

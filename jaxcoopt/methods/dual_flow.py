@@ -1,0 +1,216 @@
+"""Dual flow: what ADMM on the prices wants to move is owed over the links, and paid where budget and box allow."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import along_runs
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
+from jaxcoopt.compensated import Pair, add, grid_for
+from jaxcoopt.errors import positive
+from jaxcoopt.methods import codes
+from jaxcoopt.methods.flow import largest
+from jaxcoopt.methods.limiter import carried, hard_box, limited
+from jaxcoopt.methods.local_problem import own_box
+from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.stiffness import relayed, tempo
+from jaxcoopt.problem.costs import curvature, marginal
+from jaxcoopt.problem.problem import Allocation
+from jaxcoopt.pytrees import pytree
+
+Shares = Float[Array, "nodes runs"]
+Flows = Float[Array, "edges runs"]
+
+
+@pytree
+@dataclass(frozen=True)
+class Kept:
+    """What over-relaxation remembers of every link that was ever there: c, and s at tail and head, [edges, runs]; their
+    sums over each node's links, C and S, and how many these are, d, [nodes, runs].
+    """
+
+    weight: Flows
+    ends: tuple[Flows, Flows]
+    conductance: Shares
+    reached: Shares
+    links: Shares
+
+
+@pytree
+@dataclass(frozen=True)
+class Change:
+    """What each link adds to C, to S at its tail and at its head, and to d, [edges, runs]."""
+
+    weight: Flows
+    tail: Flows
+    head: Flows
+    links: Flows
+
+
+@pytree
+@dataclass(frozen=True)
+class DualState:
+    """x, to twice the float type's digits; best, wanted, price: X, w and p; stiffness: k as sent; message: p as sent;
+    owed: by tails to heads; kept: None without over-relaxation; largest: as in `FlowState`; sides: the box, infinite
+    where it has no end; box: that of X.
+    """
+
+    x: Pair
+    largest: Float[Array, "1 runs"]
+    best: Shares
+    wanted: Shares
+    price: Shares
+    message: Message
+    stiffness: Shares
+    owed: Flows
+    kept: Kept | None
+    sides: tuple[Shares, Shares]
+    box: tuple[Shares, Shares]
+
+
+@pytree
+@dataclass(frozen=True)
+class DualFlow(AllocationMethod):
+    """ADMM on the prices, weighted by relayed curvatures, whose flows are owed, and paid within budget and box.
+
+    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln f_i''(x_i) + mean_j ln k_j) / 2
+    w_i += 2a sum_j g_ij,   s_ij = (1 - 2a) s_ij(last) + 2a (2 c_ij q(p_i) + g_ij),   S_i, C_i = sum_j s_ij, sum_j c_ij
+    X_i = argmin f_i(X) + (X - w_i - S_i)^2 / (4 C_i) over the box,   p_i = (S_i + w_i - X_i) / (2 C_i)
+    o_ij += 2a g_ij,   m_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= m_ij
+    x_i += sum_j m_ij
+
+    f_i is taken as quadratic around the last X_i. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and
+    k_i d_i are sent as 8-bit codes, as both shares of `Limit` are. The sums are over all links that were ever there,
+    d_i of them; while one is down it keeps what it last had (Bastianello, Carli, Schenato, Todescato, IEEE Trans.
+    Autom. Control 66 (2021)). With relaxation None a is 1/2 and nothing is kept: the sums are over the links of this
+    iteration, and this is dual consensus ADMM (Chang, Hong, Wang, IEEE Trans. Signal Process. 63 (2015)) with weights
+    of its own, faster on dense graphs that switch, with c near 3.
+
+    sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
+    iteration. Fixed points are optimal: debts cannot block each other for good (benchmarks/NOTES.md has the proof). On
+    a fixed graph with quadratic costs w converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
+    """
+
+    gain: Any = 8.0
+    relaxation: Any = 0.8
+    keeps_box: ClassVar[bool] = True
+
+    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualState:
+        """At rest at x, nothing owed, with the marginal costs as prices."""
+        at = x.value
+        price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
+        return DualState(
+            x=x,
+            largest=largest(x),
+            best=at,
+            wanted=at,
+            price=price,
+            message=first_message(channel, price, now.draw),
+            stiffness=codes.above(curvature(allocation.cost, at)),
+            owed=none,
+            kept=None
+            if self.relaxation is None
+            else Kept(none, (none, none), *[jnp.zeros_like(at)] * 2, _degree(now, at)),
+            sides=hard_box(allocation, at),
+            box=own_box(allocation, at),
+        )
+
+    def update(self, state: DualState, allocation: Allocation, now: Round, channel: Channel) -> DualState:
+        """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
+        links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
+        degree = _degree(now, state.price)
+        speed = tempo(state.stiffness, degree if state.kept is None else state.kept.links, now)
+        known = heard(channel, state.price, state.message)
+        tails, heads = links.at_ends((known, speed, jnp.log(state.stiffness)))
+        (price_tail, speed_tail, stiff_tail), (price_head, speed_head, stiff_head) = tails, heads
+        live = links.weight() > 0
+        weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
+        push = weight * difference(channel, price_head, price_tail)
+        twice, change = self._change(state.kept, weight, live, push, price_tail, price_head)
+        push, both = twice * push, jnp.where(live, stiff_tail + stiff_head, 0)
+        push, change, both, owed = now.stored((push, change, both, state.owed + push))
+        paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now, grid))
+        x = add(state.x, carried(paid, now, grid), grid)
+        net, conductance, reached, fresh, around = links.collect((push, change, both), _sums)
+        kept = state.kept
+        if kept is not None:
+            conductance, reached = kept.conductance + conductance, kept.reached + reached
+            ends = kept.ends[0] + change.tail, kept.ends[1] + change.head
+            kept = Kept(kept.weight + change.weight, ends, conductance, reached, kept.links + fresh)
+        wanted, linked = state.wanted + net, conductance > 0
+        stiff = 0.5 / jnp.where(linked, conductance, 1)
+        best = jnp.where(linked, self._best(state, allocation, stiff, wanted + reached), state.best)
+        price = jnp.where(linked, stiff * (reached + wanted - best), state.price)
+        return replace(
+            state,
+            x=x,
+            best=best,
+            wanted=wanted,
+            price=price,
+            message=send(channel, price, state.message, now.draw),
+            stiffness=relayed(state.stiffness, curvature(allocation.cost, x.value), around, degree),
+            owed=owed - paid,
+            kept=kept,
+        )
+
+    def refresh(self, state: DualState) -> DualState:
+        """The same state with its units set by where x stands now."""
+        return replace(state, largest=largest(state.x))
+
+    def estimate(self, state: DualState) -> Shares:
+        """Where the nodes stand: x."""
+        return state.x.value
+
+    def bits(self, state: DualState, channel: Channel) -> Any:
+        """The price, and codes of k_i, of k_i d_i, and of both shares of `Limit`."""
+        return message_bits(channel, state.price) + 4 * codes.BITS
+
+    def check(self, allocation: Allocation, channel: Channel) -> None:
+        """A positive gain, relaxation in [1/2, 1)."""
+        positive("method.allocation.gain", self.gain)
+        if self.relaxation is None:
+            return
+        relaxation = positive("method.allocation.relaxation", self.relaxation)
+        wrong = (relaxation < 0.5) | (relaxation >= 1)
+        if wrong.any():
+            raise ValueError(
+                f"method.allocation.relaxation: expected 1/2 or more, and below 1, got {relaxation[wrong].flat[0]:g}"
+            )
+
+    def _change(
+        self, kept: Kept | None, weight: Flows, live: Array, push: Flows, price_tail: Flows, price_head: Flows
+    ) -> tuple[Any, Change]:
+        """2a, and what the links of this iteration add to the sums."""
+        ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
+        if kept is None:
+            return 1, Change(weight, *ends, live.astype(push.dtype) + 0 * push)
+        old = kept.weight > 0
+        twice = jnp.where(old, 2 * along_runs(self.relaxation, push), 1)
+        ratio = jnp.where(old, weight / jnp.where(old, kept.weight, 1), 0)
+        tail, head = (
+            jnp.where(live, (1 - twice) * ratio * last + twice * new - last, 0)
+            for last, new in zip(kept.ends, ends, strict=True)
+        )
+        return twice, Change(jnp.where(live, weight - kept.weight, 0), tail, head, (live & ~old).astype(push.dtype))
+
+    def _best(self, state: DualState, allocation: Allocation, stiff: Shares, center: Shares) -> Shares:
+        """X, by one step of Newton's method."""
+        slope, own = marginal(allocation.cost, state.best), curvature(allocation.cost, state.best)
+        return jnp.clip((own * state.best - slope + stiff * center) / (own + stiff), *state.box)
+
+
+def _degree(now: Round, like: Shares) -> Shares:
+    """How many live links each node has."""
+    return jnp.broadcast_to(now.links.degree().reshape(like.shape[0], -1), like.shape)
+
+
+def _sums(of_edges: tuple[Flows, Change, Flows], sign: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """What the pushes, the changes of C, S and d, and the values at both ends add up to at a node."""
+    push, change, both = of_edges
+    linked = jnp.abs(sign)
+    end = jnp.where(sign > 0, change.head, jnp.where(sign < 0, change.tail, 0))
+    return sign * push, linked * change.weight, end, linked * change.links, linked * both

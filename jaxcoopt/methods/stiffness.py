@@ -1,0 +1,21 @@
+"""Curvatures that neighbours relay: a node among stiffer ones is stiffer itself."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcoopt.methods import codes
+from jaxcoopt.methods.round import Round
+
+Shares = Float[Array, "nodes runs"]
+
+
+def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) -> Shares:
+    """1 / sqrt(k_i d_i), of the code of k_i d_i that is sent; d_i: live neighbours."""
+    return now.stored(1 / jnp.sqrt(codes.above(stiffness * jnp.maximum(degree, 1))))
+
+
+def relayed(stiffness: Shares, curvature: Shares, around: Shares, degree: Float[Array, "nodes #runs"]) -> Shares:
+    """ln k_i = (ln f_i'' + mean_j ln k_j) / 2 as it is sent; around: sum of ln k_i + ln k_j over the live links."""
+    nearby = (around - degree * jnp.log(stiffness)) / jnp.maximum(degree, 1)
+    own = jnp.log(jnp.maximum(curvature, jnp.finfo(curvature.dtype).tiny))
+    return codes.held_above(jnp.exp(jnp.where(degree > 0, 0.5 * (own + nearby), own)), stiffness)
