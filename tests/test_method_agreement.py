@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 
+import flow_loops as flows
 import method_cases as cases
 import method_loops as loops
 import numpy as np
@@ -49,7 +50,7 @@ NAMES = list(zip_longest([*FLOWS, *DUALS, "ratio_consensus"], TRAINING))
 
 def settings_of(method, run):
     """The numbers of a method that its loop takes, of one run."""
-    names = ("step", "momentum", "gain", "penalty", "curvature")
+    names = ("step", "momentum", "gain", "penalty", "curvature", "relaxation")
     given = {name: getattr(method, name, None) for name in names}
     return {name: float(value[run]) for name, value in given.items() if value is not None}
 
@@ -116,6 +117,34 @@ def compare(rng, names, channel, link):
             theirs = expected_params(names[1], method.training, fit, run, weights, links)
             ours = problems.one_run(result.params, run)
             np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+OURS = {
+    "curvature_flow": flows.curvature_flow,
+    "dual_flow": flows.dual_flow,
+    "dual_flow_memoryless": flows.dual_flow,
+}
+
+
+@pytest.mark.parametrize("placement", [None, *problems.PLACEMENTS])
+@pytest.mark.parametrize("name", OURS)
+def test_our_flows(rng, name, placement):
+    """Over links that fail, ideal or log-quantized, against loops over nodes and neighbours."""
+    channel = jc.channels.Ideal() if placement is None else jc.channels.LogQuantizer(RHO, placement=placement)
+    method = cases.per_run(jc.CoOptimizer(BY_NAME[name].build(), channel=channel))
+    allocation = cases.allocation(rng)
+    start, net = cases.starts(rng, allocation).allocation, cases.network(0.2)
+    options = {"runs": RUNS, "record_every": STEPS, "optimum": jc.Optimum(), "seed": 7}
+    result = jc.solve(jc.Problem(allocation), net, method, STEPS, initial=jc.Initial(start), **options)
+    sequence = problems.weight_matrices(net, STEPS, seed=7)
+    box = tuple(np.broadcast_to(end, (NODES,)) for end in (allocation.lower, allocation.upper))
+    constants = allocation.cost.curvature, allocation.cost.center
+    for run in range(RUNS):
+        quantize = oracle.ideal if placement is None else partial(oracle.log_quantize, rho=RHO * cases.SCALES[run])
+        link = partial(loops.Link, quantize, placement or "difference")
+        settings = settings_of(method.allocation, run)
+        theirs = OURS[name](start[:, run], constants, sequence[..., run], settings, link, box)[-1]
+        np.testing.assert_allclose(result.allocation[:, run], theirs, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("names", NAMES, ids=lambda names: "+".join(filter(None, names)))

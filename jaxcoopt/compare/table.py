@@ -82,8 +82,6 @@ def to_latex(report: dict[str, Any]) -> str:
 def readme_block(report: dict[str, Any], picture: str, command: str) -> str:
     """What stands between the README's markers; picture: its path from there."""
     settings = report["settings"]
-    headings, rows = ratio_cells(report, bits=False)
-    _, by_bits = ratio_cells(report, bits=True)
     lines = [
         BEGIN,
         f"{report['title']}. Every method is tuned by the same grid search on {settings['tuning_instances']} other",
@@ -92,20 +90,10 @@ def readme_block(report: dict[str, Any], picture: str, command: str) -> str:
         f"ratio below 0.5. Error: {report['error']}, at least {report['floor']:.0e}.",
         f"Written by `{command}`, which repeats it; all numbers are in its comparison.json.",
         "",
-        *markdown(headings, rows[: _overall(report)]),
-        "",
-        "<details><summary>Case by case</summary>",
-        "",
-        *markdown(headings, rows[_overall(report) :]),
-        "",
-        "</details>",
-        "",
+        *_overall_then_cases(report, bits=False),
         "At equal bits, those of so many iterations at one number a link and iteration:",
         "",
-        *markdown(
-            headings[:3] + [_heading("bits", mark) for mark in settings["checkpoints"]], by_bits[: _overall(report)]
-        ),
-        "",
+        *_overall_then_cases(report, bits=True),
         "Each method by itself: median error, best to worst case; the last columns at the end, in the worst case.",
         "",
         *markdown(*method_cells(report)),
@@ -114,6 +102,13 @@ def readme_block(report: dict[str, Any], picture: str, command: str) -> str:
         END,
     ]
     return "\n".join(lines)
+
+
+def _overall_then_cases(report: dict[str, Any], bits: bool) -> list[str]:
+    headings, rows = ratio_cells(report, bits)
+    count = _overall(report)
+    folded = ["<details><summary>Case by case</summary>", "", *markdown(headings, rows[count:]), "", "</details>", ""]
+    return [*markdown(headings, rows[:count]), "", *folded]
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

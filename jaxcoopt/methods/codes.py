@@ -18,16 +18,20 @@ Values = Float[Array, "nodes #runs"]
 
 
 def above(u: Values) -> Values:
-    """The level 2^(k/2) at or above a number, at least 2^-64 and at most 2^63.5; a constant for derivatives."""
+    """The level 2^(k/2) at or above a number, at least 2^-64 and at most 2^63.5; a constant for derivatives.
+
+    To rounding: products and means of levels often are levels, and must not be lifted to the next.
+    """
     step = jnp.asarray(COARSE, u.dtype)
     code = nearest_level(jnp.clip(u, 2.0 ** (LEAST / 2), 2.0 ** (MOST / 2)), step)
-    code = jnp.where(level_value(code, step) < u, code + 1, code)
+    code = jnp.where(level_value(code, step) * (1 + 16 * jnp.finfo(u.dtype).eps) < u, code + 1, code)
     return lax.stop_gradient(level_value(jnp.clip(code, LEAST, MOST), step))
 
 
 def held_above(u: Values, last: Values) -> Values:
     """`above`, but the last level while u is within the two levels below it: else neighbours' levels may swing."""
-    return lax.stop_gradient(jnp.where((u <= last) & (u > 0.5 * last), last, above(u)))
+    slack = 1 + 16 * jnp.finfo(u.dtype).eps
+    return lax.stop_gradient(jnp.where((u <= last * slack) & (u > 0.5 * slack * last), last, above(u)))
 
 
 def below(u: Values) -> Values:

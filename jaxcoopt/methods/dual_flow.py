@@ -95,7 +95,7 @@ class DualFlow(AllocationMethod):
     a fixed graph with quadratic costs w converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
     """
 
-    gain: Any = 8.0
+    gain: Any = 4.0
     relaxation: Any = 0.8
     keeps_box: ClassVar[bool] = True
 
@@ -112,9 +112,7 @@ class DualFlow(AllocationMethod):
             message=first_message(channel, price, now.draw),
             stiffness=codes.above(curvature(allocation.cost, at)),
             owed=none,
-            kept=None
-            if self.relaxation is None
-            else Kept(none, (none, none), *[jnp.zeros_like(at)] * 2, _degree(now, at)),
+            kept=None if self.relaxation is None else Kept(none, (none, none), *[jnp.zeros_like(at)] * 3),
             sides=hard_box(allocation, at),
             box=own_box(allocation, at),
         )
@@ -123,7 +121,8 @@ class DualFlow(AllocationMethod):
         """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
         links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
         degree = _degree(now, state.price)
-        speed = tempo(state.stiffness, degree if state.kept is None else state.kept.links, now)
+        known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
+        speed = tempo(state.stiffness, known_links, now)
         known = heard(channel, state.price, state.message)
         tails, heads = links.at_ends((known, speed, jnp.log(state.stiffness)))
         (price_tail, speed_tail, stiff_tail), (price_head, speed_head, stiff_head) = tails, heads

@@ -1,0 +1,109 @@
+"""Plain NumPy float64 loops of our own flows, node by node and link by link, as their docstrings state them.
+
+As in tests/method_loops.py; constants: (a, c) of quadratic costs, box: (lower, upper), [n] each.
+"""
+
+import math
+
+import numpy as np
+
+
+def level_above(u):
+    """The power of sqrt(2) at or above."""
+    return 2.0 ** (math.ceil(2 * math.log2(u) - 1e-12) / 2)
+
+
+def level_below(u):
+    """The power of the fourth root of 2 at or below, in [0, 1]."""
+    return 1.0 if u >= 1 else 0.0 if u < 2.0**-63 else 2.0 ** (math.floor(4 * math.log2(u) + 1e-12) / 4)
+
+
+def paid(owed, x, box):
+    """What is carried of owed[i, j], what i is to get from j, within the box."""
+    n, lower, upper = len(x), *box
+    take, give = np.ones(n), np.ones(n)
+    for i in range(n):
+        inflow = sum(max(owed[i, j], 0) for j in range(n))
+        outflow = sum(max(-owed[i, j], 0) for j in range(n))
+        if inflow > 0:
+            take[i] = level_below(max(upper[i] - x[i], 0) / inflow)
+        if outflow > 0:
+            give[i] = level_below(max(x[i] - lower[i], 0) / outflow)
+    part = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            part[i, j] = min(give[j], take[i]) if owed[i, j] > 0 else min(give[i], take[j])
+    return owed * part
+
+
+def curvature_flow(x, constants, sequence, settings, link, box):
+    """phi_ij = beta phi_ij(last) + c / max(h_i d_i, h_j d_j) (q(p_j) - q(p_i)), limited; x_i += sum_j phi_ij."""
+    (a, center), n, send = constants, len(x), link()
+    flow, xs = np.zeros((n, n)), [x]
+    known, read = send.values(a * (x - center))
+    for weights in sequence:
+        live = (weights > 0) & ~np.eye(n, dtype=bool)
+        degree = live.sum(axis=1)
+        new = np.zeros((n, n))
+        for i in range(n):
+            for j in np.flatnonzero(live[i]):
+                weight = settings["gain"] / max(level_above(a[v] * degree[v]) for v in (i, j))
+                new[i, j] = settings.get("momentum", 0) * flow[i, j] + weight * read(known[j] - known[i])
+        flow = paid(new, x, box)
+        x = x + flow.sum(axis=1)
+        known, read = send.values(a * (x - center))
+        xs.append(x)
+    return np.array(xs)
+
+
+def dual_flow(x, constants, sequence, settings, link, box):
+    """The update of `DualFlow`, line by line."""
+    (a, center), n, send, relaxation = constants, len(x), link(), settings.get("relaxation")
+    wanted, best, xs = x.copy(), x.copy(), [x]
+    owed, kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+    stiffness = np.array([level_above(v) for v in a])
+    links = np.zeros(n)  # that were ever there
+    price = a * (x - center)
+    known, read = send.values(price)
+    for weights in sequence:
+        live = (weights > 0) & ~np.eye(n, dtype=bool)
+        degree = live.sum(axis=1)
+        count = degree if relaxation is None else np.maximum(degree, links)
+        speed = [1 / math.sqrt(level_above(k * max(d, 1))) for k, d in zip(stiffness, count, strict=True)]
+        if relaxation is None:
+            kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n))
+        for i in range(n):
+            for j in np.flatnonzero(live[i]):
+                weight = settings["gain"] * speed[i] * speed[j]
+                push = weight * read(known[j] - known[i])
+                twice, last = 1.0, 0.0
+                if kept_weight[i, j] > 0:
+                    twice, last = 2 * relaxation, kept_ends[i, j] * weight / kept_weight[i, j]
+                elif relaxation is not None:
+                    links[i] += 1
+                kept_weight[i, j] = weight
+                kept_ends[i, j] = (1 - twice) * last + twice * (2 * weight * known[i] + push)
+                owed[i, j] += twice * push
+                wanted[i] += twice * push
+        part = paid(np.where(live, owed, 0), x, box)
+        owed, x = owed - part, x + part.sum(axis=1)
+        for i in range(n):
+            conductance, reached = kept_weight[i].sum(), kept_ends[i].sum()
+            if conductance > 0:
+                stiff = 1 / (2 * conductance)
+                free = (a[i] * center[i] + stiff * (wanted[i] + reached)) / (a[i] + stiff)
+                best[i] = min(max(free, box[0][i]), box[1][i])
+                price[i] = stiff * (reached + wanted[i] - best[i])
+        logs, new = np.log(stiffness), stiffness.copy()
+        for i in range(n):
+            nearby = [logs[j] for j in np.flatnonzero(live[i])]
+            value = math.sqrt(a[i] * math.exp(np.mean(nearby))) if nearby else a[i]
+            new[i] = (
+                stiffness[i]
+                if 0.5 * stiffness[i] * (1 + 1e-12) < value <= stiffness[i] * (1 + 1e-12)
+                else level_above(value)
+            )
+        stiffness = new
+        known, read = send.values(price)
+        xs.append(x)
+    return np.array(xs)
