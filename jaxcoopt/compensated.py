@@ -38,9 +38,12 @@ class Grid:
 
 
 def grid_for(largest: Float[Array, "1 runs"], terms: int) -> Grid:
-    """The finest units in which numbers up to 8 times `largest`, and sums of `terms` lows, are exact."""
+    """Units in which numbers up to 512 times `largest`, and sums of `terms` lows, are exact.
+
+    So much may come together at one node before the units are set anew, once a record.
+    """
     digits = jnp.finfo(largest.dtype).nmant
-    unit = leading_bits(largest, 1) * 2.0 ** (4 - digits)
+    unit = leading_bits(largest, 1) * 2.0 ** (10 - digits)
     low_unit = unit * 2.0 ** (max(terms, 1).bit_length() + 2 - digits)
     return Grid(*(lax.stop_gradient(1.5 * 2.0**digits * each) for each in (unit, low_unit)))
 
@@ -78,6 +81,12 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     b_part = total - a
     return total, (a - (total - b_part)) + (b - b_part)
+
+
+def grown(total: Pair, change: Array) -> Pair:
+    """The total and a plain number, to twice the float type's digits."""
+    high, lost = two_sum(total.high, change + total.low)
+    return Pair(high, lost)
 
 
 def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:

@@ -1,7 +1,10 @@
-"""Our flows on 1,000 random problems each: the budget to rounding and the box exactly, at every iteration."""
+"""Our flows: the budget to rounding and the box exactly at every iteration, on 1,000 random problems each; and the
+optimum where full nodes cut the graph.
+"""
 
 from dataclasses import replace
 
+import jax
 import networkx as nx
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import jaxcoopt as jc
 NODES, RUNS, EXAMPLES, STEPS = 7, 20, 50, 40  # problems: RUNS x EXAMPLES
 FLOWS = {
     "dual_flow": jc.methods.DualFlow(),
-    "dual_flow_memoryless": jc.methods.DualFlow(3.0, None),
+    "dual_flow_memoryless": jc.methods.MemorylessDualFlow(),
     "curvature_flow": jc.methods.CurvatureFlow(momentum=0.3),
 }
 
@@ -53,15 +56,96 @@ def problem_of(seed, size, decades, pinned, tight):
     pinned=st.floats(0, 0.8),
     tight=st.sampled_from([0.0, 1e-9, 0.1, 0.5]),
     failing=st.floats(0, 0.9),
+    every=st.sampled_from([1, 7, STEPS]),
 )
-def test_sum_and_box_at_every_iteration(name, placement, seed, size, decades, pinned, tight, failing):
+def test_sum_and_box_at_every_iteration(name, placement, seed, size, decades, pinned, tight, failing, every):
     problem, start, rng = problem_of(seed, size, decades, pinned, tight)
     channel = jc.channels.LogQuantizer(rng.uniform(0.05, 1.5, RUNS), placement=placement)
     method = jc.CoOptimizer(FLOWS[name], channel=channel)
-    options = {"initial": jc.Initial(start), "optimum": jc.Optimum(), "record_every": 1, "seed": seed % 1000}
+    options = {"initial": jc.Initial(start), "optimum": jc.Optimum(), "record_every": every, "seed": seed % 1000}
     result = jc.solve(problem, network(failing * rng.random(RUNS)), method, STEPS, runs=RUNS, **options)
-    assert result.trace["budget_residual"].shape == (STEPS + 1, RUNS)
+    assert result.iterations[-1] == STEPS
     assert np.asarray(result.trace["budget_residual"]).max() <= 1e-13
     assert np.asarray(result.trace["box_violation"]).max() == 0
     x, given = np.asarray(result.allocation), problem.allocation
     assert np.all((x >= given.lower) & (x <= given.upper))
+    if pinned < 0.3 and failing < 0.3 and tight == 0.5:
+        assert np.mean(np.any(x != start, axis=0)) > 0.5
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("open_side", ["lower", "upper"])
+def test_sum_and_box_in_float32(rng, float32, name, open_side):
+    """One node is to get nearly all, far beyond where the units of the start reach; one side of the box is open."""
+    nodes = 200
+    center = np.where(np.arange(nodes) == 3, 150.0, 0.5)
+    ends = {"lower": 0.0, "upper": np.where(np.arange(nodes) == 3, 180.0, 3.0)} | {open_side: None}
+    allocation = jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), center), float(nodes), **ends)
+    net = jc.Network.from_graphs(nx.random_regular_graph(6, nodes, seed=1), failure_rate=0.1)
+    method = jc.CoOptimizer(FLOWS[name], channel=jc.channels.LogQuantizer(0.5))
+    result = jc.solve(jc.Problem(allocation), net, method, 400, runs=2, record_every=400)
+    assert result.allocation.dtype == np.float32
+    assert np.asarray(result.trace["budget_residual"]).max() <= 1e-6
+    assert np.asarray(result.trace["box_violation"]).max() == 0
+    assert np.all(np.asarray(result.allocation)[3] > 20)
+
+
+# ---------------------------------------------------------------- full nodes in the way
+
+LOG = jc.channels.LogQuantizer
+CUT = {
+    "star": (nx.star_graph(11), 0.0, [0]),
+    "path": (nx.path_graph(10), 0.0, [4, 5]),
+    "failing ring": (nx.cycle_graph(10), 0.2, [2]),
+}
+
+
+def cut_problem(rng, nodes, full, latency):
+    """The nodes in the way are full at the optimum, as their costs would have much more."""
+    runs = 4
+    lower, room = rng.uniform(0.2, 0.5, (nodes, runs)), rng.uniform(1, 3, (nodes, runs))
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 3, (nodes, runs)), rng.uniform(0.5, 2, (nodes, runs)))
+    room[full], cost.center[full] = 0.3, 9.0
+    if latency:
+        cost = cost + jc.costs.Latency(rng.uniform(0.2, 1, nodes))
+    budget = (lower + 0.45 * room).sum(axis=0)
+    return jc.Problem(jc.Allocation(cost, budget, lower, lower + room)), runs
+
+
+@pytest.mark.parametrize("channel", [jc.channels.Ideal(), LOG(0.5), LOG(0.5, placement="difference")], ids=str)
+@pytest.mark.parametrize("case", CUT)
+@pytest.mark.parametrize("name", ["dual_flow", "dual_flow_memoryless"])
+def test_the_optimum_behind_full_nodes(rng, name, case, channel):
+    graph, failing, full = CUT[case]
+    problem, runs = cut_problem(rng, len(graph), full, latency=channel.placement == "innovation")
+    net = jc.Network.from_graphs(graph, failure_rate=failing)
+    optimum = jc.reference(problem)
+    assert np.all(np.asarray(optimum.allocation)[full] >= problem.allocation.upper[full] - 1e-9)
+    options = {"runs": runs, "optimum": optimum, "record_every": 100}
+    result = jc.solve(problem, net, jc.CoOptimizer(FLOWS[name], channel=channel), 4000, **options)
+    assert np.asarray(result.trace["budget_residual"]).max() <= 1e-13
+    assert np.asarray(result.trace["box_violation"]).max() == 0
+    assert np.abs(np.asarray(result.trace["allocation_gap"])[-1]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_limit_alone_stalls_there(rng, case):
+    graph, failing, full = CUT[case]
+    problem, runs = cut_problem(rng, len(graph), full, latency=False)
+    net = jc.Network.from_graphs(graph, failure_rate=failing)
+    flow = jc.CoOptimizer(FLOWS["curvature_flow"])
+    result = jc.solve(problem, net, flow, 4000, runs=runs, record_every=1000)
+    assert np.median(np.asarray(result.trace["allocation_gap"])[-1]) > 1e-4
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_derivatives_where_a_side_of_the_box_is_open(rng, name):
+    allocation = jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.uniform(0, 2, NODES)), 5.0, 0.0, None)
+    problem, net = jc.Problem(allocation), jc.Network.from_graphs(nx.cycle_graph(NODES))
+    optimum = jc.reference(problem)
+
+    def gap(gain):
+        method = jc.CoOptimizer(replace(FLOWS[name], gain=gain))
+        return jc.solve(problem, net, method, 20, optimum=optimum).trace["allocation_gap"][-1, 0]
+
+    assert np.isfinite(jax.jit(jax.grad(gap))(0.8))

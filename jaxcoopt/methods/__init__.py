@@ -7,7 +7,7 @@ from jaxcoopt.methods.consensus_admm import DecentralizedADMM
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
-from jaxcoopt.methods.dual_flow import DualFlow
+from jaxcoopt.methods.dual_flow import DualFlow, MemorylessDualFlow
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import ATCTracking, DIGing, GradientTracking, HeavyBallTracking
 from jaxcoopt.methods.laplacian_flow import (
@@ -43,6 +43,7 @@ __all__ = [
     "GradientTracking",
     "HeavyBallTracking",
     "LaplacianFlow",
+    "MemorylessDualFlow",
     "PrimalDual",
     "RatioConsensus",
     "SaturatedFlow",

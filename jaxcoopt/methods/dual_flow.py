@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
-from jaxcoopt.compensated import Pair, add, grid_for
+from jaxcoopt.compensated import Pair, add, grid_for, grown
 from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import largest
@@ -29,20 +29,22 @@ Flows = Float[Array, "edges runs"]
 @pytree
 @dataclass(frozen=True)
 class Kept:
-    """What over-relaxation remembers of every link that was ever there: c, and s at tail and head, [edges, runs]; their
-    sums over each node's links, C and S, and how many these are, d, [nodes, runs].
+    """What over-relaxation remembers of every link that was ever there: c, and s at tail and head, [edges, runs]; of
+    every node the sums over its links, C and S, and how many these are, d, [nodes, runs].
+
+    The sums are to twice the float type's digits: they grow by what changes, and must not drift from what is kept.
     """
 
     weight: Flows
     ends: tuple[Flows, Flows]
-    conductance: Shares
-    reached: Shares
+    conductance: Pair
+    reached: Pair
     links: Shares
 
 
 @pytree
 @dataclass(frozen=True)
-class Change:
+class Added:
     """What each link adds to C, to S at its tail and at its head, and to d, [edges, runs]."""
 
     weight: Flows
@@ -54,15 +56,15 @@ class Change:
 @pytree
 @dataclass(frozen=True)
 class DualState:
-    """x, to twice the float type's digits; best, wanted, price: X, w and p; stiffness: k as sent; message: p as sent;
-    owed: by tails to heads; kept: None without over-relaxation; largest: as in `FlowState`; sides: the box, infinite
-    where it has no end; box: that of X.
+    """x and wanted (w), to twice the float type's digits; best, price: X, p; stiffness: k as sent; message: p as sent;
+    owed: o, by tails to heads; kept: None without memory; largest: as in `FlowState`; sides: the box of x, infinite
+    where it has no end; box: that of X, finite and inside the cost's domain.
     """
 
     x: Pair
     largest: Float[Array, "1 runs"]
     best: Shares
-    wanted: Shares
+    wanted: Pair
     price: Shares
     message: Message
     stiffness: Shares
@@ -84,15 +86,15 @@ class DualFlow(AllocationMethod):
     x_i += sum_j m_ij
 
     f_i is taken as quadratic around the last X_i. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and
-    k_i d_i are sent as 8-bit codes, as both shares of `Limit` are. The sums are over all links that were ever there,
-    d_i of them; while one is down it keeps what it last had (Bastianello, Carli, Schenato, Todescato, IEEE Trans.
-    Autom. Control 66 (2021)). With relaxation None a is 1/2 and nothing is kept: the sums are over the links of this
-    iteration, and this is dual consensus ADMM (Chang, Hong, Wang, IEEE Trans. Signal Process. 63 (2015)) with weights
-    of its own, faster on dense graphs that switch, with c near 3.
+    k_i d_i are sent as 8-bit codes, as both shares of `Limit` are. S and C are over all links that were ever there, d_i
+    of them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
+    when a link is there for the first time (Bastianello, Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66
+    (2021)). With relaxation None a is 1/2 and nothing is kept, see `MemorylessDualFlow`.
 
     sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
-    iteration. Fixed points are optimal: debts cannot block each other for good (benchmarks/NOTES.md has the proof). On
-    a fixed graph with quadratic costs w converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
+    iteration. Fixed points are optimal where no node is pinned (lo < hi), over links that tell unlike prices apart:
+    debts cannot block each other for good (benchmarks/NOTES.md has the proof). On a fixed graph with quadratic costs w
+    converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
     """
 
     gain: Any = 4.0
@@ -107,12 +109,12 @@ class DualFlow(AllocationMethod):
             x=x,
             largest=largest(x),
             best=at,
-            wanted=at,
+            wanted=x,
             price=price,
             message=first_message(channel, price, now.draw),
             stiffness=codes.above(curvature(allocation.cost, at)),
             owed=none,
-            kept=None if self.relaxation is None else Kept(none, (none, none), *[jnp.zeros_like(at)] * 3),
+            kept=None if self.relaxation is None else _nothing_kept(none, at),
             sides=hard_box(allocation, at),
             box=own_box(allocation, at),
         )
@@ -129,21 +131,25 @@ class DualFlow(AllocationMethod):
         live = links.weight() > 0
         weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
         push = weight * difference(channel, price_head, price_tail)
-        twice, change = self._change(state.kept, weight, live, push, price_tail, price_head)
-        push, both = twice * push, jnp.where(live, stiff_tail + stiff_head, 0)
-        push, change, both, owed = now.stored((push, change, both, state.owed + push))
+        ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
+        moved, kept, added = self._relaxed(state.kept, weight, live, push, ends)
+        both = jnp.where(live, stiff_tail + stiff_head, 0)
+        moved, added, both, owed = now.stored((moved, added, both, state.owed + moved))
         paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now, grid))
         x = add(state.x, carried(paid, now, grid), grid)
-        net, conductance, reached, fresh, around = links.collect((push, change, both), _sums)
-        kept = state.kept
+        net, conductance, reached, fresh, around = links.collect((moved, added, both), _sums)
         if kept is not None:
-            conductance, reached = kept.conductance + conductance, kept.reached + reached
-            ends = kept.ends[0] + change.tail, kept.ends[1] + change.head
-            kept = Kept(kept.weight + change.weight, ends, conductance, reached, kept.links + fresh)
-        wanted, linked = state.wanted + net, conductance > 0
-        stiff = 0.5 / jnp.where(linked, conductance, 1)
-        best = jnp.where(linked, self._best(state, allocation, stiff, wanted + reached), state.best)
-        price = jnp.where(linked, stiff * (reached + wanted - best), state.price)
+            kept = replace(
+                kept,
+                conductance=grown(kept.conductance, conductance),
+                reached=grown(kept.reached, reached),
+                links=kept.links + fresh,
+            )
+            conductance, reached = kept.conductance.value, kept.reached.value
+        wanted, linked = grown(state.wanted, net), conductance > 0
+        stiff, center = 0.5 / jnp.where(linked, conductance, 1), wanted.value + reached
+        best = jnp.where(linked, self._best(state, allocation, stiff, center), state.best)
+        price = jnp.where(linked, stiff * (center - best), state.price)
         return replace(
             state,
             x=x,
@@ -180,21 +186,22 @@ class DualFlow(AllocationMethod):
                 f"method.allocation.relaxation: expected 1/2 or more, and below 1, got {relaxation[wrong].flat[0]:g}"
             )
 
-    def _change(
-        self, kept: Kept | None, weight: Flows, live: Array, push: Flows, price_tail: Flows, price_head: Flows
-    ) -> tuple[Any, Change]:
-        """2a, and what the links of this iteration add to the sums."""
-        ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
+    def _relaxed(
+        self, kept: Kept | None, weight: Flows, live: Array, push: Flows, ends: tuple[Flows, Flows]
+    ) -> tuple[Flows, Kept | None, Added]:
+        """(2a g, what is kept of the links, what they add to the nodes' sums)."""
         if kept is None:
-            return 1, Change(weight, *ends, live.astype(push.dtype) + 0 * push)
+            return push, None, Added(weight, *ends, jnp.broadcast_to(live, push.shape).astype(push.dtype))
         old = kept.weight > 0
         twice = jnp.where(old, 2 * along_runs(self.relaxation, push), 1)
         ratio = jnp.where(old, weight / jnp.where(old, kept.weight, 1), 0)
         tail, head = (
-            jnp.where(live, (1 - twice) * ratio * last + twice * new - last, 0)
+            jnp.where(live, (1 - twice) * ratio * last + twice * new, last)
             for last, new in zip(kept.ends, ends, strict=True)
         )
-        return twice, Change(jnp.where(live, weight - kept.weight, 0), tail, head, (live & ~old).astype(push.dtype))
+        weight = jnp.where(live, weight, kept.weight)
+        added = Added(weight - kept.weight, tail - kept.ends[0], head - kept.ends[1], (live & ~old).astype(push.dtype))
+        return twice * push, replace(kept, weight=weight, ends=(tail, head)), added
 
     def _best(self, state: DualState, allocation: Allocation, stiff: Shares, center: Shares) -> Shares:
         """X, by one step of Newton's method."""
@@ -207,9 +214,23 @@ def _degree(now: Round, like: Shares) -> Shares:
     return jnp.broadcast_to(now.links.degree().reshape(like.shape[0], -1), like.shape)
 
 
-def _sums(of_edges: tuple[Flows, Change, Flows], sign: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """What the pushes, the changes of C, S and d, and the values at both ends add up to at a node."""
-    push, change, both = of_edges
+def MemorylessDualFlow(gain: Any = 3.0) -> DualFlow:
+    """`DualFlow` with a = 1/2, S and C over the links of this iteration: faster on dense graphs that switch.
+
+    Dual consensus ADMM (Chang, Hong, Wang, IEEE Trans. Signal Process. 63 (2015), DC-ADMM) with weights of its own,
+    within budget and box.
+    """
+    return DualFlow(gain, relaxation=None)
+
+
+def _nothing_kept(none: Flows, like: Shares) -> Kept:
+    zero = jnp.zeros_like(like)
+    return Kept(none, (none, none), Pair(zero, zero), Pair(zero, zero), zero)
+
+
+def _sums(of_edges: tuple[Flows, Added, Flows], sign: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """What flows, what is added to C, S and d, and the values at both ends add up to at a node."""
+    moved, added, both = of_edges
     linked = jnp.abs(sign)
-    end = jnp.where(sign > 0, change.head, jnp.where(sign < 0, change.tail, 0))
-    return sign * push, linked * change.weight, end, linked * change.links, linked * both
+    end = jnp.where(sign > 0, added.head, jnp.where(sign < 0, added.tail, 0))
+    return sign * moved, linked * added.weight, end, linked * added.links, linked * both

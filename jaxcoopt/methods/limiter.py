@@ -57,4 +57,6 @@ def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:
 
 def _share(room: Shares, asked: Shares, slack: Any) -> Shares:
     """The part of what is asked that there is room for, at most 1, as it is sent."""
-    return codes.below(jnp.where(asked > room * slack, room * slack / jnp.where(asked > 0, asked, 1), 1))
+    cut = asked > room * slack
+    room = jnp.where(cut, room, 0)  # infinite room would be a NaN in derivatives, though not looked at
+    return codes.below(jnp.where(cut, room * slack / jnp.where(cut, asked, 1), 1))

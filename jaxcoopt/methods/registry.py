@@ -11,7 +11,7 @@ from jaxcoopt.methods.consensus_admm import DecentralizedADMM
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.dgd import DGD, DPSGD
 from jaxcoopt.methods.diffusion import LEAD, NIDS, ExactDiffusion
-from jaxcoopt.methods.dual_flow import DualFlow
+from jaxcoopt.methods.dual_flow import DualFlow, MemorylessDualFlow
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import ATCTracking, GradientTracking, HeavyBallTracking
 from jaxcoopt.methods.laplacian_flow import (
@@ -158,8 +158,8 @@ ENTRIES = (
     _allocation(
         "dual_flow_memoryless",
         "dual flow, memoryless",
-        DualFlow,
-        {"gain": 3.0, "relaxation": None},
+        MemorylessDualFlow,
+        {},
         grid={"gain": _spread(0.5, 20.0, 30)},
         ours=True,
     ),
