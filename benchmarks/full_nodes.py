@@ -88,7 +88,7 @@ def measure(case: str, method: str, channel: Any, count: int, steps: int) -> dic
     gap, iterations = np.abs(np.asarray(result.trace["allocation_gap"])), np.asarray(result.iterations)
     x, margin = np.asarray(optimum.allocation), 1e-9
     active = (x <= np.asarray(allocation.lower) + margin) | (x >= np.asarray(allocation.upper) - margin)
-    at = {int(k): np.abs(gap[np.searchsorted(iterations, k)]) for k in AT if k <= steps}
+    at = {str(k): np.abs(gap[np.searchsorted(iterations, k)]) for k in AT if k <= steps}
     return {
         "case": case,
         "method": method,

@@ -144,7 +144,7 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
-    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in about two minutes."""
+    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in about three minutes."""
     given = {"nodes": nodes, "degree": degree, "runs": runs, "params": params}
     given |= {"channel": channel, "precision": precision, "graph": graph}
     with clean_errors(debug):

@@ -103,7 +103,7 @@ def _pooled(settings: Comparison, contests: Sequence[Contest]) -> list[dict[str,
 
 
 def _ratio_rows(settings: Comparison, contests: Sequence[Contest]) -> list[dict[str, Any]]:
-    """Quartiles over the instances of all the contests together, of every method of ours that is in all of them."""
+    """Quartiles over the instances of all the contests together, of every method of ours that is in the first."""
     rows = []
     for label in (each.label for each in contests[0].scores if each.ours):
         members = [next((s for s in contest.scores if s.label == label), None) for contest in contests]

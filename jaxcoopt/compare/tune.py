@@ -15,7 +15,7 @@ Horizon = tuple[str, float]
 @dataclass(frozen=True)
 class Tuned:
     """winners: the grid point of each horizon; scores: their median errors; at_edge: the tuned names whose value is the
-    first or last of its grid, for the last of the horizons that the score tells points apart in.
+    first or last of its grid at some horizon.
     """
 
     winners: list[dict[str, float]]

@@ -22,6 +22,8 @@ from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
+NEWTON_STEPS = 3
+
 Shares = Float[Array, "nodes runs"]
 Flows = Float[Array, "edges runs"]
 
@@ -79,13 +81,13 @@ class DualState:
 class DualFlow(AllocationMethod):
     """ADMM on the prices, weighted by relayed curvatures, whose flows are owed, and paid within budget and box.
 
-    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln f_i''(x_i) + mean_j ln k_j) / 2
+    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln f_i''(X_i) + mean_j ln k_j) / 2
     w_i += 2a sum_j g_ij,   s_ij = (1 - 2a) s_ij(last) + 2a (2 c_ij q(p_i) + g_ij),   S_i, C_i = sum_j s_ij, sum_j c_ij
     X_i = argmin f_i(X) + (X - w_i - S_i)^2 / (4 C_i) over the box,   p_i = (S_i + w_i - X_i) / (2 C_i)
     o_ij += 2a g_ij,   m_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= m_ij
     x_i += sum_j m_ij
 
-    f_i is taken as quadratic around the last X_i. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and
+    X_i by a few Newton steps from the last. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and
     k_i d_i are sent as 8-bit codes, as both shares of `Limit` are. S and C are over all links that were ever there, d_i
     of them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
     when a link is there for the first time (Bastianello, Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66
@@ -97,7 +99,7 @@ class DualFlow(AllocationMethod):
     converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
     """
 
-    gain: Any = 4.0
+    gain: Any = 6.0
     relaxation: Any = 0.8
     keeps_box: ClassVar[bool] = True
 
@@ -157,7 +159,7 @@ class DualFlow(AllocationMethod):
             wanted=wanted,
             price=price,
             message=send(channel, price, state.message, now.draw),
-            stiffness=relayed(state.stiffness, curvature(allocation.cost, x.value), around, degree),
+            stiffness=relayed(state.stiffness, curvature(allocation.cost, best), around, degree),
             owed=owed - paid,
             kept=kept,
         )
@@ -204,9 +206,12 @@ class DualFlow(AllocationMethod):
         return twice * push, replace(kept, weight=weight, ends=(tail, head)), added
 
     def _best(self, state: DualState, allocation: Allocation, stiff: Shares, center: Shares) -> Shares:
-        """X, by one step of Newton's method."""
-        slope, own = marginal(allocation.cost, state.best), curvature(allocation.cost, state.best)
-        return jnp.clip((own * state.best - slope + stiff * center) / (own + stiff), *state.box)
+        """X, by a few steps of Newton's method from the last: the first is exact for quadratic costs."""
+        best = state.best
+        for _ in range(NEWTON_STEPS):
+            slope, own = marginal(allocation.cost, best), curvature(allocation.cost, best)
+            best = jnp.clip((own * best - slope + stiff * center) / (own + stiff), *state.box)
+        return best
 
 
 def _degree(now: Round, like: Shares) -> Shares:
