@@ -14,18 +14,18 @@ from jaxcoopt.pytrees import pytree
 class ByRun(Channel):
     """Another channel in each run."""
 
-    parts: tuple[Channel, ...]
+    terms: tuple[Channel, ...]
     placement: Any
 
     @property
     def random(self) -> bool:
         """Where any part is."""
-        return any(part.random for part in self.parts)
+        return any(part.random for part in self.terms)
 
     def quantize(self, u: Any, draw: Any = None) -> Any:
         runs = jnp.arange(u.shape[-1])
         sent = u
-        for run, part in enumerate(self.parts):
+        for run, part in enumerate(self.terms):
             sent = jnp.where(runs == run, part.quantize(u, draw if part.random else None), sent)
         return sent
 

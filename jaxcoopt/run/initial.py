@@ -51,11 +51,13 @@ def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int
 def _on_budget(x: np.ndarray, budget: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """x, in extended precision, with what it misses of the budget spread over the nodes by the room that they have.
 
-    The last rounding goes to the node with the most room: spread evenly it would lead out of the box.
+    The last rounding goes to the node with the most room: spread evenly it would lead out of the box. A node that was
+    put outside its box stays where it is, unless no other has room.
     """
+    inside = (x >= lower) & (x <= upper)
     for share in (_by_room, _to_the_roomiest):
         missing = budget - x.astype(np.longdouble).sum(axis=0)
-        room = np.maximum(np.where(missing > 0, upper - x, x - lower), 0)
+        room = np.where(inside, np.maximum(np.where(missing > 0, upper - x, x - lower), 0), 0)
         moved = x.astype(np.longdouble) + missing * share(room)
         x = np.where((room > 0) & (room < np.inf), np.clip(moved, lower, upper), moved)
     return x
