@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
-from jaxcoopt.compensated import Pair, add, grid_for, scale
+from jaxcoopt.compensated import Grid, Pair, add, grid_for, scale
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.links import Rule
 from jaxcoopt.problem.bounds import Bounds
@@ -21,17 +21,37 @@ from jaxcoopt.pytrees import pytree
 
 @pytree
 @dataclass(frozen=True)
+class HeavyBall:
+    """rest: where x would come to rest if nothing flowed any more; velocity: (x(k) - x(k-1)) / (1 - beta).
+
+    rest += phi / (1 - beta),   velocity = beta velocity + phi / (1 - beta),   x = rest - beta velocity:
+    the same as x += phi + beta (x(k) - x(k-1)). beta velocity is rounded at each node by itself; added to x at every
+    iteration it would carry the sum of x away, while rest is moved by what flows alone, which sums to exactly 0.
+    """
+
+    rest: Pair
+    velocity: Pair
+
+    def pushed(self, flow: Pair, momentum: Array, grid: Grid) -> tuple["HeavyBall", Pair]:
+        """(the state, x) after one iteration; flow: phi / (1 - beta)."""
+        rest = add(self.rest, flow, grid)
+        velocity = add(scale(self.velocity, momentum, grid), flow, grid)
+        return HeavyBall(rest, velocity), add(rest, scale(velocity, -momentum, grid), grid)
+
+
+@pytree
+@dataclass(frozen=True)
 class FlowState:
-    """x and velocity, [nodes, runs] each, to twice the float type's digits; price: [nodes, runs]; message: as sent.
+    """x: [nodes, runs], to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
     at the two ends of a link, and the sum of x would leak. largest: [1, runs], max |x| at the last `refresh`; it sets
-    the units that x is counted in. velocity is None without momentum. memory: what `bounds` remembers.
+    the units that x is counted in. heavy_ball: None without momentum. memory: what `bounds` remembers.
     """
 
     x: Pair
     largest: Float[Array, "1 runs"]
-    velocity: Pair | None
+    heavy_ball: HeavyBall | None
     price: Float[Array, "nodes runs"]
     message: Message
     memory: Any
@@ -41,8 +61,9 @@ def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, chan
     """The state at the start x, nothing moving, the first prices sent."""
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
-    velocity = None if momentum is None else Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-    return FlowState(x, largest(x), velocity, price, first_message(channel, price, now.draw), memory)
+    still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
+    heavy_ball = None if momentum is None else HeavyBall(rest=x, velocity=still)
+    return FlowState(x, largest(x), heavy_ball, price, first_message(channel, price, now.draw), memory)
 
 
 def moved(
@@ -57,14 +78,16 @@ def moved(
 ) -> FlowState:
     """One iteration: what flows, by `amount` of the neighbours' `values`; then the new prices are sent."""
     grid = grid_for(state.largest, now.links.most_neighbours)
-    move, velocity = now.links.flow(values, amount, grid), None
-    if state.velocity is not None:
-        move = velocity = add(scale(state.velocity, along_runs(momentum, state.price), grid), move, grid)
-    x = add(state.x, move, grid)
+    if state.heavy_ball is None:
+        heavy_ball, x = None, add(state.x, now.links.flow(values, amount, grid), grid)
+    else:
+        beta = along_runs(momentum, state.price)
+        flow = now.links.flow(values, lambda own, other, weight: amount(own, other, weight) / (1 - beta), grid)
+        heavy_ball, x = state.heavy_ball.pushed(flow, beta, grid)
     slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, x.value)
-    return FlowState(x, state.largest, velocity, price, send(channel, price, state.message, now.draw), memory)
+    return FlowState(x, state.largest, heavy_ball, price, send(channel, price, state.message, now.draw), memory)
 
 
 def refreshed(state: FlowState) -> FlowState:
