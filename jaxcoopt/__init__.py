@@ -12,6 +12,8 @@ from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
+from jaxcoopt.sweeps.axes import sample
+from jaxcoopt.sweeps.sweep import sweep
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,8 @@ __all__ = [
     "memory",
     "methods",
     "reference",
+    "sample",
     "solve",
+    "sweep",
     "theory",
 ]

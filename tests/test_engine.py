@@ -132,7 +132,7 @@ def small(training=True):
 
 @pytest.mark.parametrize("most", [1, 3, 16])
 def test_records_do_not_depend_on_how_many_are_made_in_a_call(monkeypatch, most):
-    from jaxcoopt.run import solve as module
+    from jaxcoopt.run import drive as module
 
     problem, network, method = small()
     optimum = jc.reference(problem)
@@ -146,7 +146,7 @@ def test_records_do_not_depend_on_how_many_are_made_in_a_call(monkeypatch, most)
 
 
 def test_a_call_stops_where_every_run_has_left(monkeypatch):
-    from jaxcoopt.run import solve as module
+    from jaxcoopt.run import drive as module
 
     monkeypatch.setattr(module, "CALL_SECONDS", 1e9)
     problem, network, method = small()

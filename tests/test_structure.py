@@ -19,7 +19,7 @@ import jaxcoopt
 
 PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Each part imports itself and what stands above it. The root gathers all up to `run`, for whoever stands below.
+# Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
 ORDER = (
     {"errors", "arrays", "pytrees", "compensated", "derivative", "draws"},
     {"datasets"},
@@ -29,8 +29,9 @@ ORDER = (
     {"methods"},
     {"theory"},
     {"run"},
+    {"sweeps"},
     {"jaxcoopt"},
-    {"experiments", "report", "sweep", "tune"},
+    {"experiments", "report", "tune"},
     {"bench", "compare"},
     {"cli", "__main__"},
 )

@@ -79,7 +79,7 @@ def memory(
 
 def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:
     """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
-    if _at_most(problem, network, runs) < available() // 4:
+    if at_most(problem, network, runs) < available() // 4:
         return
     need = memory(problem, network, method, runs, initial=initial)
     if need.total > need.available:
@@ -88,7 +88,7 @@ def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: 
 
 def available() -> int:
     """Bytes free on the default device."""
-    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
     free = psutil.virtual_memory().available
@@ -97,7 +97,7 @@ def available() -> int:
     return free
 
 
-def _at_most(problem: Problem, network: Network, runs: int) -> int:
+def at_most(problem: Problem, network: Network, runs: int) -> int:
     """A bound far above what is needed, from the sizes alone: where even that fits, nothing need be compiled."""
     given = sum(np.size(leaf) for leaf in jax.tree.leaves((problem, network)))
     numbers = scores = 0

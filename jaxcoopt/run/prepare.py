@@ -6,6 +6,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import traced
@@ -22,15 +23,16 @@ def prepare(
     problem: Problem,
     network: Network,
     method: CoOptimizer,
-    runs: int,
+    runs: int | Int[np.ndarray, " runs"],
     seed: int,
     initial: Initial | None,
     tol: float | None,
     optimum: Optimum,
 ) -> tuple[Setup, Carry]:
-    """Everything as arrays of one float type, and iteration 0."""
+    """Everything as arrays of one float type, and iteration 0; runs: how many, or the numbers they draw by."""
     initial = Initial() if initial is None else initial
-    numbers = jnp.arange(runs)
+    numbers = jnp.arange(runs) if isinstance(runs, int) else jnp.asarray(runs)
+    runs = len(numbers)
     exact, x, params = problem, None, None
     problem = aligned(problem, network.nodes)
     if exact.allocation is not None:

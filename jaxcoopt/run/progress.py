@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Array
@@ -41,11 +41,30 @@ def counted(shown: bool, total: int) -> Iterator[Callable[[str], None]]:
         yield lambda name: bar.update(task, advance=1, description=f"last: {name}")
 
 
-def _bar() -> "Progress":
+@contextmanager
+def counted_runs(shown: bool, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Yields done(runs, news): draws how many of `total` are, how many a second, time left and the news of the last."""
+    if not shown:
+        yield lambda runs, news: None
+        return
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} runs/s" if task.speed else "")
+
+    with _bar(Rate()) as bar:
+        task = bar.add_task("compiling", total=total)
+        yield lambda runs, news: bar.update(task, advance=runs, description=news or "compiling")
+
+
+def _bar(*more: Any) -> "Progress":
     """On a terminal's standard error; nothing where that is none."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), *more, TimeRemainingColumn())
+    columns = (*columns, TextColumn("{task.description}"))
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)

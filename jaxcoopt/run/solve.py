@@ -1,8 +1,6 @@
 """`solve`: a problem, a network and a method in, a result out."""
 
-import time
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +14,14 @@ from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.check import check_run, check_tol
+from jaxcoopt.run.drive import Record, drive, ending, intervals
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, advance, mean_share
+from jaxcoopt.run.loop import Carry, Setup, advance
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.prepare import prepare
-from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.result import Result
-from jaxcoopt.run.shards import gathered, program_for, spread
-from jaxcoopt.run.status import Status, final_status
+from jaxcoopt.run.status import Status
 from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
-
-Record = dict[str, Any]
-
-CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
 
 
 def solve(
@@ -75,9 +68,9 @@ def solve(
     check_tol(tol, problem, optimum)
     concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
     setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
-    lengths = [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
+    lengths = intervals(steps, record_every)
     if concrete:
-        carry, records = _drive(setup, carry, lengths, progress)
+        carry, records = drive(setup, carry, lengths, progress)
     else:
         carry, records = _scan(setup, carry, lengths)
     result = _result(setup, carry, records, np.cumsum(lengths), floats(method))
@@ -102,29 +95,6 @@ def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
         return reference(Problem(allocation=problem.allocation), nodes) if problem.allocation else Optimum()
 
 
-def _drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool) -> tuple[Carry, Record]:
-    """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
-    runs = len(setup.runs)
-    go, parts, at, count = program_for(runs), [], 0, 1
-    setup, carry = spread(setup, carry)
-    with progress_bar(progress, sum(lengths)) as report:
-        while at < len(lengths):
-            batch = lengths[at : at + count]
-            begin = time.perf_counter()
-            padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
-            carry, records, made = go(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
-            made = int(made)
-            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
-            last = {name: rows[-1] for name, rows in parts[-1].items()}
-            report(int(carry.iteration), last)
-            if np.all(last["converged"] | last["diverged"]):
-                break
-            if at:  # the first call compiles, and runs no iterations
-                count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
-            at += made
-    return gathered(carry, runs), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
-
-
 def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:
     """The same inside someone else's jit or grad: whole intervals in one scan, what is left over after it."""
     carry, first = advance(setup, carry, 0)
@@ -141,7 +111,7 @@ def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record
 
 
 def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray, method: CoOptimizer) -> Result:
-    trace, status, left = _ending(setup, records)
+    trace, status, left = ending(setup, records)
     iterations = iterations[: len(records["converged"])]
     estimate = setup.method.estimate(carry.state)
     return Result(
@@ -155,12 +125,3 @@ def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray,
         method=method,
         state=carry.state,
     )
-
-
-@jax.jit
-def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    """The trace, each run's status and the record at which it left; after that its last record stands."""
-    trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
-    status, left = final_status(trace, records["converged"], records["diverged"], mean_share(setup))
-    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
-    return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

@@ -1,0 +1,54 @@
+"""The compiled program called until the end, and what its records say of each run."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, mean_share
+from jaxcoopt.run.progress import progress_bar
+from jaxcoopt.run.shards import gathered, program_for, spread
+from jaxcoopt.run.status import final_status
+
+Record = dict[str, Any]
+
+CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
+
+
+def intervals(steps: int, record_every: int) -> list[int]:
+    """Iterations before each record, the first of which is iteration 0."""
+    return [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
+
+
+def drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool = False) -> tuple[Carry, Record]:
+    """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
+    runs = len(setup.runs)
+    go, parts, at, count = program_for(runs), [], 0, 1
+    setup, carry = spread(setup, carry)
+    with progress_bar(progress, sum(lengths)) as report:
+        while at < len(lengths):
+            batch = lengths[at : at + count]
+            begin = time.perf_counter()
+            padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
+            carry, records, made = go(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
+            made = int(made)
+            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
+            last = {name: rows[-1] for name, rows in parts[-1].items()}
+            report(int(carry.iteration), last)
+            if np.all(last["converged"] | last["diverged"]):
+                break
+            if at:  # the first call compiles, and runs no iterations
+                count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
+            at += made
+    return gathered(carry, runs), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
+
+
+@jax.jit
+def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
+    """The trace, each run's status and the record at which it left; after that its last record stands."""
+    trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
+    status, left = final_status(trace, records["converged"], records["diverged"], mean_share(setup))
+    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
+    return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

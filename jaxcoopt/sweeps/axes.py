@@ -1,0 +1,144 @@
+"""What is swept: the axes of a grid, or a list of points."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.errors import at_least_one
+from jaxcoopt.sweeps.names import Place, Trio, assigned, find
+
+SEED, ITERATION, POINT = "seed", "iteration", "point"
+TAKEN = (SEED, ITERATION, POINT)
+Values = Sequence[Any] | Mapping[str, Any] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a sweep. places: what is set along it; entries: the values of an index, one for each place;
+    labels: name to what stands for them in tables, numbers or texts.
+    """
+
+    dim: str
+    places: tuple[Place, ...]
+    entries: tuple[tuple[Any, ...], ...]
+    labels: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def axes_of(grid: Mapping[str, Values] | Sequence[Mapping[str, Any]], trio: Trio) -> tuple[Axis, ...]:
+    """An axis for each name of a grid; for a list of points, one axis.
+
+    Raises ValueError or TypeError for a name that is not there or an axis that is empty.
+    """
+    if isinstance(grid, Mapping):
+        if not grid:
+            raise ValueError("grid: it is empty; give at least one name with its values, such as {'channel.rho': [1]}")
+        made: dict[str, Axis] = {}
+        for name, values in sorted(
+            grid.items(), key=lambda item: item[0].count(".") if isinstance(item[0], str) else 0
+        ):
+            made[name] = _axis(name, values, trio)
+            trio = point_at((made[name],), (0,), trio)  # what an object holds can be named, too
+        axes = tuple(made[name] for name in grid)
+    else:
+        axes = (_points(grid, trio),)
+    _refuse_twice(axes)
+    return axes
+
+
+def sample(distributions: Mapping[str, Any], count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """`count` random points for `jaxcoopt.sweep`: {name: a frozen scipy.stats distribution, or a list to choose from}.
+
+    >>> import scipy.stats
+    >>> points = sample({"channel.rho": scipy.stats.loguniform(0.01, 1), "channel.bits": [4, 8]}, count=3)
+    >>> sorted(points[0])
+    ['channel.bits', 'channel.rho']
+    """
+    count = at_least_one("count", count)
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, Sequence[Any]] = {}
+    for name, each in distributions.items():
+        if hasattr(each, "rvs"):
+            drawn[name] = each.rvs(size=count, random_state=rng).tolist()
+        elif isinstance(each, Sequence) and not isinstance(each, str) and len(each):
+            drawn[name] = [each[i] for i in rng.integers(len(each), size=count)]
+        else:
+            raise TypeError(
+                f"distributions[{name!r}]: expected a frozen scipy.stats distribution, such as "
+                f"scipy.stats.loguniform(0.01, 1), or a list to choose from, got {each!r:.80}"
+            )
+    return [dict(zip(drawn, values, strict=True)) for values in zip(*drawn.values(), strict=True)]
+
+
+def point_at(axes: Sequence[Axis], index: Sequence[int], trio: Trio) -> Trio:
+    """Problem, network and method of a point; an object is set before what lies inside it."""
+    settings = [
+        pair for axis, i in zip(axes, index, strict=True) for pair in zip(axis.places, axis.entries[i], strict=True)
+    ]
+    for place, value in sorted(settings, key=lambda pair: len(pair[0].path)):
+        trio = assigned(trio, place, value)
+    return trio
+
+
+def _axis(name: str, values: Values, trio: Trio) -> Axis:
+    if name in TAKEN:
+        raise ValueError(f"grid: {name!r} is the name of a dimension that every sweep has")
+    place = find(name, trio)
+    where = f"grid[{name!r}]"
+    if isinstance(values, Mapping):
+        labels, entries = np.array([str(label) for label in values], dtype=object), list(values.values())
+    else:
+        entries = _listed(where, values)
+        labels = _labels(where, entries)
+    if not entries:
+        raise ValueError(f"{where}: it is empty; give at least one value")
+    if len(set(labels.tolist())) < len(entries):
+        raise ValueError(f"{where}: a value is there twice: {', '.join(map(str, labels))}")
+    return Axis(name, (place,), tuple((entry,) for entry in entries), {name: labels})
+
+
+def _points(points: Any, trio: Trio) -> Axis:
+    if not isinstance(points, Sequence) or isinstance(points, str) or not all(isinstance(p, Mapping) for p in points):
+        raise TypeError(
+            f"grid: expected a dict name -> values, or a list of dicts name -> value, got {type(points).__name__}"
+        )
+    if not points:
+        raise ValueError("grid: the list of points is empty; give at least one, such as {'channel.rho': 1.0}")
+    names = tuple(points[0])
+    for i, point in enumerate(points):
+        if set(point) != set(names):
+            odd = sorted(set(point) ^ set(names))
+            raise ValueError(f"grid: point {i} and point 0 differ in {', '.join(odd)}; give every point the same names")
+    if not names:
+        raise ValueError("grid: the points name no setting")
+    places = tuple(find(name, trio) for name in names)
+    labels = {name: _labels(f"grid, {name!r}", [point[name] for point in points]) for name in names}
+    return Axis(POINT, places, tuple(tuple(point[name] for name in names) for point in points), labels)
+
+
+def _listed(where: str, values: Any) -> list[Any]:
+    if hasattr(values, "__array__") and np.ndim(values) == 1:
+        return np.asarray(values).tolist()
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(f"{where}: expected a list of values, or a dict label -> value, got {values!r:.80}")
+    return list(values)
+
+
+def _labels(where: str, entries: Sequence[Any]) -> np.ndarray:
+    """Numbers as they are, all else as text."""
+    if any(is_dataclass(entry) or np.ndim(entry) for entry in entries):
+        raise TypeError(f"{where}: give objects and arrays a label each: a dict label -> value")
+    if all(isinstance(entry, int | float | np.number) and not isinstance(entry, bool) for entry in entries):
+        return np.asarray(entries)
+    return np.array([str(entry) for entry in entries], dtype=object)
+
+
+def _refuse_twice(axes: Sequence[Axis]) -> None:
+    places = [str(place) for axis in axes for place in axis.places]
+    twice = sorted({place for place in places if places.count(place) > 1})
+    if twice:
+        raise ValueError(f"grid: {', '.join(twice)} is set by two names; give it one")

@@ -1,0 +1,77 @@
+"""What must hold of a sweep before anything of it runs."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from jaxcoopt.errors import at_least_one, finite
+from jaxcoopt.problem.reference import run_count
+from jaxcoopt.run.check import check_run
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.sweeps.riding import Plan
+from jaxcoopt.theory.auto import with_placeholders, with_steps
+
+BLOCK = 256  # points that are looked at together
+
+
+def check_points(plan: Plan, initial: Initial | None = None) -> None:
+    """Raise ValueError or TypeError for the first settings that cannot be run, with the point that they belong to."""
+    for indices in blocks(plan):
+        try:
+            trio = plan.columns(indices)
+            check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, None)
+            with_steps(trio.method, trio.problem, trio.network)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"at {where(plan, indices)}: {error}") from error
+
+
+def blocks(plan: Plan) -> Iterator[Int[np.ndarray, "axes points"]]:
+    """All points, group by group, not too many at once."""
+    fixed = [range(1) if rides else range(size) for size, rides in zip(plan.shape, plan.rides, strict=True)]
+    riding = [size if rides else 1 for size, rides in zip(plan.shape, plan.rides, strict=True)]
+    points = np.stack([line.ravel() for line in np.meshgrid(*map(np.arange, riding), indexing="ij")])
+    for group in itertools.product(*fixed):
+        for start in range(0, points.shape[1], BLOCK):
+            yield points[:, start : start + BLOCK] + np.array(group)[:, None]
+
+
+def where(plan: Plan, indices: Int[np.ndarray, "axes points"]) -> str:
+    """The settings that the points share, or those of the first with a word on the rest."""
+    at = list(zip(plan.axes, indices[:, 0], strict=True))
+    first = [f"{name}={axis.labels[name][i]}" for axis, i in at for name in axis.labels]
+    rest = f" and the {indices.shape[1] - 1} points after it" if indices.shape[1] > 1 else ""
+    return ", ".join(first) + rest
+
+
+def check_base(trio: Trio) -> None:
+    """Settings of what a sweep starts from are scalars: the runs axis is the sweep's own."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trio.method):
+        if np.ndim(leaf):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(
+                f"method.{name}: expected a scalar, got shape {np.shape(leaf)}; give its values in the grid, "
+                f"{{'{name}': [...]}}"
+            )
+    if np.ndim(trio.network.failure_rate if trio.network.failure_rate is not None else 0):
+        raise ValueError("network.failure_rate: expected a scalar; give its values in the grid")
+    if run_count(trio.problem) > 1:
+        raise ValueError("problem: its numbers have a runs axis, which is the sweep's own; give each node one number")
+
+
+def check_seeds(seeds: Any) -> Int[np.ndarray, " seeds"]:
+    """The run number of each seed: 0 .. seeds - 1, or those given."""
+    if np.ndim(seeds) == 0:
+        return np.arange(at_least_one("seeds", seeds))
+    numbers = finite("seeds", seeds)
+    if numbers.ndim != 1 or not numbers.size:
+        raise ValueError(f"seeds: expected how many, or a list of run numbers, got shape {numbers.shape}")
+    if (numbers != np.round(numbers)).any() or (numbers < 0).any() or (numbers >= 2**31).any():
+        raise ValueError("seeds: expected whole numbers from 0 to 2^31 - 1")
+    if len(np.unique(numbers)) < len(numbers):
+        raise ValueError("seeds: one is there twice")
+    return numbers.astype(np.int64)

@@ -1,0 +1,209 @@
+"""The Zarr store of a sweep: dimensions named after what is swept, written chunk by chunk, taken up where it stands."""
+
+import fcntl
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.errors import require
+from jaxcoopt.run.result import UNITS
+from jaxcoopt.run.status import Status
+from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
+from jaxcoopt.sweeps.chunk import Outcome
+from jaxcoopt.sweeps.describe import SHOWN, differences
+from jaxcoopt.sweeps.tiles import Tiles
+
+NOT_DONE = -1
+DONE = "chunks/done"  # in a group of its own: it is no result
+SPARE = 1.1  # of the disk space that the numbers take uncompressed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a store holds. variables: names of traces; settings, versions: as `describe` gives them."""
+
+    axes: tuple[Axis, ...]
+    seeds: np.ndarray
+    iterations: np.ndarray
+    variables: tuple[str, ...]
+    dtype: np.dtype
+    tiles: Tiles
+    settings: Mapping[str, str]
+    versions: Mapping[str, str]
+    title: str = "sweep"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Of status; traces have the iteration after them."""
+        return (*(axis.dim for axis in self.axes), SEED)
+
+    @property
+    def bytes(self) -> int:
+        """Uncompressed."""
+        runs = int(np.prod(self.tiles.shape))
+        return runs * (len(self.variables) * len(self.iterations) * self.dtype.itemsize + 5)
+
+
+class Store:
+    """A Zarr group that chunks are written to; path None keeps it in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        zarr = require("zarr", extra="sweep")
+        self._place = zarr.storage.MemoryStore() if path is None else zarr.storage.LocalStore(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether something is there; raises FileExistsError where it is no sweep's store."""
+        if self.path is None or not self.path.exists():
+            return False
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            return False
+        if not self.path.is_dir() or not (self.path / "zarr.json").is_file():
+            raise FileExistsError(f"store {self.path}: there is something else; give another path")
+        return True
+
+    def create(self, layout: Layout) -> None:
+        """An empty store, made beside its place and moved there whole. Raises OSError where the disk is too small."""
+        if self.path is None:
+            self._write_empty(self._place, layout)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_disk(layout)
+        zarr = require("zarr", extra="sweep")
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        shutil.rmtree(temporary, ignore_errors=True)
+        self._write_empty(zarr.storage.LocalStore(temporary), layout)
+        if self.path.is_dir():
+            self.path.rmdir()
+        temporary.rename(self.path)
+
+    def tiles(self) -> Tiles:
+        """How the store is cut: what goes on must keep to it."""
+        attributes = self._open().attrs
+        return Tiles(tuple(attributes["shape"]), tuple(attributes["tile"]))
+
+    def check(self, settings: Mapping[str, str], versions: Mapping[str, str]) -> None:
+        """Raise ValueError, with what differs, where the store was made with other settings or versions."""
+        attributes = self._open().attrs
+        try:
+            before = [json.loads(attributes[name]) for name in ("settings", "versions")]
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"store {self.path}: it is not one that jaxcoopt.sweep made; give another path") from error
+        lines = [line for old, new in zip(before, (settings, versions), strict=True) for line in differences(old, new)]
+        if lines:
+            more = f" (and {len(lines) - SHOWN} more)" if len(lines) > SHOWN else ""
+            raise ValueError(
+                f"store {self.path}: it was made with other settings or another version: "
+                f"{'; '.join(lines[:SHOWN])}{more}; give another path, or run again what it was made with"
+            )
+
+    def missing(self, tiles: Tiles) -> list[tuple[int, ...]]:
+        """The chunks that are not done."""
+        done = self._open()[DONE][:]
+        return [chunk for chunk in tiles if not done[chunk]]
+
+    def write(self, tiles: Tiles, chunk: Sequence[int], outcome: Outcome) -> None:
+        """A chunk's numbers and then, when they are all on the disk, that it is done."""
+        group, region, shape = self._open(), tiles.region(chunk), tiles.tile
+        valid = tuple(slice(0, part.stop - part.start) for part in region)
+        numbers = {name: np.moveaxis(rows, 0, -1) for name, rows in outcome.traces.items()}
+        numbers |= {"status": outcome.status, "left": outcome.left}
+        try:
+            for name, values in numbers.items():
+                if name in group:
+                    group[name][region] = values.reshape(*shape, *values.shape[1:])[valid]
+            group[DONE][tuple(slice(at, at + 1) for at in chunk)] = True
+        except OSError as error:
+            raise OSError(
+                f"store {self.path}: cannot be written ({error.strerror or error}); the chunks that are done are kept: "
+                "make room and start again"
+            ) from error
+
+    def dataset(self) -> Any:
+        """As an xarray.Dataset, read when looked at; in memory where the store is."""
+        xarray = require("xarray", extra="sweep")
+        opened = xarray.open_zarr(self._place, consolidated=False, chunks=None)
+        return opened.load() if self.path is None else opened
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps another sweep out of the same store. Raises FileExistsError where one is at work."""
+        if self.path is None:
+            yield
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with lock.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system if this process is killed
+            except BlockingIOError as error:
+                raise FileExistsError(f"store {self.path}: another sweep is writing there; wait for it") from error
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+
+    def _open(self) -> Any:
+        return require("zarr", extra="sweep").open_group(self._place, mode="r+")
+
+    def _check_disk(self, layout: Layout) -> None:
+        assert self.path is not None
+        free = shutil.disk_usage(self.path.parent).free
+        if layout.bytes * SPARE > free:
+            raise OSError(
+                f"store {self.path}: {int(np.prod(layout.tiles.shape)):,} runs take up to "
+                f"{layout.bytes / 2**30:.3g} GiB, the disk has {free / 2**30:.3g} GiB; sweep less, record less often "
+                "(record_every) or give another disk"
+            )
+
+    def _write_empty(self, place: Any, layout: Layout) -> None:
+        zarr, xarray = require("zarr", extra="sweep"), require("xarray", extra="sweep")
+        coordinates: dict[str, Any] = {SEED: layout.seeds, ITERATION: layout.iterations}
+        for axis in layout.axes:
+            coordinates |= {name: (axis.dim, _storable(labels)) for name, labels in axis.labels.items()}
+            coordinates.setdefault(axis.dim, np.arange(len(axis)))
+        attributes = {
+            "title": layout.title,
+            "settings": json.dumps(dict(layout.settings)),
+            "versions": json.dumps(dict(layout.versions)),
+            "shape": list(layout.tiles.shape),
+            "tile": list(layout.tiles.tile),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # texts as coordinates have no final Zarr 3 specification
+            xarray.Dataset(coords=coordinates, attrs=attributes).to_zarr(place, mode="w", consolidated=False)
+        group = zarr.open_group(place, mode="r+")
+        records = len(layout.iterations)
+        for name in layout.variables:
+            _array(group, name, layout, (records,), layout.dtype, np.nan, {"units": UNITS[name]})
+        flags = {"flag_values": [int(code) for code in Status], "flag_meanings": " ".join(c.name for c in Status)}
+        _array(group, "status", layout, (), np.dtype(np.int8), NOT_DONE, flags)
+        _array(group, "left", layout, (), np.dtype(np.int32), NOT_DONE, {"units": "iterations"})
+        group.create_array(DONE, shape=layout.tiles.counts, chunks=(1,) * len(layout.tiles.counts), dtype=bool)
+
+
+def _array(
+    group: Any, name: str, layout: Layout, last: tuple[int, ...], dtype: np.dtype, fill: Any, attributes: dict[str, Any]
+) -> None:
+    dims = (*layout.dims, ITERATION) if last else layout.dims
+    group.create_array(
+        name,
+        shape=(*layout.tiles.shape, *last),
+        chunks=(*layout.tiles.tile, *last),
+        dtype=dtype,
+        fill_value=fill,
+        dimension_names=dims,
+        attributes=attributes,
+    )
+
+
+def _storable(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(str) if labels.dtype == object else labels

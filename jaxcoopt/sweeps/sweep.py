@@ -1,0 +1,144 @@
+"""`sweep`: many settings and seeds as one job."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import at_least_one
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.sweeps.axes import Axis, Values, axes_of
+from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
+from jaxcoopt.sweeps.chunk import Job
+from jaxcoopt.sweeps.describe import described, versions
+from jaxcoopt.sweeps.diverged import diverged_points
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.sweeps.riding import Plan, plan
+from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.tiles import cut
+from jaxcoopt.sweeps.width import chunk_width
+from jaxcoopt.sweeps.work import work_off
+
+RECORDS = 20  # of a run, unless said otherwise
+
+
+def sweep(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    grid: Mapping[str, Values] | Sequence[Mapping[str, Any]],
+    *,
+    seeds: int | Sequence[int] = 1,
+    steps: int,
+    seed: int = 0,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    tol: float | None = None,
+    store: str | Path | None = None,
+    memory: int | None = None,
+    progress: bool = False,
+    title: str = "sweep",
+) -> Any:
+    """Run every point of `grid` with every seed and return an xarray.Dataset over (names of grid, seed, iteration).
+
+    grid: dotted name of a setting of method, problem or network -> its values: a list of numbers or texts, or a dict
+    label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value (`sample`
+    draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this `seed` does, so
+    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart.
+
+    Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
+    (bytes that the process may take; None: half of what is free), go over all local devices, and over all processes
+    after `jax.distributed.initialize`. store: a Zarr store, read with xarray.open_zarr; killed and called again, it
+    goes on where it stood, and ends with the same bits. None: in memory. Diverged runs have status 2 and are warned of.
+
+    Raises ValueError or TypeError for settings that cannot be run or a store made with others, OSError for a store that
+    cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
+    chunk fits.
+    """
+    job, layout = planned(
+        Trio(problem, network, method),
+        grid,
+        seeds=seeds,
+        steps=steps,
+        seed=seed,
+        record_every=record_every,
+        initial=initial,
+        tol=tol,
+        memory=memory,
+        title=title,
+    )
+    place = Store(None if store is None else Path(store))
+    layout = work_off(job, layout, place, progress)
+    table = place.dataset()
+    _warn(job, table)
+    return table
+
+
+def planned(
+    trio: Trio,
+    grid: Any,
+    *,
+    seeds: Any,
+    steps: int,
+    seed: int = 0,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    tol: float | None = None,
+    memory: int | None = None,
+    title: str = "sweep",
+) -> tuple[Job, Layout]:
+    """What is to be run and how it is laid out, all checked."""
+    steps, numbers = at_least_one("steps", steps), check_seeds(seeds)
+    every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+    check_base(trio)
+    laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
+    check_points(laid, initial)
+    job = Job(laid, steps, every, int(seed), numbers, tol, initial)
+    shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
+    tiles = cut(shape, rides, chunk_width(job, memory))
+    given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
+    axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
+    settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
+    layout = Layout(
+        axes=laid.axes,
+        seeds=numbers,
+        iterations=np.cumsum(job.lengths),
+        variables=_variables(laid),
+        dtype=np.dtype(float_dtype()),
+        tiles=tiles,
+        settings=settings | described("sweep", given) | described("sweep", axes),
+        versions=versions(),
+        title=title,
+    )
+    return job, layout
+
+
+def _are_axes(grid: Any) -> bool:
+    return isinstance(grid, tuple) and all(isinstance(axis, Axis) for axis in grid)
+
+
+def _variables(plan: Plan) -> tuple[str, ...]:
+    """The statistics that any of the points has."""
+    names: dict[str, None] = {}
+    for problem in [plan.group(indices[:, 0].tolist()).problem for indices in blocks(plan)]:
+        if problem.allocation is not None:
+            names |= dict.fromkeys(("allocation_cost", "allocation_gap", "budget_residual", "box_violation"))
+        if problem.training is not None:
+            names |= dict.fromkeys(("training_loss", "consensus_error"))
+            names |= dict.fromkeys(("training_gap",) if problem.training.loss.convex else ())
+    return (*names, "bits", "seconds")
+
+
+def _warn(job: Job, table: Any) -> None:
+    """Of what the numbers do not show."""
+    for note in dict.fromkeys(job.optima.notes):
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
+    lines = diverged_points(table)
+    if lines:
+        warnings.warn("\n".join(lines), RuntimeWarning, stacklevel=3)
