@@ -149,3 +149,36 @@ def test_derivatives_where_a_side_of_the_box_is_open(rng, name):
         return jc.solve(problem, net, method, 20, optimum=optimum).trace["allocation_gap"][-1, 0]
 
     assert np.isfinite(jax.jit(jax.grad(gap))(0.8))
+
+
+def hard_costs(seed):
+    """Costs without a bound on their curvature at an end of their domain, with the budget and box of each."""
+    work = np.random.default_rng(seed).uniform(1, 9, 10)
+    return {
+        "latency, no bounds": (jc.costs.Latency(work), 20.0, None, None),
+        "latency up to its pole": (jc.costs.Latency(work), 20.0, 0.0, 10.0),
+        "queues at 90 % load": (jc.costs.Queueing(work), 0.9 * work.sum(), 0.0, None),
+        "nearly linear": (jc.costs.Power(work, 1.1), 20.0, 0.0, 5.0),
+        "power 1.5": (jc.costs.Power(work, 1.5), 20.0, 0.0, 5.0),
+    }
+
+
+@pytest.mark.parametrize("name", hard_costs(0))
+def test_dual_flow_reaches_the_optimum_of_costs_whose_curvature_has_no_bound(name, rng):
+    seed = int(rng.integers(1 << 30))
+    allocation = jc.Allocation(*hard_costs(seed)[name])
+    ring = jc.Network.from_graphs(nx.cycle_graph(10))
+    result = jc.solve(jc.Problem(allocation), ring, jc.CoOptimizer(jc.methods.DualFlow()), 1000)
+    assert result.trace["budget_residual"].max() <= 1e-13, seed
+    assert result.trace["box_violation"].max() == 0, seed
+    assert result.trace["allocation_gap"][-1].max() <= 1e-4, seed  # nearly linear: the slowest
+
+
+def test_dual_flow_goes_around_a_node_that_cannot_move(rng):
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, 8), rng.uniform(1, 5, 8))
+    lower, upper = np.where(np.arange(8) == 3, 2.0, 0.0), np.where(np.arange(8) == 3, 2.0, 10.0)
+    ring = jc.Network.from_graphs(nx.cycle_graph(8))  # a path without node 3
+    problem = jc.Problem(jc.Allocation(cost, 20.0, lower, upper))
+    result = jc.solve(problem, ring, jc.CoOptimizer(jc.methods.DualFlow()), 1000)
+    assert result.trace["allocation_gap"][-1].max() <= 1e-10
+    assert result.trace["box_violation"].max() == 0

@@ -17,6 +17,7 @@ from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, new_f
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
 CLOCKS = {"iterations": "iterations", "bits": "bits sent by the mean node", "seconds": "simulated seconds"}
 STROKES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))
+CEILING = 1e3  # an error as large tells no more: what diverges is drawn along the top
 GREYS = ("#6B7280", "#9AA3AF", "#B08968")
 
 
@@ -104,9 +105,9 @@ def _styles(scores: Sequence[Scores]) -> dict[str, dict[str, Any]]:
 def _line(axes: Any, scores: Scores, clock: str, floor: float, style: dict[str, Any]) -> None:
     x, error = np.array(scores.curve[clock], float), np.array(scores.curve["error"], float)
     shown = np.isfinite(x) & (x > 0) & np.isfinite(error[:, 1])
-    low, middle, high = np.maximum(error[shown], floor).T
+    low, middle, high = np.clip(error[shown], floor, CEILING).T
     axes.plot(x[shown], middle, label=scores.label, **style)
-    high = np.where(np.isfinite(high), high, middle)
+    high = np.where(np.isfinite(high), high, CEILING)
     axes.fill_between(x[shown], low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=2)
 
 

@@ -34,6 +34,11 @@ def held_above(u: Values, last: Values) -> Values:
     return lax.stop_gradient(jnp.where((u <= last * slack) & (u > 0.5 * slack * last), last, above(u)))
 
 
+def next_to(level: Values, last: Values) -> Values:
+    """The level, or the one beside the last on the way to it."""
+    return above(jnp.clip(level, 0.6 * last, 1.3 * last))  # both are lifted to the level above them
+
+
 def below(u: Values) -> Values:
     """The level 2^(k/4) at or below a number in [0, 1]; 0 and 1 stand for themselves, and below 2^-63 it is 0.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import along_runs
@@ -14,15 +15,16 @@ from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import largest
 from jaxcoopt.methods.limiter import carried, hard_box, limited
-from jaxcoopt.methods.local_problem import own_box
+from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.stiffness import relayed, tempo
-from jaxcoopt.problem.costs import curvature, marginal
+from jaxcoopt.methods.stiffness import felt, relayed, tempo
+from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
-NEWTON_STEPS = 3
+NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
+STRETCH = 0.1  # of the mean share, over which a cost's curvature is felt
 
 Shares = Float[Array, "nodes runs"]
 Flows = Float[Array, "edges runs"]
@@ -60,7 +62,8 @@ class Added:
 class DualState:
     """x and wanted (w), to twice the float type's digits; best, price: X, p; stiffness: k as sent; message: p as sent;
     owed: o, by tails to heads; kept: None without memory; largest: as in `FlowState`; sides: the box of x, infinite
-    where it has no end; box: that of X, finite and inside the cost's domain.
+    where it has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0
+    where lo = hi; reach: over which curvatures are felt.
     """
 
     x: Pair
@@ -74,6 +77,8 @@ class DualState:
     kept: Kept | None
     sides: tuple[Shares, Shares]
     box: tuple[Shares, Shares]
+    free: Shares
+    reach: Float[Array, "1 runs"]
 
 
 @pytree
@@ -81,22 +86,23 @@ class DualState:
 class DualFlow(AllocationMethod):
     """ADMM on the prices, weighted by relayed curvatures, whose flows are owed, and paid within budget and box.
 
-    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln f_i''(X_i) + mean_j ln k_j) / 2
+    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln h_i + mean_j ln k_j) / 2
     w_i += 2a sum_j g_ij,   s_ij = (1 - 2a) s_ij(last) + 2a (2 c_ij q(p_i) + g_ij),   S_i, C_i = sum_j s_ij, sum_j c_ij
     X_i = argmin f_i(X) + (X - w_i - S_i)^2 / (4 C_i) over the box,   p_i = (S_i + w_i - X_i) / (2 C_i)
     o_ij += 2a g_ij,   m_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= m_ij
     x_i += sum_j m_ij
 
-    X_i by a few Newton steps from the last. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and
-    k_i d_i are sent as 8-bit codes, as both shares of `Limit` are. S and C are over all links that were ever there, d_i
-    of them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
+    X_i by a few Newton steps from the last; h_i = f_i''(X_i), felt over a tenth of the mean share. c = `gain`, a =
+    `relaxation` in [1/2, 1), scalars or [runs]; k_i and k_i d_i are sent as 8-bit codes, as both shares of `Limit` are.
+    Links to nodes that cannot move (lo = hi) are not used. S and C are over all links that were ever there, d_i of
+    them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
     when a link is there for the first time (Bastianello, Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66
     (2021)). With relaxation None a is 1/2 and nothing is kept, see `MemorylessDualFlow`.
 
     sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
-    iteration. Fixed points are optimal where no node is pinned (lo < hi), over links that tell unlike prices apart:
-    debts cannot block each other for good (benchmarks/NOTES.md has the proof). On a fixed graph with quadratic costs w
-    converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
+    iteration. Fixed points are optimal where pinned nodes (lo = hi) do not cut the graph, over links that tell unlike
+    prices apart: debts cannot block each other for good (benchmarks/NOTES.md has the proof). On a fixed graph with
+    quadratic costs w converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
     """
 
     gain: Any = 6.0
@@ -107,6 +113,7 @@ class DualFlow(AllocationMethod):
         """At rest at x, nothing owed, with the marginal costs as prices."""
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
+        sides, bounds, reach = hard_box(allocation, at), own_box(allocation, at), STRETCH * _mean_share(at)
         return DualState(
             x=x,
             largest=largest(x),
@@ -114,23 +121,25 @@ class DualFlow(AllocationMethod):
             wanted=x,
             price=price,
             message=first_message(channel, price, now.draw),
-            stiffness=codes.above(curvature(allocation.cost, at)),
+            stiffness=codes.above(felt(allocation.cost, at, bounds, reach)),
             owed=none,
             kept=None if self.relaxation is None else _nothing_kept(none, at),
-            sides=hard_box(allocation, at),
-            box=own_box(allocation, at),
+            sides=sides,
+            box=bounds,
+            free=(sides[1] > sides[0]).astype(at.dtype),
+            reach=reach,
         )
 
     def update(self, state: DualState, allocation: Allocation, now: Round, channel: Channel) -> DualState:
         """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
         links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
-        degree = _degree(now, state.price)
+        degree = links.total(state.free, _both_free)
         known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
         speed = tempo(state.stiffness, known_links, now)
         known = heard(channel, state.price, state.message)
-        tails, heads = links.at_ends((known, speed, jnp.log(state.stiffness)))
-        (price_tail, speed_tail, stiff_tail), (price_head, speed_head, stiff_head) = tails, heads
-        live = links.weight() > 0
+        tails, heads = links.at_ends((known, speed, jnp.log(state.stiffness), state.free))
+        (price_tail, speed_tail, stiff_tail, free_tail), (price_head, speed_head, stiff_head, free_head) = tails, heads
+        live = _both_free(free_tail, free_head, links.weight()) > 0
         weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
         push = weight * difference(channel, price_head, price_tail)
         ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
@@ -159,7 +168,7 @@ class DualFlow(AllocationMethod):
             wanted=wanted,
             price=price,
             message=send(channel, price, state.message, now.draw),
-            stiffness=relayed(state.stiffness, curvature(allocation.cost, best), around, degree),
+            stiffness=relayed(state.stiffness, felt(allocation.cost, best, state.box, state.reach), around, degree),
             owed=owed - paid,
             kept=kept,
         )
@@ -206,17 +215,20 @@ class DualFlow(AllocationMethod):
         return twice * push, replace(kept, weight=weight, ends=(tail, head)), added
 
     def _best(self, state: DualState, allocation: Allocation, stiff: Shares, center: Shares) -> Shares:
-        """X, by a few steps of Newton's method from the last: the first is exact for quadratic costs."""
-        best = state.best
-        for _ in range(NEWTON_STEPS):
-            slope, own = marginal(allocation.cost, best), curvature(allocation.cost, best)
-            best = jnp.clip((own * best - slope + stiff * center) / (own + stiff), *state.box)
-        return best
+        """X, from the last: the first of Newton's steps is exact for quadratic costs."""
+        none = jnp.zeros_like(center)
+        return least_cost(allocation.cost, none, stiff, center, state.box, state.best, NEWTON_STEPS)
 
 
-def _degree(now: Round, like: Shares) -> Shares:
-    """How many live links each node has."""
-    return jnp.broadcast_to(now.links.degree().reshape(like.shape[0], -1), like.shape)
+def _mean_share(x: Shares) -> Float[Array, "1 runs"]:
+    """mean |x_i|, 1 where all are 0; a constant for derivatives."""
+    mean = jnp.abs(x).mean(axis=0, keepdims=True)
+    return lax.stop_gradient(jnp.where(mean > 0, mean, 1))
+
+
+def _both_free(own: Array, other: Array, weight: Array) -> Array:
+    """1 for a link that is there between nodes that can move."""
+    return jnp.where(weight > 0, own * other, 0)
 
 
 def MemorylessDualFlow(gain: Any = 3.0) -> DualFlow:

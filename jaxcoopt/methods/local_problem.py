@@ -20,7 +20,13 @@ def own_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
 
 
 def least_cost(
-    cost: Cost, slope: Shares, stiffness: Shares, center: Shares, box: tuple[Shares, Shares], start: Shares
+    cost: Cost,
+    slope: Shares,
+    stiffness: Shares,
+    center: Shares,
+    box: tuple[Shares, Shares],
+    start: Shares,
+    steps: int = NEWTON_STEPS,
 ) -> Shares:
     """argmin over the box of f_i(x) + slope x + stiffness/2 (x - center)^2, stiffness > 0, from a point inside.
 
@@ -43,5 +49,5 @@ def least_cost(
 
     # The ends first: an optimum there is met exactly.
     at_low, at_high = derivative(low) >= 0, derivative(high) <= 0
-    _, _, x = lax.fori_loop(0, NEWTON_STEPS, halve, (low, high, start))
+    _, _, x = lax.fori_loop(0, steps, halve, (low, high, start))
     return jnp.where(at_low, low, jnp.where(at_high, high, x))
