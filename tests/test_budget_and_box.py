@@ -156,4 +156,5 @@ def test_derivatives_where_a_side_of_the_box_is_open(rng, name):
         method = jc.CoOptimizer(replace(FLOWS[name], gain=gain))
         return jc.solve(problem, net, method, 20, optimum=optimum).trace["allocation_gap"][-1, 0]
 
-    assert np.isfinite(jax.jit(jax.grad(gap))(0.8))
+    quick = {"xla_backend_optimization_level": 0}  # it runs once, and whether a NaN leaks is no matter of rounding
+    assert np.isfinite(jax.jit(jax.grad(gap), compiler_options=quick)(0.8))

@@ -26,6 +26,7 @@ LONG, SHORT, EVERY = 3000, 30, 10
 CHAOTIC = {"finite_time_flow", "fixed_time_flow"}  # the slope of |u|^v at 0 is infinite: rounding is amplified there
 KINKED = {"saturated_flow"}  # a price difference may pass the level between two settings
 STEPWISE = (SingleBit, Uniform)  # responses without a derivative
+QUICK = {"xla_backend_optimization_level": 0}  # for what runs a few times only
 every_pair = pytest.mark.parametrize("pair", cases.PAIRS, ids=cases.name_of)
 
 
@@ -227,7 +228,7 @@ def check_alone_under_jit_and_grad(pair, problem, initial, optimum):
         return sum(parts) + spread, ends(result)
 
     if coded(method.allocation):
-        plain = jax.jit(value)
+        plain = jax.jit(value, compiler_options=QUICK)
         check_a_run_alone(pair, problem, initial, optimum, lambda *given: plain(*given)[1])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(codes, "below", lambda u: u)
@@ -261,8 +262,7 @@ def coded(rule):
 
 
 def compile_slopes(value):
-    quick = {"xla_backend_optimization_level": 0}  # it runs a few times only
-    return jax.jit(jax.value_and_grad(value, has_aux=True), compiler_options=quick)
+    return jax.jit(jax.value_and_grad(value, has_aux=True), compiler_options=QUICK)
 
 
 def check_slopes(pair, method, start, compiled):

@@ -116,7 +116,8 @@ def test_gradients_with_respect_to_the_problem():
 )
 def test_gradients_through_quantizers_are_finite(optimum, placement, derivative):
     value = lambda settings: shares_gap(settings, optimum, placement=placement, derivative=derivative)  # noqa: E731
-    gradient = jax.jit(jax.grad(value))(SETTINGS)
+    quick = {"xla_backend_optimization_level": 0}  # it runs once, and whether a NaN leaks is no matter of rounding
+    gradient = jax.jit(jax.grad(value), compiler_options=quick)(SETTINGS)
     assert all(np.isfinite(slope) for slope in gradient.values())
     assert gradient["step"] != 0
     assert gradient["rho"] != 0
