@@ -44,7 +44,8 @@ def distance(ours, theirs):
     return gap.max() if np.isfinite(gap).all() else np.inf
 
 
-def compare(rng, problem, quantizer, placement, order, checkpoints, net):
+def compare(rng, problem, quantizer, placement, order, checkpoints, net=None):
+    net = problems.network() if net is None else net
     print(f"{problem}, {order}, {net.switching}")
     make_shares, make_fit = problems.PROBLEMS[problem]
     shares, fit = make_shares(rng), make_fit(rng)
@@ -89,24 +90,21 @@ SWITCHING = ("cycle", "random", [0, 2, 2, 1])
 SEED = int(os.environ["JAXCOOPT_TEST_SEED"])
 
 
-def network(case):
-    """Runs whose links fail at unlike rates; how graphs switch changes from channel to channel."""
-    return problems.network([0.0, 0.3, 0.7], SWITCHING[case % 3])
-
-
 @pytest.mark.parametrize(("quantizer", "placement"), MAIN)
 def test_main_channels(rng, quantizer, placement):
-    """Which problem, order and switching meet which channel changes from session to session; all of them are seen."""
+    """Which problem and which order meet which channel changes from session to session; all four problems are seen."""
     case = MAIN.index((quantizer, placement)) + SEED
     order = ("cta", "atc")[(case + SEED // 4) % 2]
-    compare(rng, list(problems.PROBLEMS)[case % 4], quantizer, placement, order, (1, 10, 100, 300), network(case))
+    compare(rng, list(problems.PROBLEMS)[case % 4], quantizer, placement, order, (1, 10, 100, 300))
 
 
 @pytest.mark.parametrize(("quantizer", "placement"), OTHERS)
 def test_other_channels(rng, quantizer, placement):
+    """Each way to switch is seen, and runs whose links fail at unlike rates."""
     case = OTHERS.index((quantizer, placement)) + SEED
     problem, order = list(problems.PROBLEMS)[case % 4], ("cta", "atc")[case % 2]
-    compare(rng, problem, quantizer, placement, order, (1, 40), network(case))
+    net = problems.network([0.0, 0.3, 0.7], SWITCHING[case % 3])
+    compare(rng, problem, quantizer, placement, order, (1, 40), net)
 
 
 @pytest.mark.fast
