@@ -1,5 +1,6 @@
 """What the battery of all registered methods runs on: rows two by two, one small problem, one network that may fail."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import numpy_loop as oracle
 
 import jaxcoopt as jc
 from jaxcoopt.methods.registry import ENTRIES, Entry
@@ -84,6 +86,16 @@ def training(rng: Any) -> jc.Training:
         turn = np.linalg.qr(rng.normal(size=(FEATURES, FEATURES)))[0]
         features[node] = np.sqrt(SAMPLES) * apart * np.sqrt(rng.uniform(0.5, 2, FEATURES)) @ turn
     return jc.Training(jc.losses.Linear(L2), features, rng.normal(size=(NODES, SAMPLES)))
+
+
+def price(a: np.ndarray, c: np.ndarray) -> Callable[[int, float], float]:
+    """The marginal cost of `allocation`, for the oracle."""
+    return lambda i, x: oracle.quadratic_price(x, a[i], c[i])
+
+
+def slope(given: jc.Training, i: int, y: np.ndarray) -> np.ndarray:
+    """The gradient of `training` at one node, for the oracle."""
+    return oracle.node_gradient("linear", y, given.features[i], given.targets[i], 1, L2, 1.0)
 
 
 def starts(rng: Any, allocation: jc.Allocation) -> jc.Initial:

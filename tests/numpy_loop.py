@@ -65,11 +65,11 @@ def ideal(u):
 
 def mix_message(u, weights, quantize):
     """sum_j w_ij (q(u_j) - q(u_i))."""
-    total = np.zeros(u.shape)
+    total, sent = np.zeros(u.shape), [quantize(u[i]) for i in range(len(u))]
     for i in range(len(u)):
         for j in range(len(u)):
             if j != i and weights[i, j] != 0.0:
-                total[i] += weights[i, j] * (quantize(u[j]) - quantize(u[i]))
+                total[i] += weights[i, j] * (sent[j] - sent[i])
     return total
 
 

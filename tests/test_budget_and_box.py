@@ -74,13 +74,14 @@ def test_sum_and_box_at_every_iteration(name, placement, seed, size, decades, pi
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@pytest.mark.parametrize("open_side", ["lower", "upper"])
-def test_sum_and_box_in_float32(rng, float32, name, open_side):
-    """One node is to get several times the mean share; one side of the box is open."""
+def test_sum_and_box_in_float32(rng, float32, name):
+    """One node is to get several times the mean share; one side of the box is open, another one in each run."""
     nodes = 200
-    center = np.where(np.arange(nodes) == 3, 6.0, 0.5)
-    ends = {"lower": 0.0, "upper": np.where(np.arange(nodes) == 3, 9.0, 3.0)} | {open_side: None}
-    allocation = jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), center), float(nodes), **ends)
+    wanting = np.arange(nodes) == 3
+    lower = np.column_stack([np.full(nodes, -np.inf), np.zeros(nodes)])
+    upper = np.column_stack([np.where(wanting, 9.0, 3.0), np.full(nodes, np.inf)])
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), np.where(wanting, 6.0, 0.5))
+    allocation = jc.Allocation(cost, float(nodes), lower, upper)
     net = jc.Network.from_graphs(nx.random_regular_graph(6, nodes, seed=1), failure_rate=0.1)
     method = jc.CoOptimizer(FLOWS[name], channel=jc.channels.LogQuantizer(0.5))
     result = jc.solve(jc.Problem(allocation), net, method, 400, runs=2, record_every=400)
@@ -93,16 +94,24 @@ def test_sum_and_box_in_float32(rng, float32, name, open_side):
 # ---------------------------------------------------------------- full nodes in the way
 
 LOG = jc.channels.LogQuantizer
-CUT = {
-    "star": (nx.star_graph(11), 0.0, [0]),
-    "path": (nx.path_graph(10), 0.0, [4, 5]),
-    "failing ring": (nx.cycle_graph(10), 0.2, [2]),
+SIZE = 10
+CUT = {  # as many nodes in each: which graph is in use, and how often its links fail, are numbers to one program
+    "star": (nx.star_graph(SIZE - 1), 0.0, [0]),
+    "path": (nx.path_graph(SIZE), 0.0, [4, 5]),
+    "failing ring": (nx.cycle_graph(SIZE), 0.2, [2]),
 }
 
 
-def cut_problem(rng, nodes, full, latency):
+def cut_network(case):
+    """All three graphs, of which one is used throughout."""
+    graphs = [graph for graph, _, _ in CUT.values()]
+    net = jc.Network.from_graphs(graphs, failure_rate=0.5, switching=[list(CUT).index(case)])
+    return replace(net, failure_rate=np.asarray(CUT[case][1]))
+
+
+def cut_problem(rng, full, latency):
     """The nodes in the way are full at the optimum, as their costs would have much more."""
-    runs = 4
+    nodes, runs = SIZE, 4
     lower, room = rng.uniform(0.2, 0.5, (nodes, runs)), rng.uniform(1, 3, (nodes, runs))
     cost = jc.costs.Quadratic(rng.uniform(0.5, 3, (nodes, runs)), rng.uniform(0.5, 2, (nodes, runs)))
     room[full], cost.center[full] = 0.3, 9.0
@@ -116,9 +125,9 @@ def cut_problem(rng, nodes, full, latency):
 @pytest.mark.parametrize("case", CUT)
 @pytest.mark.parametrize("name", ["dual_flow", "dual_flow_memoryless"])
 def test_the_optimum_behind_full_nodes(rng, name, case, channel):
-    graph, failing, full = CUT[case]
-    problem, runs = cut_problem(rng, len(graph), full, latency=channel.placement == "innovation")
-    net = jc.Network.from_graphs(graph, failure_rate=failing)
+    full = CUT[case][2]
+    problem, runs = cut_problem(rng, full, latency=channel.placement == "innovation")
+    net = cut_network(case)
     optimum = jc.reference(problem)
     assert np.all(np.asarray(optimum.allocation)[full] >= problem.allocation.upper[full] - 1e-9)
     options = {"runs": runs, "optimum": optimum, "record_every": 100}
@@ -130,9 +139,8 @@ def test_the_optimum_behind_full_nodes(rng, name, case, channel):
 
 @pytest.mark.parametrize("case", ["star", "path"])
 def test_limit_alone_stalls_there(rng, case):
-    graph, failing, full = CUT[case]
-    problem, runs = cut_problem(rng, len(graph), full, latency=False)
-    net = jc.Network.from_graphs(graph, failure_rate=failing)
+    problem, runs = cut_problem(rng, CUT[case][2], latency=False)
+    net = cut_network(case)
     flow = jc.CoOptimizer(FLOWS["curvature_flow"])
     result = jc.solve(problem, net, flow, 4000, runs=runs, record_every=1000)
     assert np.median(np.asarray(result.trace["allocation_gap"])[-1]) > 1e-4
@@ -148,7 +156,8 @@ def test_derivatives_where_a_side_of_the_box_is_open(rng, name):
         method = jc.CoOptimizer(replace(FLOWS[name], gain=gain))
         return jc.solve(problem, net, method, 20, optimum=optimum).trace["allocation_gap"][-1, 0]
 
-    assert np.isfinite(jax.jit(jax.grad(gap))(0.8))
+    quick = {"xla_backend_optimization_level": 0}  # it runs once, and whether a NaN leaks is no matter of rounding
+    assert np.isfinite(jax.jit(jax.grad(gap), compiler_options=quick)(0.8))
 
 
 def hard_costs(seed):

@@ -242,7 +242,12 @@ def test_hyperparameters_may_differ_between_runs():
 
 def slope(channel, u):
     """dq/du at each u."""
-    return np.asarray(jax.jvp(channel.quantize, (jnp.asarray(u)[:, None],), (jnp.ones((len(u), 1)),))[1])[:, 0]
+    return np.asarray(tangent(channel, jnp.asarray(u)[:, None]))[:, 0]
+
+
+@jax.jit
+def tangent(channel, u):
+    return jax.jvp(channel.quantize, (u,), (jnp.ones(u.shape),))[1]
 
 
 def smooth_index(v, width):
@@ -279,7 +284,7 @@ def test_the_derivative_in_the_setting_is_that_of_the_surrogate(name):
     """rho, step, scale and limit."""
     make, surrogate = SMOOTHED[name]
     h, u = 1e-6, jnp.asarray(POINTS)[:, None]
-    found = jax.jvp(lambda t: make(t).quantize(u), (jnp.asarray(0.4),), (jnp.asarray(1.0),))[1][:, 0]
+    found = jax.jit(jax.jacfwd(lambda t: make(t).quantize(u)))(0.4)[:, 0]
     difference = (surrogate(POINTS, 0.4 + h) - surrogate(POINTS, 0.4 - h)) / (2 * h)
     assert np.any(difference != 0)
     np.testing.assert_allclose(found, difference, rtol=1e-6, atol=1e-8)
@@ -322,7 +327,7 @@ def test_slopes_are_finite_at_zero_and_where_bits_run_out(derivative):
         Sign(derivative=derivative),
     ):
         assert np.isfinite(slope(channel, u)).all()
-        by_setting = jax.jacfwd(lambda c: c.quantize(jnp.asarray(u)[:, None]))(channel)
+        by_setting = jax.jit(jax.jacfwd(lambda c: c.quantize(jnp.asarray(u)[:, None])))(channel)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by_setting))
 
 
@@ -335,9 +340,9 @@ def test_forward_and_reverse_mode_agree(rng, channel):
     channel = jax.tree.map(jnp.asarray, channel)
     quantize = lambda channel, u: channel.quantize(u)  # noqa: E731
     forward = [jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), tree) for tree in (channel, u)]
-    out, moved = jax.jvp(quantize, (channel, u), tuple(forward))
+    out, moved = jax.jit(lambda *at: jax.jvp(quantize, at, tuple(forward)))(channel, u)
     cotangent = jnp.asarray(rng.normal(size=out.shape))
-    back = jax.vjp(quantize, channel, u)[1](cotangent)
+    back = jax.jit(lambda *at: jax.vjp(quantize, *at)[1](cotangent))(channel, u)
     pairs = zip(jax.tree.leaves(forward), jax.tree.leaves(back), strict=True)
     assert sum(jnp.vdot(a, b) for a, b in pairs) == pytest.approx(float(jnp.vdot(moved, cotangent)), rel=1e-10)
 
@@ -348,6 +353,6 @@ def test_the_scale_of_a_bounded_log_quantizer_has_a_smoothed_derivative():
     u = jnp.full((1, 1), 1e6)
     value = lambda t: Log(0.5, bits=3, scale=jnp.exp(t), derivative="smoothed").quantize(u).sum()  # noqa: E731
     points = jnp.linspace(0.0, 2.0, 801)  # whole levels at both ends
-    gained = float(value(points[-1]) - value(points[0]))
+    gained = float(jax.jit(lambda: value(points[-1]) - value(points[0]))())
     assert gained > 1
-    assert np.trapezoid(jax.vmap(jax.grad(value))(points), points) == pytest.approx(gained, rel=1e-2)
+    assert np.trapezoid(jax.jit(jax.vmap(jax.grad(value)))(points), points) == pytest.approx(gained, rel=1e-2)

@@ -13,8 +13,8 @@ from by_run import ByRun
 import jaxcoopt as jc
 
 LONG = 20_000
-GROUPS = (("log", "uniform", "sign"), ("clip", "log-5-bits", "uniform-3-bits"))  # a quantizer for each of the runs
-CASES = [(None, "difference"), *((group, placement) for group in GROUPS for placement in problems.PLACEMENTS)]
+QUANTIZERS = ("log", "uniform", "sign", "clip", "log-5-bits", "uniform-3-bits")  # one for each run of a batch
+CASES = [(True, "difference"), *((False, placement) for placement in problems.PLACEMENTS)]
 
 
 def start_of(problem, rng, quantizer="log", placement="difference", order="cta"):
@@ -40,51 +40,63 @@ def budget_error(x, budget):
     return max(abs(math.fsum(column) - budget) / abs(budget) for column in np.asarray(x, np.float64).T)
 
 
-def tracker_error(result, fit):
+def tracker_error(result, fit, runs):
     """|sum_i z_i - sum_i grad g_i(y_i)| over the size of what was added up, the gradients from the oracle."""
     errors = []
-    for run in range(problems.RUNS):
+    for run in range(runs):
         y, z = problems.one_run(result.params, run), problems.one_run(result.state.training.tracker, run)
-        slopes = np.array([fit.gradient(i, y[i], run) for i in range(problems.NODES)])
+        slopes = np.array([fit.gradient(i, y[i], run % problems.RUNS) for i in range(problems.NODES)])
         scale = np.maximum(1, np.abs(slopes).sum(axis=0) + np.abs(z).sum(axis=0))
         errors.append(np.max(np.abs(z.sum(axis=0) - slopes.sum(axis=0)) / scale))
     return max(errors)
 
 
-def by_run(group, placement):
-    """The quantizers of a group, each with its run's settings; links without loss for no group."""
-    if group is None:
-        return jc.channels.Ideal()
-    channels = (problems.QUANTIZERS[name][0](placement=placement) for name in group)
+def twice(problem, method, initial):
+    """All runs once more, with the same numbers: as many as there are quantizers."""
+    again = lambda leaf: np.concatenate([leaf, leaf], axis=-1)  # noqa: E731
+    cost, loss = problem.allocation.cost, problem.training.loss
+    wide = jc.Problem(
+        replace(problem.allocation, cost=replace(cost, center=again(cost.center))),
+        replace(problem.training, loss=replace(loss, l2=again(loss.l2))),
+    )
+    halves = (jax.tree.map(again, half) for half in (method.allocation, method.training))
+    return wide, jc.CoOptimizer(*halves), jax.tree.map(again, initial)
+
+
+def by_run(placement):
+    """Every quantizer in a run of its own, with that run's settings."""
+    channels = (problems.QUANTIZERS[name][0](placement=placement) for name in QUANTIZERS)
     parts = [
-        jax.tree.map(lambda leaf: leaf[run] if np.ndim(leaf) else leaf, channel)  # noqa: B023
+        jax.tree.map(lambda leaf: leaf[run % problems.RUNS] if np.ndim(leaf) else leaf, channel)  # noqa: B023
         for run, channel in enumerate(channels)
     ]
     return ByRun(tuple(parts), placement)
 
 
-def check_sums(rng, group, placement, net, budget_tolerance, tracker_tolerance):
-    problem, method, initial, fit = start_of("quadratic-linear", rng)
-    method = replace(method, channel=by_run(group, placement))
-    result = solve(problem, method, initial, LONG, net, record_every=LONG // 20)
+def check_sums(rng, ideal, placement, net, budget_tolerance, tracker_tolerance):
+    *given, fit = start_of("quadratic-linear", rng)
+    names = ["ideal"] * problems.RUNS if ideal else QUANTIZERS
+    problem, method, initial = given if ideal else twice(*given)
+    method = replace(method, channel=jc.channels.Ideal() if ideal else by_run(placement))
+    result = solve(problem, method, initial, LONG, net, record_every=LONG // 20, runs=len(names))
     assert np.isfinite(result.allocation).all()
     assert result.trace["budget_residual"].max() <= budget_tolerance
     assert budget_error(result.allocation, problem.allocation.budget) <= budget_tolerance
-    assert tracker_error(result, fit) <= tracker_tolerance
+    assert tracker_error(result, fit, len(names)) <= tracker_tolerance
     moved = np.abs(np.asarray(result.allocation) - initial.allocation).max(axis=0)
-    for name, distance in zip(group or ("ideal",), moved, strict=False):
+    for name, distance in zip(names, moved, strict=True):
         if (name, placement) != ("sign", "message"):  # all prices may have one sign there, and then nothing flows
             assert distance > 0.01, name
 
 
-@pytest.mark.parametrize(("group", "placement"), CASES)
-def test_sums_stay_in_float64(rng, group, placement):
-    check_sums(rng, group, placement, problems.network(), 1e-13, 1e-12)
+@pytest.mark.parametrize(("ideal", "placement"), CASES)
+def test_sums_stay_in_float64(rng, ideal, placement):
+    check_sums(rng, ideal, placement, problems.network(), 1e-13, 1e-12)
 
 
-@pytest.mark.parametrize(("group", "placement"), CASES)
-def test_sums_stay_in_float32(rng, float32, group, placement):
-    check_sums(rng, group, placement, problems.network(0.0), 1e-6, 1e-4)
+@pytest.mark.parametrize(("ideal", "placement"), CASES)
+def test_sums_stay_in_float32(rng, float32, ideal, placement):
+    check_sums(rng, ideal, placement, problems.network(0.0), 1e-6, 1e-4)
 
 
 def test_budget_stays_in_float32_for_a_million_iterations(rng, float32):

@@ -3,12 +3,17 @@
 One test for each pair of rows, as all its checks run on the same few compiled programs.
 """
 
+import itertools
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import method_cases as cases
+import method_loops as loops
+import method_recursions as recursions
 import numpy as np
+import problems
 import pytest
 from method_cases import FEATURES, NODES, RUNS, network
 
@@ -21,6 +26,7 @@ LONG, SHORT, EVERY = 3000, 30, 10
 CHAOTIC = {"finite_time_flow", "fixed_time_flow"}  # the slope of |u|^v at 0 is infinite: rounding is amplified there
 KINKED = {"saturated_flow"}  # a price difference may pass the level between two settings
 STEPWISE = (SingleBit, Uniform)  # responses without a derivative
+QUICK = {"xla_backend_optimization_level": 0}  # for what runs a few times only
 every_pair = pytest.mark.parametrize("pair", cases.PAIRS, ids=cases.name_of)
 
 
@@ -42,8 +48,8 @@ def test_a_pair_of_rows(rng, pair):
     check_where_it_ends(pair, problem, initial, method, optimum)
     check_the_seed_decides(problem, initial, method, optimum)
     check_relabelled(rng, pair, problem, initial, method, optimum)
-    check_a_run_alone(pair, problem, initial, optimum)
-    check_under_jit_and_grad(pair, problem, initial, optimum)
+    check_recursions(pair, problem, initial, method, optimum)
+    check_alone_under_jit_and_grad(pair, problem, initial, optimum)
 
 
 # ---------------------------------------------------------------- where it ends
@@ -178,48 +184,76 @@ def tolerance_of(pair, usual=1e-10):
     return 1e-6 if pair[0] is not None and pair[0].name in CHAOTIC else usual
 
 
-def check_a_run_alone(pair, problem, initial, optimum):
-    """With its settings as scalars; the first with links that fail, the others, whose number is not theirs, without."""
+# ---------------------------------------------------------------- the paper's recursion
+
+
+def check_recursions(pair, problem, initial, method, optimum):
+    """Over ideal links, against the NumPy loops; our flows over links that fail. With losses: test_method_agreement."""
+    names = [row.name for row in rows(pair)]
+    failing = any(name in recursions.OURS for name in names)
+    for rate in (0.0, 0.2) if failing else (0.0,):
+        net, steps = network(rate), recursions.STEPS
+        result = solve(problem, method, initial, steps, net=net, every=steps, optimum=optimum)
+        sequence = problems.weight_matrices(net, steps, seed=1)
+        for name, run in itertools.product(names, range(RUNS)):
+            if name in recursions.TRAINING and rate == 0:
+                start, gradient = problems.one_run(initial.params, run), partial(cases.slope, problem.training)
+                ours = problems.one_run(result.params, run)
+                loop = partial(recursions.params, name, method.training, start, gradient)
+            elif name in recursions.SHARES and (rate == 0 or name in recursions.OURS):
+                a, c = problem.allocation.cost.curvature, problem.allocation.cost.center
+                price, ours = cases.price(a, c), result.allocation[:, run]
+                x = initial.allocation[:, run]
+                loop = partial(recursions.shares, name, method.allocation, problem.allocation, price, x)
+            else:
+                continue
+            theirs = loop(sequence[..., run], run, loops.Link)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10, err_msg=f"{name}, run {run}")
+
+
+# ---------------------------------------------------------------- a run alone, under jit and grad
+
+
+def check_alone_under_jit_and_grad(pair, problem, initial, optimum):
+    """A run under jit, with its settings as scalars, is that of an eager batch; its derivatives are those of central
+    differences. One program for both: it takes start and failure rate as arguments.
+    """
+    method, start, net = cases.method_of(pair), cases.start_of(initial, 0), network()
+
+    def value(method, start, failing):
+        links = replace(net, failure_rate=failing)
+        result = solve(problem, method, start, net=links, runs=1, optimum=optimum)
+        parts = [result.trace[name][-1, 0] for name in ("allocation_cost", "training_loss") if name in result.trace]
+        spread = result.trace.get("consensus_error", jnp.zeros((1, 1)))[-1, 0]
+        return sum(parts) + spread, ends(result)
+
+    if coded(method.allocation):
+        plain = jax.jit(value, compiler_options=QUICK)
+        check_a_run_alone(pair, problem, initial, optimum, lambda *given: plain(*given)[1])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(codes, "below", lambda u: u)
+            check_slopes(pair, method, start, compile_slopes(value))
+        return
+    compiled = compile_slopes(value)
+    check_a_run_alone(pair, problem, initial, optimum, lambda *given: compiled(*given)[0][1])
+    if pair[0] is not None and pair[0].name in CHAOTIC:  # short of agreement, where the value has a derivative
+        start = replace(start, allocation=cases.apart(problem.allocation))
+        method = replace(method, allocation=replace(method.allocation, step=0.1 * method.allocation.step))
+    if not isinstance(getattr(method.allocation, "response", None), STEPWISE):
+        check_slopes(pair, method, start, compiled)
+
+
+def check_a_run_alone(pair, problem, initial, optimum, jitted):
+    """The first with links that fail, the others, whose number is not theirs, without."""
     array, tolerance = cases.per_run(cases.method_of(pair)), tolerance_of(pair, 1e-11)
     for failing, runs in ((0.3, [0]), (0.0, range(RUNS))):
         batch = solve(problem, array, initial, net=network(failing), optimum=optimum)
         for run in runs:
             if run and samples(pair):
                 continue  # it draws by its number
-            method = cases.of_run(cases.method_of(pair), run)
-            start = cases.start_of(initial, run)
-            alone = solve(problem, method, start, net=network(failing), runs=1, optimum=optimum)
+            alone = jitted(cases.of_run(cases.method_of(pair), run), cases.start_of(initial, run), failing)
             of_batch = jax.tree.map(lambda leaf: leaf[..., run : run + 1], ends(batch))  # noqa: B023
-            cases.close(ends(alone), of_batch, tolerance, f"run {run}")
-
-
-# ---------------------------------------------------------------- under jit and grad
-
-
-def check_under_jit_and_grad(pair, problem, initial, optimum):
-    """The result is that of an eager call, and its derivatives those of central differences."""
-    method, start = cases.method_of(pair), cases.start_of(initial, 0)
-    if pair[0] is not None and pair[0].name in CHAOTIC:  # short of agreement, where the value has a derivative
-        start = replace(start, allocation=cases.apart(problem.allocation))
-        method = replace(method, allocation=replace(method.allocation, step=0.1 * method.allocation.step))
-
-    def value(method):
-        result = solve(problem, method, start, runs=1, optimum=optimum)
-        parts = [result.trace[name][-1, 0] for name in ("allocation_cost", "training_loss") if name in result.trace]
-        spread = result.trace.get("consensus_error", jnp.zeros((1, 1)))[-1, 0]
-        return sum(parts) + spread, (result.allocation, result.params, result.trace)
-
-    eager, tolerance = ends(solve(problem, method, start, runs=1, optimum=optimum)), tolerance_of(pair, 1e-11)
-    if coded(method.allocation):
-        cases.close(jax.jit(value)(method)[1], eager, tolerance)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(codes, "below", lambda u: u)
-            check_slopes(pair, method, compile_slopes(value))
-        return
-    compiled = compile_slopes(value)
-    cases.close(compiled(method)[0][1], eager, tolerance)
-    if not isinstance(getattr(method.allocation, "response", None), STEPWISE):
-        check_slopes(pair, method, compiled)
+            cases.close(alone, of_batch, tolerance, f"run {run}")
 
 
 def coded(rule):
@@ -228,19 +262,18 @@ def coded(rule):
 
 
 def compile_slopes(value):
-    quick = {"xla_backend_optimization_level": 0}  # it runs a few times only
-    return jax.jit(jax.value_and_grad(value, has_aux=True), compiler_options=quick)
+    return jax.jit(jax.value_and_grad(value, has_aux=True), compiler_options=QUICK)
 
 
-def check_slopes(pair, method, compiled):
+def check_slopes(pair, method, start, compiled):
     """Reverse mode against central differences of the same program, in every setting."""
-    slopes = compiled(method)[1]
+    slopes = compiled(method, start, 0.0)[1]
     leaves, structure = jax.tree.flatten(method)
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(method)]
     for i, (name, slope) in enumerate(zip(names, jax.tree.leaves(slopes), strict=True)):
         h = 1e-4 * (abs(leaves[i]) or 1.0)
         moved = [jax.tree.unflatten(structure, [*leaves[:i], leaves[i] + way * h, *leaves[i + 1 :]]) for way in (1, -1)]
-        ahead, here, behind = (float(compiled(at)[0][0]) for at in (moved[0], method, moved[1]))
+        ahead, here, behind = (float(compiled(at, start, 0.0)[0][0]) for at in (moved[0], method, moved[1]))
         wanted, tolerance = (ahead - behind) / (2 * h), 1e-5
         sides = (ahead - here) / h, (here - behind) / h
         if pair[0] is not None and pair[0].name in KINKED and abs(sides[0] - sides[1]) > 1e-3 * abs(wanted):

@@ -85,8 +85,9 @@ def test_ridge_as_scikit_learn(rng):
     data, rows, targets = pool(rng, "linear")
     model = Ridge(alpha=L2 * len(rows)).fit(rows, targets)
     found = optimum_of(jc.losses.Linear(L2), data)
-    np.testing.assert_allclose(found.params["weights"], model.coef_, atol=AGREEMENT)
-    np.testing.assert_allclose(found.params["bias"], model.intercept_, atol=AGREEMENT)
+    np.testing.assert_allclose(found.params["weights"], model.coef_, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(found.params["bias"], model.intercept_, rtol=1e-7, atol=1e-12)
+    assert found.training_loss == pytest.approx(pooled_loss("linear", model.coef_, model.intercept_, rows, targets))
 
 
 def test_softmax_as_scikit_learn(rng):

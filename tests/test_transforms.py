@@ -62,19 +62,15 @@ def central_difference(fn, settings, name, h=1e-5):
 # ---------------------------------------------------------------- jit and grad
 
 
-@pytest.mark.parametrize("placement", ["message", "innovation"])
-def test_jit_equals_eager(optimum, placement):
+@pytest.mark.parametrize(("placement", "told"), [("message", True), ("innovation", False)])
+def test_jit_equals_eager(optimum, placement, told):
+    """And finds the reference of a known problem, where it is not told."""
     kind = {"placement": placement, "steps": 25, "net": FAILING}  # two records and a remainder
     eager = solve(SETTINGS, optimum, **kind)
-    jitted = jax.jit(lambda settings: solve(settings, optimum, **kind))(SETTINGS)
+    jitted = jax.jit(lambda settings: solve(settings, optimum if told else None, **kind))(SETTINGS)
     for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     assert eager.iterations.tolist() == jitted.iterations.tolist() == [0, 10, 20, 25]
-
-
-def test_jit_finds_the_reference_of_a_known_problem(optimum):
-    gap = jax.jit(lambda settings: solve(settings, None).trace["allocation_gap"][-1])(SETTINGS)
-    np.testing.assert_allclose(gap, solve(SETTINGS, optimum).trace["allocation_gap"][-1], rtol=1e-9)
 
 
 def test_gradients_are_those_of_finite_differences(optimum):
@@ -120,7 +116,8 @@ def test_gradients_with_respect_to_the_problem():
 )
 def test_gradients_through_quantizers_are_finite(optimum, placement, derivative):
     value = lambda settings: shares_gap(settings, optimum, placement=placement, derivative=derivative)  # noqa: E731
-    gradient = jax.jit(jax.grad(value))(SETTINGS)
+    quick = {"xla_backend_optimization_level": 0}  # it runs once, and whether a NaN leaks is no matter of rounding
+    gradient = jax.jit(jax.grad(value), compiler_options=quick)(SETTINGS)
     assert all(np.isfinite(slope) for slope in gradient.values())
     assert gradient["step"] != 0
     assert gradient["rho"] != 0

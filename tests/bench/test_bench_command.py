@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from jaxcoopt.bench.case import FULL, HEADLINE, MEDIUM, SMALL, Case, check_case, grid, read_axes, why_skipped
+from jaxcoopt.cli import app
 
 GIB = 2.0**30
 
@@ -92,15 +94,17 @@ def test_a_small_run(tmp_path):
     assert "12, 3" in done.stdout
 
 
-def test_bad_arguments_are_one_message(tmp_path):
+def test_bad_arguments_are_one_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "bare.md").write_text("nothing here")
     for arguments, words in (
         (("--rivals", "nump"), "did you mean 'numpy'"),
         (("--graph", "star"), "--graph"),
         (("--readme", "bare.md"), "<!-- bench -->"),
     ):
-        done = bench(*arguments, cwd=tmp_path)
-        assert done.returncode == 2
+        done = CliRunner().invoke(app, ["bench", *arguments])
+        assert done.exit_code == 2
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+        assert isinstance(done.exception, SystemExit)
     assert not (tmp_path / "bench-results").exists()

@@ -1,7 +1,6 @@
 """`jaxcoopt run`, from the command line to the folder it leaves."""
 
 import json
-import subprocess
 import sys
 import tomllib
 
@@ -196,9 +195,3 @@ def test_version_examples_and_help():
     assert tomllib.loads(invoke("examples", "default").output)["steps"] > 100
     assert "did you mean 'default'" in invoke("examples", "defualt").output
     assert "--set" in invoke("run", "--help").output
-
-
-def test_library_alone_imports_nothing_of_the_command_line():
-    code = "import sys, jaxcoopt; print([m for m in ('pydantic', 'typer', 'matplotlib', 'xarray') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
