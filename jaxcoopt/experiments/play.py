@@ -45,7 +45,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
             check_method(built.method, built.problem, settings.runs)  # `solve` does too, but only after the reference
             clock.lap("load")
         with stage("finding the reference optimum"):
-            optimum = _reference(built.problem)
+            optimum = _reference(built.problem, built.network.nodes)
             clock.lap("reference")
         result = solve(
             built.problem,
@@ -73,10 +73,10 @@ def needed(settings: Experiment) -> Memory:
         return memory(built.problem, built.network, built.method, settings.runs, initial=built.initial)
 
 
-def _reference(problem: Problem) -> Optimum | None:
+def _reference(problem: Problem, nodes: int) -> Optimum | None:
     """None, which leaves it to `solve`, where training has no optimum that can be found."""
     try:
-        return reference(problem)
+        return reference(problem, nodes)
     except RuntimeError:
         return None
 

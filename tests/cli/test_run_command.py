@@ -195,3 +195,13 @@ def test_version_examples_and_help():
     assert tomllib.loads(invoke("examples", "default").output)["steps"] > 100
     assert "did you mean 'default'" in invoke("examples", "defualt").output
     assert "--set" in invoke("run", "--help").output
+
+
+def test_problem_of_scalars_runs(tmp_path):
+    """Only the network knows how many nodes there are."""
+    text = EXPERIMENTS.text("ring_allocation").replace('kind = "quadratic"', 'kind = "latency"')
+    lines = [line for line in text.splitlines() if not line.startswith(("curvature", "center"))]
+    file = tmp_path / "scalars.toml"
+    file.write_text("\n".join(lines))
+    done = invoke("run", file, "-q", "--set", "runs=1", "--set", "steps=20")
+    assert done.exit_code == 0, done.output
