@@ -12,11 +12,11 @@ from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 
 def node_count(problem: Problem) -> int | None:
-    """How many nodes the problem's arrays have, or None when every number is a scalar."""
+    """How many nodes the problem's arrays have, or None when every number is a scalar or stands for any node."""
     if problem.training is not None:
         return np.shape(problem.training.features)[0]
     leading = [np.shape(leaf)[0] for leaf in jax.tree.leaves(_per_node(problem)) if np.ndim(leaf)]
-    return max(leading, default=None)
+    return max((size for size in leading if size != 1), default=None)  # a length of 1 broadcasts
 
 
 def aligned(problem: Problem, nodes: int) -> Problem:
