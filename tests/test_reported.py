@@ -27,3 +27,11 @@ def test_an_array_of_length_one_does_not_say_how_many_nodes():
     with pytest.raises(ValueError, match="say how many nodes share it"):
         jc.reference(problem)
     np.testing.assert_allclose(jc.reference(problem, 3).allocation, 2.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("budget", [0.1 + 0.2 - 0.3, -1e-12, 0.0])
+def test_optimum_far_from_a_tiny_equal_share(budget):
+    """Only the costs say how far out it lies."""
+    center = np.array([1.0, 2.0, 3.0])
+    optimum = jc.reference(jc.Problem(allocation=jc.Allocation(jc.costs.Quadratic(1.0, center), budget)))
+    np.testing.assert_allclose(optimum.allocation, center - 2, atol=1e-11)

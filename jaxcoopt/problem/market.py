@@ -14,7 +14,7 @@ from jaxcoopt.problem.costs import Cost, curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 
 ITERATIONS = 200  # halvings: enough to bring any float64 interval down to neighbouring numbers
-RADII = 10.0 ** np.arange(1, 13, 2)  # how far an unbounded node may stand from the equal share, in shares
+RADII = 10.0 ** np.arange(1, 13, 2)  # how far an unbounded node may stand from the equal share, in all shares or 1's
 
 
 def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +28,9 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
     lower, upper = box(allocation)
     x = price = jnp.zeros(0)
     scale = nodes * float(share_scale(allocation, nodes))
-    for radius in scale * RADII:
+    # Where shares are tiny it may be the costs alone that say how far out the optimum lies.
+    near, far = scale * RADII, nodes * RADII
+    for radius in [*near, *far[far > near[-1]]]:
         first, last = finite_box(allocation, nodes, radius)
         x, price = _bisect_price(cost, budget, first, last)
         cut = ((x <= first) & ~jnp.isfinite(lower)) | ((x >= last) & ~jnp.isfinite(upper))
@@ -36,7 +38,7 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
             break
     else:
         raise ValueError(
-            f"allocation: the optimum lies beyond {scale * RADII[-1]:.0e} CPU units of the equal share; give bounds"
+            f"allocation: the optimum lies beyond {max(near[-1], far[-1]):.0e} CPU units of the equal share; give bounds"
         )
     missed = jnp.abs(x.sum(axis=0) - budget) > 1e-9 * jnp.maximum(jnp.abs(budget), jnp.abs(x).sum(axis=0))
     if bool(jnp.any(missed)):
