@@ -35,3 +35,8 @@ def test_optimum_far_from_a_tiny_equal_share(budget):
     center = np.array([1.0, 2.0, 3.0])
     optimum = jc.reference(jc.Problem(allocation=jc.Allocation(jc.costs.Quadratic(1.0, center), budget)))
     np.testing.assert_allclose(optimum.allocation, center - 2, atol=1e-11)
+
+
+def test_what_is_no_method_is_named():
+    with pytest.raises(TypeError, match=r"method: expected a jaxcoopt\.CoOptimizer, got NoneType"):
+        jc.solve(SHARES, NETWORK, None, steps=5)

@@ -27,7 +27,8 @@ def asks_for_auto(method: Any) -> list[str]:
 
 def with_placeholders(method: Any) -> Any:
     """The method with 1.0 for every step that is "auto": for checks that want numbers."""
-    return replace(method, **{half: replace(getattr(method, half), step=1.0) for half in asks_for_auto(method)})
+    chosen = {half: replace(getattr(method, half), step=1.0) for half in asks_for_auto(method)}
+    return replace(method, **chosen) if chosen else method  # what is no method is left to the checks
 
 
 def with_steps(method: CoOptimizer, problem: Problem, network: Network) -> CoOptimizer:
