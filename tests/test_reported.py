@@ -40,3 +40,8 @@ def test_optimum_far_from_a_tiny_equal_share(budget):
 def test_what_is_no_method_is_named():
     with pytest.raises(TypeError, match=r"method: expected a jaxcoopt\.CoOptimizer, got NoneType"):
         jc.solve(SHARES, NETWORK, None, steps=5)
+
+
+def test_memory_of_no_runs_is_refused():
+    with pytest.raises(ValueError, match="runs: expected 1 or more, got 0"):
+        jc.memory(SHARES, NETWORK, METHOD, runs=0)

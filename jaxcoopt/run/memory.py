@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
@@ -59,7 +60,7 @@ def memory(
     problem: Problem, network: Network, method: CoOptimizer, runs: int = 1, *, initial: Initial | None = None
 ) -> Memory:
     """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run."""
-    method = with_placeholders(method)
+    method, runs = with_placeholders(method), at_least_one("runs", runs)
     setup, carry = jax.eval_shape(
         lambda problem, network, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
         problem,
