@@ -21,7 +21,8 @@ def sector(channel: Channel) -> Sector:
     """The sector of a channel's quantizer, in float64; upper is infinite where nothing bounds q(u) / u.
 
     For `LogQuantizer` the papers write 1 -+ rho/2, the first order of exp(-+ rho/2); the upper one is slightly short of
-    what the quantizer does. Raises TypeError for what is no channel. Source: arXiv 2406.00621, section II.
+    what the quantizer does. Raises TypeError for what is no channel, ValueError for one that cannot be
+    run. Source: arXiv 2406.00621, section II.
 
     >>> import jaxcoopt as jc
     >>> jc.theory.sector(jc.channels.UniformQuantizer(step=0.1)).upper
@@ -29,6 +30,7 @@ def sector(channel: Channel) -> Sector:
     """
     if not isinstance(channel, Channel):
         raise TypeError(f"channel: expected one of jaxcoopt.channels, such as Ideal(), got {channel!r:.80}")
+    channel.check()
     with jax.enable_x64(True):
         lower, upper = (_plain(bound) for bound in channel.sector())
     if not isinstance(channel, LogQuantizer):

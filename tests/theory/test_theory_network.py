@@ -49,6 +49,8 @@ def test_sector_of_the_papers(untyped):
     assert np.all((lower > first[0]) & (lower - first[0] < rho**2))
     with pytest.raises(TypeError, match=r"channel: expected one of jaxcoopt\.channels"):
         jc.theory.sector(0.5)
+    with pytest.raises(ValueError, match=r"channel\.rho: must be a finite number"):
+        jc.theory.sector(jc.channels.LogQuantizer(rho=np.nan))
 
 
 # ---------------------------------------------------------------- eigenvalues
