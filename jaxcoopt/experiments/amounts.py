@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Seed = Annotated[int, Field(ge=0)]  # NumPy's generators take no negative one
 
 
 class Table(BaseModel):

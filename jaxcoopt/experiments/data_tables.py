@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from jaxcoopt.datasets import TOPOLOGIES, TRACES
 from jaxcoopt.errors import unknown_name
-from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.amounts import Seed, Table
 
 DATASETS = (
     "breast_cancer",
@@ -54,7 +54,7 @@ class Topology(Table):
     """Neighbours of a node, for regular, barabasi_albert and watts_strogatz."""
     probability: float | None = None
     """Chance of a link (erdos_renyi) or of a rewiring (watts_strogatz)."""
-    seed: int = 0
+    seed: Seed = 0
     """Of a random graph."""
 
 
@@ -84,7 +84,7 @@ class Trace(Table):
     """CPU units that a node has; the trace is a fraction of them."""
     start: float = 0.0
     """The moment at which node 0 is read, in seconds since the trace began."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Deals the moments to the nodes at random."""
 
 
@@ -143,7 +143,7 @@ class Fourier(Table):
     """How many."""
     gamma: float | None = Field(None, gt=0)
     """Of the kernel exp(-gamma |x - z|^2); left out: 1 / (number of features x their variance)."""
-    seed: int = 0
+    seed: Seed = 0
     """Draws the directions."""
 
 
@@ -167,5 +167,5 @@ class Data(Table):
     """An explicit feature map, applied after scaling."""
     split: Split = Iid(kind="iid")
     """How the train set is dealt to the nodes."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Of the test set and the split; left out: the experiment's."""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from jaxcoopt.experiments.amounts import Amount, Table
+from jaxcoopt.experiments.amounts import Amount, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, Network, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
@@ -20,7 +20,7 @@ class Experiment(Table):
     """Iterations."""
     runs: int = 1
     """Runs at once, which differ in their start, link failures and mini-batches."""
-    seed: int = 0
+    seed: Seed = 0
     """Of all that is random."""
     record_every: int | None = None
     """Iterations between records; left out: steps / 100."""

@@ -150,6 +150,8 @@ def test_run_in_which_all_diverge_fails_loudly(tmp_path):
     [
         (("ring_allocation", "--set", "channel.rho=-1.0"), "channel.rho: must be above 0, got -1"),
         (("ring_allocation", "--set", "allocation.budget=1000.0"), "lies outside"),
+        (("ring_allocation", "--set", "seed=-1"), "seed: got -1 (a whole number), expected greater than or equal to 0"),
+        (("svm_breast_cancer", "--set", "data.seed=-1"), "data.seed: got -1"),
         (("ring_allocation", "--set", "chanel.rho=1.0"), "did you mean 'channel'?"),
         (("svm_breast_cancer", "--set", "data.split.alpha=-1.0"), "data.split.alpha: must be above 0"),
         (("svm_breast_cancer", "--set", "network.graphs.1.degree=3"), "network.graphs.1.degree: expected an even"),
