@@ -60,8 +60,8 @@ def _keep_compiled_programs() -> None:
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("jaxcoopt") / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        # XLA calls tuning hints missing features of the processor whenever it loads a program (jax issue 38445).
-        jax.config.update("jax_logging_level", "CRITICAL")
+    # XLA calls tuning hints missing features of the processor whenever it loads a program (jax issue 38445).
+    jax.config.update("jax_logging_level", "CRITICAL")
 
 
 @app.command()

@@ -4,6 +4,7 @@ import json
 import sys
 import tomllib
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -207,3 +208,17 @@ def test_problem_of_scalars_runs(tmp_path):
     file.write_text("\n".join(lines))
     done = invoke("run", file, "-q", "--set", "runs=1", "--set", "steps=20")
     assert done.exit_code == 0, done.output
+
+
+def test_xla_is_silenced_wherever_programs_are_kept(tmp_path):
+    """Its false alarms on loading a program come with a cache of the user's own, too."""
+    before = {name: jax.config.values[name] for name in ("jax_compilation_cache_dir", "jax_logging_level")}
+    try:
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+        jax.config.update("jax_logging_level", "WARNING")
+        assert invoke("examples").exit_code == 0
+        assert jax.config.values["jax_logging_level"] == "CRITICAL"
+        assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path)
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
