@@ -45,3 +45,17 @@ def test_what_is_no_method_is_named():
 def test_memory_of_no_runs_is_refused():
     with pytest.raises(ValueError, match="runs: expected 1 or more, got 0"):
         jc.memory(SHARES, NETWORK, METHOD, runs=0)
+
+
+def labelled(rng, samples=8):
+    """Features [nodes, samples, 2] and labels -1 and +1."""
+    features = rng.normal(size=(NODES, samples, 2))
+    return features, np.sign(features[..., 0] + rng.normal(size=(NODES, samples)))
+
+
+def test_a_single_class_is_named_where_it_leaves_no_optimum(rng):
+    features, targets = labelled(rng)
+    with pytest.raises(RuntimeError, match=r"only 1 of 2 classes .*intercept=False"):
+        jc.reference(jc.Problem(training=jc.Training(jc.losses.Logistic(l2=0.01), features, np.ones_like(targets))))
+    with pytest.raises(RuntimeError, match=r"only 2 of 3 classes .*intercept=False"):
+        jc.reference(jc.Problem(training=jc.Training(jc.losses.Softmax(3, l2=0.01), features, targets > 0)))

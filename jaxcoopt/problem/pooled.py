@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.market import zero_if_rounding
 from jaxcoopt.problem.problem import Batch, Training
 
@@ -52,10 +53,22 @@ def fit_pooled(training: Training) -> PooledFit:
     if not size <= GRADIENT_NORM * max(1.0, float(np.linalg.norm(fun(start)[1]))):
         raise RuntimeError(
             f"training has no optimum that could be found: the gradient norm stays at {size:.1e} (wanted "
-            f"{GRADIENT_NORM:g}); a loss without l2 on separable data has none, so give l2 > 0"
+            f"{GRADIENT_NORM:g}); {_advice(training.loss, batch.labels)}"
         )
     best = zero_if_rounding(jnp.asarray(fun(vector)[0]), jnp.asarray(fun(start)[0]))
     return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(vector))), best)
+
+
+def _advice(loss: Loss, labels: Any) -> str:
+    """Why there may be no optimum, and what to do."""
+    if loss.targets in ("binary", "integer") and getattr(loss, "intercept", False):
+        found, classes = len(np.unique(np.asarray(labels))), getattr(loss, "classes", 2)
+        if found < classes:
+            return (
+                f"only {found} of {classes} classes have samples, and the intercept, which l2 leaves out, then grows "
+                "without limit: give samples of every class, or intercept=False"
+            )
+    return "a loss without l2 on separable data has none, so give l2 > 0"
 
 
 def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:
