@@ -59,3 +59,35 @@ def test_a_single_class_is_named_where_it_leaves_no_optimum(rng):
         jc.reference(jc.Problem(training=jc.Training(jc.losses.Logistic(l2=0.01), features, np.ones_like(targets))))
     with pytest.raises(RuntimeError, match=r"only 2 of 3 classes .*intercept=False"):
         jc.reference(jc.Problem(training=jc.Training(jc.losses.Softmax(3, l2=0.01), features, targets > 0)))
+
+
+@pytest.mark.parametrize("loss", [jc.losses.Logistic(l2=0.1), jc.losses.Linear(), jc.losses.Softmax(2, l2=0.1)])
+@pytest.mark.parametrize("at", [0, -1])
+def test_padding_may_hold_anything(rng, loss, at):
+    """The first sample, too, as the last."""
+    features, targets = labelled(rng)
+    if isinstance(loss, jc.losses.Softmax):
+        targets = (targets > 0).astype(float)
+    mask = np.ones(targets.shape, bool)
+    mask[:, at] = False
+    method = jc.CoOptimizer(training=jc.methods.GradientTracking(step=0.05))
+
+    def ending(padding):
+        x, y = np.where(mask[..., None], features, padding), np.where(mask, targets, padding)
+        return jc.solve(jc.Problem(training=jc.Training(loss, x, y, mask)), NETWORK, method, steps=20).trace
+
+    filled, left = ending(0.0), ending(np.nan)
+    np.testing.assert_array_equal(filled["training_gap"], left["training_gap"])
+
+
+def test_what_is_no_number_among_the_samples_is_still_refused(rng):
+    features, targets = labelled(rng)
+    features[0, 0, 0], mask = np.nan, np.ones(targets.shape, bool)
+    mask[:, -1] = False
+    with pytest.raises(ValueError, match=r"training\.features: 1 of 64 .* at index \(0, 0, 0\)"):
+        jc.solve(
+            jc.Problem(training=jc.Training(jc.losses.Linear(), features, targets, mask)),
+            NETWORK,
+            jc.CoOptimizer(training=jc.methods.GradientTracking(step=0.05)),
+            steps=1,
+        )

@@ -65,8 +65,8 @@ def _training(training: Training) -> Training:
         targets = targets.astype(float_dtype())
     features = jnp.asarray(training.features, float_dtype())
     mask = None if training.mask is None else jnp.asarray(training.mask, bool)
-    if mask is not None:  # padding counts nothing, however large: 0 times infinity would
-        features, targets = jnp.where(mask[..., None], features, 0), jnp.where(mask, targets, targets[:1, :1] * 0)
+    if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
+        features, targets = jnp.where(mask[..., None], features, 0), jnp.where(mask, targets, jnp.zeros_like(targets))
     return replace(
         training,
         loss=floats(training.loss),

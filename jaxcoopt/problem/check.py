@@ -216,8 +216,7 @@ def _check_training(training: Training, nodes: int, runs: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
         name = f"training.loss{jax.tree_util.keystr(path)}"
         check_per_run(name, positive(name, leaf, zero="sharpness" not in name), runs)
-    advice = "clean the data, and fill padding with 0"
-    features = finite("training.features", training.features, advice)
+    features, targets = (numbers(f"training.{name}", getattr(training, name)) for name in ("features", "targets"))
     if features.ndim != 3 or 0 in features.shape:
         raise ValueError(
             f"training.features: expected [nodes, samples, features], none of them 0, got {features.shape}; deal the "
@@ -227,7 +226,6 @@ def _check_training(training: Training, nodes: int, runs: int) -> None:
         raise ValueError(
             f"training.features: it has {features.shape[0]} nodes, the network has {nodes}; give each node its samples"
         )
-    targets = finite("training.targets", training.targets, advice)
     for name, given in (("targets", targets), ("mask", training.mask)):
         if given is not None and np.shape(given) != features.shape[:2]:
             expected = f"[nodes, samples] = {features.shape[:2]} like the features"
@@ -237,6 +235,9 @@ def _check_training(training: Training, nodes: int, runs: int) -> None:
         raise TypeError(f"training.mask: expected True and False, got {mask.dtype}; convert it with .astype(bool)")
     if not mask.any(axis=1).all():
         raise ValueError(f"training.mask: node {int(np.argmin(mask.any(axis=1)))} has no sample; every node needs one")
+    advice = "clean the data, and fill padding with 0 or mark it in mask"
+    finite("training.features", features if mask.all() else np.where(mask[..., None], features, 0), advice)
+    finite("training.targets", np.where(mask, targets, 0), advice)
     _check_loss(training, features.shape[2])
     _check_labels(training.loss, targets[mask])
     if training.weights is not None:
