@@ -114,9 +114,12 @@ def run(
             summary = _summary(played)
             console.print()
             summary["seconds"] = time.perf_counter() - start
-            if out is not None:
-                _write(out, played, summary, start)
-        _show(console, played, summary, out)
+            try:
+                if out is not None:
+                    _write(out, played, summary, start)
+            finally:  # what was computed is shown, even where it cannot be written
+                _show(console, played, summary)
+        _say_where(console, out)
     if all(int(code) == Status.DIVERGED for code in played.result.status):
         _complain("every run diverged: the numbers mean nothing. Make the steps of [method] smaller.")
         raise typer.Exit(FAILED)
@@ -238,10 +241,13 @@ def _write(out: Path, played: Played, summary: dict[str, Any], start: float) -> 
     write_folder(out, played.result, nodes, built.settings.title, text, finish)
 
 
-def _show(console: Console, played: Played, summary: dict[str, Any], out: Path | None) -> None:
+def _show(console: Console, played: Played, summary: dict[str, Any]) -> None:
     console.print(summary_table(summary, played.built.settings.title))
     for note in played.notes:
         console.print(Text("note: ", style="bold yellow") + Text(note))
+
+
+def _say_where(console: Console, out: Path | None) -> None:
     if out is None:
         console.print(
             Text("\nNothing was written; add --out DIR to keep the numbers, traces and pictures.", style="dim")

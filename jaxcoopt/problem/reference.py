@@ -43,7 +43,9 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     check_halves(problem)
     nodes = node_count(problem) if nodes is None else nodes
     if nodes is None:
-        raise ValueError("nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it")
+        raise ValueError(
+            "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
+        )
     check_problem(problem, nodes, run_count(problem))
     return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
 

@@ -1,5 +1,6 @@
 """The folder that an experiment leaves behind."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.run.result import Result
 
 LOCK = ".lock"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -30,9 +32,11 @@ def reserved_folder(folder: Path, overwrite: bool) -> Iterator[None]:
         raise FileExistsError(f"--out {folder}: it is a file; give a folder")
     if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not overwrite:
         raise FileExistsError(f"--out {folder}: the folder is not empty; give another, or add --overwrite")
-    folder.mkdir(parents=True, exist_ok=True)
     lock = folder / LOCK
-    with lock.open("w") as handle:
+    with _advised(folder, "making the folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system if this process is killed
         except BlockingIOError as error:
@@ -50,16 +54,31 @@ def write_folder(
 ) -> None:
     """settings.toml, trace.csv, nodes.csv, three pictures and, last, summary.json: where that is, all is there.
 
-    `finish` gives the summary once the rest is written, so that it can tell how long that took.
+    Raises OSError naming the file that cannot be written. `finish` gives the summary once the rest is written, so that it can tell how long that took.
     """
     (folder / "summary.json").unlink(missing_ok=True)
-    write_text(folder / "settings.toml", settings)
-    write_text(folder / "trace.csv", trace_csv(result))
-    write_text(folder / "nodes.csv", nodes.to_csv())
-    save(network_figure(nodes, title), folder / "network.png")
-    save(gaps_figure(result, title), folder / "gaps.png")
-    save(feasibility_figure(result, title), folder / "feasibility.png")
-    write_json(folder / "summary.json", finish())
+    writers: dict[str, Callable[[Path], None]] = {
+        "settings.toml": lambda path: write_text(path, settings),
+        "trace.csv": lambda path: write_text(path, trace_csv(result)),
+        "nodes.csv": lambda path: write_text(path, nodes.to_csv()),
+        "network.png": lambda path: save(network_figure(nodes, title), path),
+        "gaps.png": lambda path: save(gaps_figure(result, title), path),
+        "feasibility.png": lambda path: save(feasibility_figure(result, title), path),
+        "summary.json": lambda path: write_json(path, finish()),
+    }
+    for name, write in writers.items():
+        with _advised(folder, f"writing {name}"):
+            write(folder / name)
+
+
+@contextmanager
+def _advised(folder: Path, doing: str) -> Iterator[None]:
+    """The system's errors name the folder, what could not be done, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = "make room or give another folder" if error.errno in FULL else "give another folder"
+        raise OSError(f"--out {folder}: {error.strerror or error} while {doing}; {advice}") from error
 
 
 def trace_csv(result: Result) -> str:

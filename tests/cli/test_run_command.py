@@ -1,5 +1,6 @@
 """`jaxcoopt run`, from the command line to the folder it leaves."""
 
+import errno
 import json
 import sys
 import tomllib
@@ -135,6 +136,25 @@ def test_crash_while_writing_leaves_no_summary(tmp_path, monkeypatch):
     done = run_small("ring_allocation", "--out", tmp_path, "--overwrite")
     assert done.exit_code == 2
     assert not (tmp_path / "summary.json").exists()
+    assert "budget residual" in done.output  # the run itself is not lost
+    assert f"--out {tmp_path}: full while writing feasibility.png; give another folder" in done.output
+
+
+def test_full_disk_says_what_to_do(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jaxcoopt.report.folder.trace_csv", fail)
+    done = run_small("ring_allocation", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "No space left on device while writing trace.csv; make room or give another folder" in done.output
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    done = invoke("run", "ring_allocation", "--out", tmp_path / "mine.txt" / "sub")
+    assert done.exit_code == 2
+    assert "mine.txt/sub: Not a directory while making the folder; give another folder" in done.output
 
 
 def test_run_in_which_all_diverge_fails_loudly(tmp_path):
