@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt.run.status import worse_than_start
 
 NODES = 4
 NETWORK = jc.Network.from_graphs([nx.cycle_graph(NODES)])
@@ -91,3 +92,12 @@ def test_what_is_no_number_among_the_samples_is_still_refused(rng):
             jc.CoOptimizer(training=jc.methods.GradientTracking(step=0.05)),
             steps=1,
         )
+
+
+def test_a_run_that_ends_far_worse_than_it_began_is_told():
+    gap = np.array([[1e-2, 1e-2, 1e-6], [2e-2, 5.0, 1e-4]])
+    status = np.full(3, int(jc.Status.MAX_STEPS))
+    (words,) = worse_than_start(gap, status)
+    assert words.startswith("1 of 3 runs ended much further from the optimum than they began, the worst went from")
+    assert "1.0e-02 to 5.0e+00" in words
+    assert not worse_than_start(gap[:, [0, 2]], status[:2])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxcoopt.experiments.build import Built, build
 from jaxcoopt.experiments.settings import Experiment
@@ -17,6 +18,7 @@ from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
+from jaxcoopt.run.status import worse_than_start
 
 Stage = Callable[[str], AbstractContextManager[Any]]
 
@@ -63,6 +65,8 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
         jax.block_until_ready(result.state)
         clock.lap("solve")
     notes = list(dict.fromkeys(str(each.message) for each in caught))
+    if "allocation_gap" in result.trace:
+        notes += worse_than_start(np.asarray(result.trace["allocation_gap"]), np.asarray(result.status))
     return Played(built, result, clock.laps, notes)
 
 

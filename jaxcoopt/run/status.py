@@ -4,10 +4,12 @@ from enum import IntEnum
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 BUDGET_TOLERANCE = 1e-4  # a finished run that misses its budget by more, relatively, is infeasible
 BOX_TOLERANCE = 0.05  # so is one that stands outside its box by more than this part of the mean share
+WORSE, WORSE_GAP = 10, 1e-3  # a gap that ends so many times above the start's, and above this, is warned of
 
 
 class Status(IntEnum):
@@ -54,3 +56,17 @@ def final_status(
         off |= at_end(trace["box_violation"]) > BOX_TOLERANCE * jnp.abs(share)
         status = jnp.where(off, Status.INFEASIBLE, status)
     return jnp.where(at_end(broken), Status.DIVERGED, status), left
+
+
+def worse_than_start(gap: Float[np.ndarray, "records runs"], status: Int[np.ndarray, " runs"]) -> list[str]:
+    """What to say of runs whose allocation gap ended far above where it began; nothing where all went well."""
+    first, last = np.abs(gap[0]), gap[-1]
+    runs = np.flatnonzero((status != Status.DIVERGED) & (last > WORSE * first) & (last > WORSE_GAP))
+    if not len(runs):
+        return []
+    worst = runs[np.argmax(last[runs])]
+    return [
+        f"{len(runs)} of {len(status)} runs ended much further from the optimum than they began, the worst went from "
+        f"an allocation gap of {first[worst]:.1e} to {last[worst]:.1e}: make the allocation's step smaller (or "
+        "step='auto'), or the channel finer"
+    ]
