@@ -37,9 +37,8 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
         if not bool(jnp.any(cut)):
             break
     else:
-        raise ValueError(
-            f"allocation: the optimum lies beyond {max(near[-1], far[-1]):.0e} CPU units of the equal share; give bounds"
-        )
+        most = max(near[-1], far[-1])
+        raise ValueError(f"allocation: the optimum lies beyond {most:.0e} CPU units of the equal share; give bounds")
     missed = jnp.abs(x.sum(axis=0) - budget) > 1e-9 * jnp.maximum(jnp.abs(budget), jnp.abs(x).sum(axis=0))
     if bool(jnp.any(missed)):
         raise ValueError("allocation: no price brings the nodes' answers to the budget; is every cost convex?")

@@ -37,8 +37,8 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
 
     The allocation is exact to rounding; training is solved until the gradient norm is below 1e-10 (times that at 0,
     where that is above 1). An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of
-    the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong, RuntimeError where training has
-    no finite optimum (then add l2 > 0).
+    the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong,
+    RuntimeError where training has no finite optimum (then add l2 > 0).
     """
     check_halves(problem)
     nodes = node_count(problem) if nodes is None else nodes

@@ -54,7 +54,8 @@ def write_folder(
 ) -> None:
     """settings.toml, trace.csv, nodes.csv, three pictures and, last, summary.json: where that is, all is there.
 
-    Raises OSError naming the file that cannot be written. `finish` gives the summary once the rest is written, so that it can tell how long that took.
+    Raises OSError naming the file that cannot be written. `finish` gives the summary once the rest is written, so that
+    it can tell how long that took.
     """
     (folder / "summary.json").unlink(missing_ok=True)
     writers: dict[str, Callable[[Path], None]] = {
