@@ -22,12 +22,15 @@ from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
 from jaxcoopt.compare.settings import COMPARISONS
 from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.settings import EXPERIMENTS
+from jaxcoopt.experiments.sweep_command import run_sweep
+from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.table import summary_table
-from jaxcoopt.run.shards import devices_of_cores
+from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
+from jaxcoopt.sweeps.processes import joined
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 COMPARED = 100  # runs at once in a comparison, or more
@@ -177,6 +180,34 @@ def compare(
             return
         devices_of_cores(COMPARED)
         run_comparison(file, set_ or (), out, overwrite, readme, quiet)
+
+
+@app.command()
+def sweep(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A TOML file with a [sweep] table, or the name of a shipped sweep.")
+    ] = SWEEPS.default,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sweep.seeds=100.")
+    ] = None,
+    store: Annotated[Path, typer.Option(metavar="DIR", help="Zarr store that the numbers go to.")] = Path("sweep.zarr"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how large it is and how long it takes.")] = False,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the process may take, such as 4GiB; else half of the rest.")
+    ] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0, for several.")] = None,
+    processes: Annotated[int | None, typer.Option(help="How many there are.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Run many settings and seeds as one job; killed, it goes on with --resume where it stood."""
+    with clean_errors(debug):
+        settings = SWEEPS.read(file, set_ or ())
+        devices_of_cores(LEAST_RUNS * cores())
+        with joined(coordinator, processes, process_id):
+            run_sweep(settings, store, resume=resume, dry_run=dry_run, memory=memory, quiet=quiet)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """From settings to the objects that `jaxcoopt.solve` takes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import networkx as nx
@@ -46,7 +47,7 @@ def build(settings: Experiment) -> Built:
     demand = None if settings.demand is None else _demand(settings.demand, network.nodes)
     samples = None
     if settings.data is not None:
-        samples = load_samples(settings.data, network.nodes, settings.seed)
+        samples = _samples(settings.data, network.nodes, settings.seed)  # pyright: ignore[reportArgumentType]
     counts = None if samples is None else samples.shards.counts
     amounts = Amounts(network.nodes, demand, counts, settings.seed)
     problem = Problem(
@@ -64,6 +65,12 @@ def build(settings: Experiment) -> Built:
         demand=demand,
         samples=samples,
     )
+
+
+@lru_cache(maxsize=4)
+def _samples(data: data_tables.Data, nodes: int, seed: int) -> Samples:
+    """Kept, as the points of a sweep mostly share them."""
+    return load_samples(data, nodes, seed)
 
 
 def _graph(path: str, table: data_tables.Backbone | data_tables.Topology) -> nx.Graph:

@@ -1,6 +1,7 @@
 """Settings changed on the command line: key=value into tables as TOML reads them."""
 
 import tomllib
+from copy import deepcopy
 from typing import Any
 
 
@@ -11,19 +12,30 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     old kind. Raises ValueError for what is no "key=value" or a path through something that is no table.
     """
     path, separator, value = override.partition("=")
-    keys = path.strip().split(".")
-    if not separator or not all(keys):
+    if not separator or not all(path.strip().split(".")):
         raise ValueError(f"--set: expected key=value, such as channel.rho=0.1, got {override!r}")
+    _set(table, path, toml_value(value.strip()))
+
+
+def _set(table: dict[str, Any], path: str, new: Any) -> None:
+    keys = path.strip().split(".")
     parent: Any = table
     for depth, key in enumerate(keys[:-1]):
         parent = _descend(parent, key, ".".join(keys[: depth + 1]))
-    last, new = keys[-1], toml_value(value.strip())
+    last = keys[-1]
     if isinstance(parent, list):
         parent[_index(parent, last, path)] = new
         return
     if last == "kind" and parent.get("kind") != new:
         parent.clear()
     parent[last] = new
+
+
+def put(table: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of nested tables with another value at "a.b.c"."""
+    table = deepcopy(table)
+    _set(table, path, value)
+    return table
 
 
 def toml_value(text: str) -> Any:

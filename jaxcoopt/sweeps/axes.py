@@ -46,7 +46,6 @@ def axes_of(grid: Mapping[str, Values] | Sequence[Mapping[str, Any]], trio: Trio
         axes = tuple(made[name] for name in grid)
     else:
         axes = (_points(grid, trio),)
-    _refuse_twice(axes)
     return axes
 
 
@@ -137,7 +136,8 @@ def _labels(where: str, entries: Sequence[Any]) -> np.ndarray:
     return np.array([str(entry) for entry in entries], dtype=object)
 
 
-def _refuse_twice(axes: Sequence[Axis]) -> None:
+def refuse_twice(axes: Sequence[Axis]) -> None:
+    """Raise ValueError where two names set the same."""
     places = [str(place) for axis in axes for place in axis.places]
     twice = sorted({place for place in places if places.count(place) > 1})
     if twice:

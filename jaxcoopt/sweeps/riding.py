@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxcoopt.sweeps.axes import Axis, point_at
+from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
 from jaxcoopt.sweeps.names import Place, Trio, assigned
 
 PER_RUN = ("method", "network.failure_rate", "problem.allocation.budget", "problem.training.loss")
@@ -59,6 +59,7 @@ class Plan:
 
 def plan(trio: Trio, axes: tuple[Axis, ...]) -> Plan:
     """Lays every axis along the runs that can be."""
+    refuse_twice(axes)
     first = point_at(axes, [0] * len(axes), trio)
     return Plan(trio, axes, tuple(_laid(axis, axes, first) for axis in axes))
 

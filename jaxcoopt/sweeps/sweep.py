@@ -73,8 +73,13 @@ def sweep(
         memory=memory,
         title=title,
     )
-    place = Store(None if store is None else Path(store))
-    layout = work_off(job, layout, place, progress)
+    return finished(job, layout, None if store is None else Path(store), progress)
+
+
+def finished(job: Job, layout: Layout, store: Path | None, progress: bool = False) -> Any:
+    """Runs what the store lacks, and warns of what its numbers do not show."""
+    place = Store(store)
+    work_off(job, layout, place, progress)
     table = place.dataset()
     _warn(job, table)
     return table

@@ -19,8 +19,8 @@ from jaxcoopt.sweeps.store import Layout, Store
 Chunk = tuple[int, ...]
 
 
-def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> Layout:
-    """Runs what the store lacks, this process its share; gives back the layout as the store has it."""
+def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> None:
+    """Runs what the store lacks, this process its share."""
     with store.locked() if jax.process_index() == 0 else nullcontext():
         layout = _opened(layout, store)
         tiles = layout.tiles
@@ -32,7 +32,6 @@ def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> 
                 store.write(tiles, chunk, outcome)
                 done(tiles.size(chunk), _news(outcome, tiles.inside(chunk)))
         meet()
-    return layout
 
 
 def _opened(layout: Layout, store: Store) -> Layout:

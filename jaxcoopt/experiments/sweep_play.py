@@ -1,0 +1,108 @@
+"""Build a sweep from its file, and run it or say what it would take."""
+
+import math
+import time
+import tomllib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import tomli_w
+
+from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.settings import Experiment
+from jaxcoopt.experiments.sweep_axes import axes_of_keys
+from jaxcoopt.experiments.sweep_tables import SweepExperiment
+from jaxcoopt.run.memory import memory
+from jaxcoopt.sweeps.chunk import Job, run_chunk
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.sweep import finished, planned
+
+TRIED = 10  # iterations that are timed to say how long all will take
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """points, groups (each compiled by itself), runs and chunks; bytes of memory and of the store; seconds in all."""
+
+    points: int
+    groups: int
+    runs: int
+    chunks: int
+    chunk_runs: int
+    memory: int
+    store: int
+    seconds: float
+
+
+def play_sweep(
+    settings: SweepExperiment, store: Path, *, limit: int | None = None, progress: bool = False
+) -> tuple[Any, list[str]]:
+    """Runs what the store lacks: (the xarray.Dataset, what was warned of).
+
+    Raises what `jaxcoopt.sweep` raises.
+    """
+    with jax.enable_x64(settings.precision == "float64"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        job, layout = _planned(settings, limit)
+        table = finished(job, layout, store, progress)
+    return table, list(dict.fromkeys(str(each.message) for each in caught))
+
+
+def estimate(settings: SweepExperiment, *, limit: int | None = None) -> Estimate:
+    """What it would take: the first chunk is compiled, and a few of its iterations are timed."""
+    with jax.enable_x64(settings.precision == "float64"):
+        job, layout = _planned(settings, limit)
+        tiles, plan = layout.tiles, job.plan
+        trio = plan.columns(tiles.indices((0,) * len(tiles.tile))[:-1])
+        with jax.default_device(jax.local_devices()[0]):
+            need = memory(trio.problem, trio.network, trio.method, tiles.runs)
+        groups = math.prod(size for size, rides in zip(plan.shape, plan.rides, strict=True) if not rides)
+        devices = min(jax.local_device_count(), len(tiles))
+        return Estimate(
+            points=math.prod(plan.shape),
+            groups=groups,
+            runs=math.prod(tiles.shape),
+            chunks=len(tiles),
+            chunk_runs=tiles.runs,
+            memory=need.setup + devices * (need.state + need.working),
+            store=layout.bytes,
+            seconds=_seconds(job, layout, groups, devices),
+        )
+
+
+def exists(store: Path) -> bool:
+    """Whether a sweep's store is there; raises FileExistsError where something else is."""
+    return Store(store).exists
+
+
+def _planned(settings: SweepExperiment, limit: int | None) -> tuple[Job, Layout]:
+    table = tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"sweep"})))
+    base = build(Experiment.model_validate(table))
+    return planned(
+        Trio(base.problem, base.network, base.method),
+        axes_of_keys(table, settings.sweep, base),
+        seeds=settings.sweep.seeds,
+        steps=settings.steps,
+        seed=settings.seed,
+        record_every=settings.record_every,
+        initial=base.initial,
+        tol=settings.tol,
+        memory=limit,
+        title=settings.title,
+    )
+
+
+def _seconds(job: Job, layout: Layout, groups: int, devices: int) -> float:
+    """Compiling, once a group, and all iterations of all chunks at the pace of a few."""
+    indices, times = layout.tiles.indices((0,) * len(layout.tiles.tile)), []
+    few = Job(job.plan, min(job.steps, TRIED), min(job.steps, TRIED), job.seed, job.seeds, job.tol, job.initial)
+    for _ in range(2):
+        start = time.perf_counter()
+        run_chunk(few, indices)
+        times.append(time.perf_counter() - start)
+    first, again = times
+    return groups * (first - again) + again * job.steps / few.steps * len(layout.tiles) / devices

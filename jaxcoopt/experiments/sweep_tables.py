@@ -1,0 +1,80 @@
+"""The [sweep] table of a TOML file: what is swept, and how many seeds."""
+
+from typing import Any, Literal
+
+import numpy as np
+import scipy.stats
+from pydantic import Field, model_validator
+
+from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.catalogue import Catalogue
+from jaxcoopt.experiments.settings import Experiment
+
+
+class Range(Table):
+    """Numbers from `start` to `stop`, both included."""
+
+    start: float
+    """The first."""
+    stop: float
+    """The last."""
+    count: int = Field(ge=1)
+    """How many."""
+    scale: Literal["linear", "log"] = "linear"
+    """log: each is the same multiple of the one before."""
+
+    def values(self) -> list[float]:
+        """The numbers."""
+        space = np.geomspace if self.scale == "log" else np.linspace
+        return space(self.start, self.stop, self.count).tolist()
+
+
+class Random(Table):
+    """A number drawn between `low` and `high`."""
+
+    low: float
+    """The least."""
+    high: float
+    """The largest."""
+    scale: Literal["linear", "log"] = "linear"
+    """log: its logarithm is uniform."""
+
+    def distribution(self) -> Any:
+        """As scipy.stats has it."""
+        if self.scale == "log":
+            return scipy.stats.loguniform(self.low, self.high)
+        return scipy.stats.uniform(self.low, self.high - self.low)
+
+
+class Sweep(Table):
+    """Give one of `grid`, `points` and `random`; names are those of the file's own keys, such as "channel.rho"."""
+
+    seeds: int = Field(1, ge=1)
+    """Of each point: runs that differ in their start, link failures and mini-batches."""
+    grid: dict[str, Range | list[Any] | dict[str, Any]] | None = None
+    """Name to its values: a list, {start, stop, count, scale}, or a table label = value."""
+    points: list[dict[str, Any]] | None = Field(None, min_length=1)
+    """Each a table name = value."""
+    random: dict[str, Random | list[Any]] | None = None
+    """Name to {low, high, scale} or a list to choose from."""
+    samples: int = Field(100, ge=1)
+    """Points that are drawn with `random`."""
+    seed: int = Field(0, ge=0)
+    """Of what is drawn with `random`."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Sweep":
+        given = [name for name in ("grid", "points", "random") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of grid, points and random, not {' and '.join(given) or 'none of them'}")
+        return self
+
+
+class SweepExperiment(Experiment):
+    """An experiment, and what of it is swept."""
+
+    sweep: Sweep
+    """What is swept."""
+
+
+SWEEPS = Catalogue("sweep", "jaxcoopt.sweeps", SweepExperiment, default="quantizer")
