@@ -183,11 +183,13 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the report; by default STORE's name and -report.")
     ] = None,
-    x: Annotated[str | None, typer.Option("--x", metavar="NAME", help="Axis across; by default the longest.")] = None,
-    y: Annotated[str | None, typer.Option("--y", metavar="NAME", help="Axis up; by default the next.")] = None,
+    x: Annotated[
+        str | None, typer.Option("--x", metavar="NAME", help="Horizontal axis; by default the longest.")
+    ] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME", help="Vertical axis; by default the next.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="What to draw, repeatable; by default the gaps."),
+        typer.Option("--metric", metavar="NAME", help="What to draw; by default the gaps."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,

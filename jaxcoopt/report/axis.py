@@ -33,8 +33,12 @@ class Axis:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The values as text."""
-        return tuple(value if isinstance(value, str) else f"{value:.6g}" for value in self.values)
+        """The values as text, numbers with as few digits as tell them apart, three or more."""
+        for digits in (3, 6, 10):
+            found = tuple(value if isinstance(value, str) else f"{value:.{digits}g}" for value in self.values)
+            if len(set(found)) == len(found):
+                return found
+        return tuple(map(str, self.values))
 
     @cached_property
     def places(self) -> Float[np.ndarray, " values"]:

@@ -44,7 +44,7 @@ def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], 
     figure.suptitle(f"{sweep.title}\n{label}", fontsize=11, color=INK, x=0.01, ha="left", parse_math=False)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     bands = quartiles(sweep.metrics[metric][list(points)])
-    names = [sweep.name_of(point) for point in points] if axis is None else _values_of(sweep, axis, points)
+    names = _names(sweep, points) if axis is None else _values_of(sweep, axis, points)
     colors = _colors(sweep, axis, len(points))
     for axes, (clock, x) in zip(panels, shown.items(), strict=True):
         plain_axes(axes)
@@ -105,6 +105,20 @@ def _band(axes: Any, x: np.ndarray, band: np.ndarray, color: Any, name: str) -> 
     low, middle, high = band[:, known]
     axes.plot(x[known], middle, color=color, linewidth=1.7, label=name)
     axes.fill_between(x[known], low, high, color=color, alpha=0.16, linewidth=0)
+
+
+def _names(sweep: Swept, points: Sequence[int]) -> list[str]:
+    """What tells the points apart."""
+    where = sweep.where[list(points)]
+    same = [axis.name for i, axis in enumerate(sweep.axes) if len(points) > 1 and np.ptp(where[:, i]) == 0]
+    return [sweep.name_of(point, without=same) or "all runs" for point in points]
+
+
+def common(sweep: Swept, points: Sequence[int]) -> str:
+    """What all the points have in common, "" where that is nothing."""
+    where = sweep.where[list(points)]
+    differ = [axis.name for i, axis in enumerate(sweep.axes) if np.ptp(where[:, i]) > 0]
+    return sweep.name_of(points[0], without=differ) if len(points) > 1 else ""
 
 
 def _values_of(sweep: Swept, axis: str, points: Sequence[int]) -> list[str]:

@@ -17,6 +17,7 @@ WRITTEN = 48  # a panel of at most so many cells has its numbers written in them
 NOTHING = "#E6E9EC"  # a cell without a number
 FILLED = 0.5  # points that fill less of the grid are drawn as dots
 NO_POINT = -1
+FRAME = "#FF9F1C"  # of the best: seen on dark cells and on white
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def heatmap_figure(sweep: Swept, median: Float[np.ndarray, " points"], label: st
         bar.ax.minorticks_off()
         bar.set_ticks(ticks, labels=labels)
     figure.suptitle(_title(sweep, label, len(shown), len(every)), fontsize=11, color=INK, x=0.01, ha="left")
-    figure.supxlabel(_legend(sweep), fontsize=8, color="#555555", x=0.01, ha="left")
+    figure.supxlabel(_legend(sweep, median), fontsize=8, color="#555555", x=0.01, ha="left")
     return figure
 
 
@@ -157,17 +158,19 @@ def _mark(axes: Any, sweep: Swept, median: np.ndarray, panel: Panel, names: tupl
     written = grid and panel.cells.size <= WRITTEN
     for point in panel.cells[panel.cells != NO_POINT] if grid else panel.points:
         i, j = sweep.where[point, columns]
-        x, y = across.places[i], up.places[j]
+        x, y = float(across.places[i]), float(up.places[j])
         if written and sweep.done[point]:
-            _write(axes, x, y, median[point], int(sweep.counts["DIVERGED"][point]), int(sweep.done[point]))
+            _write(axes, x, y, float(median[point]), int(sweep.counts["DIVERGED"][point]), int(sweep.done[point]))
         elif sweep.mostly_diverged[point]:
             axes.plot(x, y, "x", color=BAD, zorder=4, markersize=6, markeredgewidth=1.4)
         if point == best and grid:
             corner, size = (across.edges[i], up.edges[j]), (np.diff(across.edges)[i], np.diff(up.edges)[j])
             patches = require("matplotlib.patches", extra="report")
-            axes.add_patch(patches.Rectangle(corner, *size, fill=False, edgecolor=INK, linewidth=1.8, zorder=5))
+            axes.add_patch(patches.Rectangle(corner, *size, fill=False, edgecolor=FRAME, linewidth=2.2, zorder=5))
         elif point == best:
-            axes.plot(x, y, "o", markersize=10, markerfacecolor="none", markeredgecolor=INK, zorder=5)
+            axes.plot(
+                x, y, "o", markersize=10, markerfacecolor="none", markeredgecolor=FRAME, markeredgewidth=2, zorder=5
+            )
 
 
 def _write(axes: Any, x: float, y: float, value: float, diverged: int, done: int) -> None:
@@ -184,9 +187,9 @@ def _title(sweep: Swept, label: str, shown: int, every: int) -> str:
     return f"{sweep.title}\n{label}{panels}"
 
 
-def _legend(sweep: Swept) -> str:
+def _legend(sweep: Swept, median: np.ndarray) -> str:
     """What the marks mean, those that there are."""
     notes = ["frame: the best"]
     notes += ["× red: most runs diverged"] if sweep.mostly_diverged.any() else []
-    notes += ["grey: no number (all diverged, or not run yet)"] if not np.all(sweep.done) else []
+    notes += ["grey: no number (all diverged, or not run yet)"] if np.isnan(median).any() else []
     return "; ".join(notes)

@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const CYCLE = ["#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#E69F00", "#222222", "#999933"];
-const BAD = "#c62828", INK = "#222222", GRID = "#e6e9ec";
+const BAD = "#c62828", INK = "#222222", FRAME = "#ff9f1c", GRID = "#e6e9ec";
 const LINES = 8, BEST_ROWS = 20, DIVERGED_ROWS = 200, BOXES = 12;
 const CONFIG = { responsive: true, displaylogo: false };
 const LAYOUT = { font: { family: "system-ui, sans-serif", size: 13, color: INK }, paper_bgcolor: "white",
@@ -124,7 +124,7 @@ function drawCells(chosen) {
   traces.push(marks(cells.filter((p) => mostlyDiverged[p]), place, "most runs diverged", { symbol: "x-thin", size: 9,
     line: { color: BAD, width: 2 } }));
   traces.push(marks(bestFirst(cells).slice(0, 1), place, "the best", { symbol: "square-open", size: 16,
-    color: INK, line: { color: INK, width: 2 } }));
+    color: FRAME, line: { color: FRAME, width: 2.5 } }));
   const rest = data.axes.map((_, i) => i).filter((i) => i !== state.x && i !== state.y && state.kept[i].size > 1);
   const over = rest.map((i) => data.axes[i].name).join(", ");
   byId("map-note").textContent = (grid && over ? `A cell shows the best over ${over}; filter to see one of them. ` : "")
@@ -208,7 +208,9 @@ const valueAxis = (log) => ({ type: log ? "log" : "linear", gridcolor: GRID, zer
 function drawCurves(chosen) {
   const ranked = bestFirst(chosen), axis = state.lines;
   const lines = axis < 0 ? ranked.slice(0, LINES) : along(chosen, ranked[0] ?? chosen[0], axis);
-  const names = lines.map((p) => (axis < 0 ? nameOf(p) || "all runs" : label(axis, p)) + lost(p));
+  const common = data.axes.map((_, i) => i).filter((i) => i !== axis && new Set(lines.map((p) => data.where[p][i])).size === 1);
+  const without = lines.length > 1 ? common : [];
+  const names = lines.map((p) => (axis < 0 ? nameOf(p, without) || "all runs" : label(axis, p)) + lost(p));
   const count = data.clocks.length, gap = 0.04, width = (1 - gap * (count - 1)) / count;
   const log = metric().logCurves, traces = [];
   const layout = { ...LAYOUT, height: 440 + 20 * (axis < 0 ? lines.length : 1), margin: { l: 70, r: 20, t: 10, b: 50 },
@@ -224,7 +226,7 @@ function drawCurves(chosen) {
   const which = axis < 0 ? (points > 1 ? `the best ${lines.length} points` : "")
                          : `along ${data.axes[axis].name}`;
   byId("curves-title").textContent = `${metric().label}` + (which ? `: ${which}` : "");
-  const rest = axis >= 0 && lines.length ? nameOf(lines[0], [axis]) : "";
+  const rest = lines.length > 1 ? nameOf(lines[0], data.axes.map((_, i) => i).filter((i) => !common.includes(i))) : "";
   byId("curves-note").textContent = (rest ? `At ${rest}. ` : "")
     + (data.seeds > 1 ? "Median and quartiles over the seeds, without diverged runs." : "One seed.")
     + (data.records < data.allRecords ? ` ${data.records} of ${data.allRecords} records are on this page.` : "");

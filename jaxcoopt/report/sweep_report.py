@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.bands import along, best_points, curves_figure, profile_figure
+from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
 from jaxcoopt.report.folder import reserved_folder, save_both
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
@@ -71,6 +71,7 @@ class SweepReport:
             found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
         bands = f"{label}: median and quartiles over {_seeds(sweep)}"
         heading = f"{bands}, the best points" if len(sweep.where) > 1 else bands
+        heading += f", all at {same}" if (same := common(sweep, best)) else ""
         found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
         if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
             rest = sweep.name_of(best[0], without=(self.x,))
