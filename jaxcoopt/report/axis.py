@@ -14,7 +14,7 @@ class Axis:
     """values: the distinct ones, numbers ascending or labels in the order in which they came."""
 
     name: str
-    values: tuple[float | str, ...]
+    values: tuple[int | float | str, ...]
 
     @cached_property
     def numeric(self) -> bool:
@@ -35,7 +35,7 @@ class Axis:
     def labels(self) -> tuple[str, ...]:
         """The values as text, numbers with as few digits as tell them apart, three or more."""
         for digits in (3, 6, 10):
-            found = tuple(value if isinstance(value, str) else f"{value:.{digits}g}" for value in self.values)
+            found = tuple(value if isinstance(value, str) else _number(value, digits) for value in self.values)
             if len(set(found)) == len(found):
                 return found
         return tuple(map(str, self.values))
@@ -59,16 +59,18 @@ class Axis:
         return np.concatenate([[first], middle, [last]])
 
     def ticks(self) -> tuple[list[float], list[str]]:
-        """(places, labels): every label, numbers thinned out evenly, decades where there are too many."""
+        """(places, labels): every value, or round numbers where there are too many."""
         if not self.numeric or len(self.values) <= TICKS:
             return self.places.tolist(), list(self.labels)
         low, high = float(self.places[0]), float(self.places[-1])
         if self.log and high - low >= 2:
             stride = int(np.ceil((high - low) / TICKS))
             exponents = np.arange(np.ceil(low - 1e-9), high + 1e-9, stride)
-            return exponents.tolist(), [f"{10.0**exponent:.6g}" for exponent in exponents]
-        chosen = np.unique(np.linspace(0, len(self.values) - 1, TICKS // 2 + 1).round().astype(int))
-        return self.places[chosen].tolist(), [self.labels[i] for i in chosen]
+            return exponents.tolist(), [_number(10.0**exponent, 3) for exponent in exponents]
+        step = 10.0 ** np.floor(np.log10((high - low) / TICKS * 2))
+        step *= next(times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= TICKS)
+        places = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+        return places.tolist(), [_number(10**place if self.log else place, 3) for place in places]
 
 
 def axis_of(name: str, given: Shaped[np.ndarray, " entries"]) -> tuple[Axis, Int[np.ndarray, " entries"]]:
@@ -79,6 +81,12 @@ def axis_of(name: str, given: Shaped[np.ndarray, " entries"]) -> tuple[Axis, Int
     texts = [str(value) for value in given.tolist()]
     labels = list(dict.fromkeys(texts))
     return Axis(name, tuple(labels)), np.array([labels.index(text) for text in texts], np.int64)
+
+
+def _number(value: int | float, digits: int) -> str:
+    """Whole numbers in full, up to a million."""
+    whole = float(value).is_integer() and abs(value) < 1e6
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
 
 
 def _unevenness(places: np.ndarray) -> float:

@@ -40,7 +40,7 @@ def best_points(sweep: Swept, median: Float[np.ndarray, " points"]) -> list[int]
 def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], axis: str | None = None) -> Any:
     """Median and quartiles over the seeds, one line a point; axis: the one that they differ in, which colours them."""
     shown = clocks(sweep)
-    figure = new_figure(3.7 * len(shown) + 3.2, 4.2)
+    figure = new_figure(max(3.7 * len(shown) + 3.2, 9.0), 4.2)
     figure.suptitle(f"{sweep.title}\n{label}", fontsize=11, color=INK, x=0.01, ha="left", parse_math=False)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     bands = quartiles(sweep.metrics[metric][list(points)])
@@ -67,7 +67,7 @@ def profile_figure(sweep: Swept, metric: str, values: Statistics, label: str, x:
     A red cross at the top: most of the value's runs diverged.
     """
     axis, column = sweep.axes[sweep.axis(x)], sweep.where[:, sweep.axis(x)]
-    figure = new_figure(7.6, 4.2)
+    figure = new_figure(9.0, 4.2)
     figure.suptitle(f"{sweep.title}\n{label}", fontsize=11, color=INK, x=0.01, ha="left", parse_math=False)
     axes = figure.subplots()
     plain_axes(axes)
@@ -116,9 +116,11 @@ def _names(sweep: Swept, points: Sequence[int]) -> list[str]:
 
 def common(sweep: Swept, points: Sequence[int]) -> str:
     """What all the points have in common, "" where that is nothing."""
+    if len(points) < 2:
+        return ""
     where = sweep.where[list(points)]
     differ = [axis.name for i, axis in enumerate(sweep.axes) if np.ptp(where[:, i]) > 0]
-    return sweep.name_of(points[0], without=differ) if len(points) > 1 else ""
+    return sweep.name_of(points[0], without=differ)
 
 
 def _values_of(sweep: Swept, axis: str, points: Sequence[int]) -> list[str]:

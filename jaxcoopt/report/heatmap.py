@@ -75,14 +75,15 @@ def heatmap_figure(sweep: Swept, median: Float[np.ndarray, " points"], label: st
         axes.set_xlabel(x, fontsize=10, color=INK)
     for axes in grid[:, 0]:
         axes.set_ylabel(y, fontsize=10, color=INK)
-    bar = figure.colorbar(drawn, ax=grid, pad=0.02, aspect=26, shrink=0.9)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK, labelsize=9, length=0)
-    if ticks is not None:
-        bar.ax.minorticks_off()
-        bar.set_ticks(ticks, labels=labels)
+    if len(ranked):
+        bar = figure.colorbar(drawn, ax=grid, pad=0.02, aspect=26, shrink=0.9)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(colors=INK, labelsize=9, length=0)
+        if ticks is not None:
+            bar.ax.minorticks_off()
+            bar.set_ticks(ticks, labels=labels)
     figure.suptitle(_title(sweep, label, len(shown), len(every)), fontsize=11, color=INK, x=0.01, ha="left")
-    figure.supxlabel(_legend(sweep, median), fontsize=8, color="#555555", x=0.01, ha="left")
+    figure.supxlabel(_legend(sweep, median, is_grid(sweep, x, y)), fontsize=8, color="#555555", x=0.01, ha="left")
     return figure
 
 
@@ -107,7 +108,7 @@ def _size(sweep: Swept, x: str, y: str, columns: int, rows: int) -> tuple[float,
     across, up = (len(sweep.axes[sweep.axis(name)].values) for name in (x, y))
     width = float(np.clip(0.62 * across, 2.6 if columns > 1 else 4.2, 7.5 / columns + 1))
     height = float(np.clip(0.45 * up, 1.9 if rows > 1 else 2.8, 5.5 / rows + 0.8))
-    return columns * width + 2.4, rows * (height + 0.3) + 1.4
+    return max(columns * width + 2.4, 8.0), rows * (height + 0.3) + 1.4
 
 
 def _colours(median: np.ndarray) -> tuple[Any, Any, Any, float]:
@@ -117,7 +118,8 @@ def _colours(median: np.ndarray) -> tuple[Any, Any, Any, float]:
     if not finite.size:
         return colors.Normalize(0, 1), [], [], -np.inf
     if not suits_log(finite):
-        return colors.Normalize(float(finite.min()), float(finite.max())), None, None, -np.inf
+        low, high = float(finite.min()), float(finite.max())
+        return colors.Normalize(low, high if high > low else low + max(abs(low), 1.0)), None, None, -np.inf
     floor, exponents, labels = decades(finite)
     least = floor if np.any(finite <= 0) else float(finite.min())
     inside = [i for i, e in enumerate(exponents) if least <= 10.0**e * (1 + 1e-9) and 10.0**e <= finite.max()]
@@ -175,7 +177,7 @@ def _mark(axes: Any, sweep: Swept, median: np.ndarray, panel: Panel, names: tupl
 
 def _write(axes: Any, x: float, y: float, value: float, diverged: int, done: int) -> None:
     """The number, on a pale ground that any colour can lie below, and how many runs diverged."""
-    lines = [f"{value:.2g}"] if np.isfinite(value) else []
+    lines = [f"{value:.3g}"] if np.isfinite(value) else []
     lines += [f"× {diverged}/{done}"] if diverged else []
     ground = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     color = BAD if 2 * diverged > done else INK
@@ -187,9 +189,9 @@ def _title(sweep: Swept, label: str, shown: int, every: int) -> str:
     return f"{sweep.title}\n{label}{panels}"
 
 
-def _legend(sweep: Swept, median: np.ndarray) -> str:
+def _legend(sweep: Swept, median: np.ndarray, grid: bool) -> str:
     """What the marks mean, those that there are."""
-    notes = ["frame: the best"]
+    notes = ["frame: the best"] if np.isfinite(median).any() else []
     notes += ["× red: most runs diverged"] if sweep.mostly_diverged.any() else []
-    notes += ["grey: no number (all diverged, or not run yet)"] if np.isnan(median).any() else []
+    notes += ["grey: no number (all diverged, or not run yet)"] if grid and np.isnan(median).any() else []
     return "; ".join(notes)

@@ -106,17 +106,19 @@ function colours(values) {
   return { of, bar: { tickvals, ticktext } };
 }
 
-function axisLayout(axis) {
+function axisLayout(axis, margin = 0) {
   const { name, ticks, tickLabels, edges, places } = data.axes[axis];
   const kept = [...state.kept[axis]].filter((i) => i < places.length);
   const low = Math.min(...kept), high = Math.max(...kept);
   const bounds = kept.length ? [edges[low], edges[high + 1]] : [edges[0], edges[edges.length - 1]];
-  return { title: { text: escaped(name) }, tickvals: ticks, ticktext: tickLabels.map(escaped), range: bounds,
+  const pad = margin * (bounds[1] - bounds[0]);
+  return { title: { text: escaped(name) }, tickvals: ticks, ticktext: tickLabels.map(escaped), range: [bounds[0] - pad, bounds[1] + pad],
            zeroline: false, gridcolor: GRID, automargin: true };
 }
 
 function drawCells(chosen) {
   const grid = isGrid(chosen), place = (axis) => (p) => data.axes[axis].places[data.where[p][axis]];
+  const margin = grid ? 0 : 0.03;
   const cells = grid ? bestOfCells(chosen) : chosen;
   const scale = colours(cells.map((p) => at("median", p)));
   const bar = { thickness: 16, outlinewidth: 0, ticks: "", ...scale.bar };
@@ -128,9 +130,9 @@ function drawCells(chosen) {
   const rest = data.axes.map((_, i) => i).filter((i) => i !== state.x && i !== state.y && state.kept[i].size > 1);
   const over = rest.map((i) => data.axes[i].name).join(", ");
   byId("map-note").textContent = (grid && over ? `A cell shows the best over ${over}; filter to see one of them. ` : "")
-    + "Grey: no number. Hover for the rest.";
+    + (grid ? "Grey: no number. " : "") + "Hover for the rest.";
   Plotly.react("map", traces, { ...LAYOUT, height: 480, margin: { l: 70, r: 20, t: 10, b: 60 },
-    plot_bgcolor: grid ? GRID : "white", xaxis: axisLayout(state.x), yaxis: axisLayout(state.y),
+    plot_bgcolor: grid ? GRID : "white", xaxis: axisLayout(state.x, margin), yaxis: axisLayout(state.y, margin),
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 } }, CONFIG);
 }
 
@@ -207,7 +209,14 @@ const valueAxis = (log) => ({ type: log ? "log" : "linear", gridcolor: GRID, zer
 
 function drawCurves(chosen) {
   const ranked = bestFirst(chosen), axis = state.lines;
-  const lines = axis < 0 ? ranked.slice(0, LINES) : along(chosen, ranked[0] ?? chosen[0], axis);
+  byId("curves").hidden = !ranked.length;
+  if (!ranked.length) {
+    Plotly.purge("curves");
+    byId("curves-title").textContent = metric().label;
+    byId("curves-note").textContent = "No point shown has a finite run.";
+    return;
+  }
+  const lines = axis < 0 ? ranked.slice(0, LINES) : along(chosen, ranked[0], axis);
   const common = data.axes.map((_, i) => i).filter((i) => i !== axis && new Set(lines.map((p) => data.where[p][i])).size === 1);
   const without = lines.length > 1 ? common : [];
   const names = lines.map((p) => (axis < 0 ? nameOf(p, without) || "all runs" : label(axis, p)) + lost(p));
@@ -234,7 +243,6 @@ function drawCurves(chosen) {
 }
 
 function along(chosen, best, axis) {
-  if (best === undefined) return [];
   const same = chosen.filter((p) => data.where[p].every((value, i) => i === axis || value === data.where[best][i]));
   same.sort((a, b) => data.where[a][axis] - data.where[b][axis]);
   if (same.length <= LINES) return same;
@@ -262,14 +270,14 @@ function band(point, i, number, color, name, log) {
     fill: "toself", fillcolor: color + "26", hoverinfo: "skip", showlegend: false }];
 }
 
-// On a log axis: a dotted line and a label at the level that stands for 0.
+// On a log axis: a dotted line at the level that stands for 0, and a label that covers the power of ten.
 function markZero(layout, traces, log) {
   const zero = metric().zero;
   if (!log || !traces.some((trace) => trace.y.some((value) => value <= zero))) return;
   layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: zero, y1: zero,
     line: { color: "#b8bec4", width: 1, dash: "dot" } });
-  layout.annotations.push({ xref: "paper", x: 1, xanchor: "right", y: Math.log10(zero), yanchor: "bottom", text: "0",
-    showarrow: false });
+  layout.annotations.push({ xref: "paper", x: 0, xanchor: "right", y: Math.log10(zero), yanchor: "middle",
+    text: "0", align: "right", width: 44, xshift: -1, bgcolor: "white", showarrow: false });
 }
 
 // ---- tables

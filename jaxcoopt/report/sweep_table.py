@@ -110,5 +110,5 @@ def _best(sweep: Swept, values: Statistics) -> dict[str, Any] | None:
     return {"point": _values(sweep, point), "finite": int(values.runs[point])} | numbers
 
 
-def _values(sweep: Swept, point: int) -> dict[str, float | str]:
+def _values(sweep: Swept, point: int) -> dict[str, int | float | str]:
     return {axis.name: axis.values[i] for axis, i in zip(sweep.axes, sweep.where[point], strict=True)}
