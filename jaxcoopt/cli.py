@@ -27,6 +27,7 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
+from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
@@ -208,6 +209,29 @@ def sweep(
         devices_of_cores(LEAST_RUNS * cores())
         with joined(coordinator, processes, process_id):
             run_sweep(settings, store, resume=resume, dry_run=dry_run, memory=memory, quiet=quiet)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="The Zarr store of a sweep, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report; by default STORE's name and -report.")
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option("--x", metavar="NAME", help="Horizontal axis; by default the longest.")
+    ] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME", help="Vertical axis; by default the next.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="What to draw; by default the gaps."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Turn a sweep's store into tables, heat maps, curves and an HTML page that works offline."""
+    with clean_errors(debug):
+        report_store(store, out, x, y, metric or (), overwrite, quiet)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from jaxcoopt.compare.compete import Contest, cases, compete
 from jaxcoopt.compare.contenders import contenders
-from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure, save_both
+from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure
 from jaxcoopt.compare.settings import COMPARISONS, Comparison
 from jaxcoopt.compare.summary import summarise
 from jaxcoopt.compare.table import check_readme, readme_block, screen_tables, to_csv, to_latex, write_readme
-from jaxcoopt.report.folder import reserved_folder
+from jaxcoopt.report.folder import reserved_folder, save_both
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.report.table import duration
 from jaxcoopt.run.progress import counted

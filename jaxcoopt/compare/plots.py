@@ -3,15 +3,12 @@
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxcoopt.compare.compete import Contest, Scores
 from jaxcoopt.compare.summary import ALL, ANYTIME, CLAIM
-from jaxcoopt.errors import require
-from jaxcoopt.report.folder import save
 from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, new_figure, plain_axes
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
@@ -67,13 +64,6 @@ def ratio_figure(report: dict[str, Any]) -> Any:
     if handles[0]:
         figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
-
-
-def save_both(figure: Any, path: Path) -> None:
-    """As PNG, and as SVG that is the same every time."""
-    save(figure, path.with_suffix(".png"))
-    with require("matplotlib", extra="report").rc_context({"svg.hashsalt": "jaxcoopt"}):
-        figure.savefig(path.with_suffix(".svg"), format="svg", metadata={"Date": None, "Creator": "jaxcoopt"})
 
 
 def curves_csv(contests: Sequence[Contest]) -> str:

@@ -94,3 +94,10 @@ def save(figure: Any, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.part")
     figure.savefig(temporary, format="png", metadata={"Software": "jaxcoopt"})
     os.replace(temporary, path)
+
+
+def save_both(figure: Any, path: Path) -> None:
+    """As PNG, and as SVG that is the same every time."""
+    save(figure, path.with_suffix(".png"))
+    with require("matplotlib", extra="report").rc_context({"svg.hashsalt": "jaxcoopt"}):
+        figure.savefig(path.with_suffix(".svg"), format="svg", metadata={"Date": None, "Creator": "jaxcoopt"})

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, log_axis, new_figure, plain_axes
-from jaxcoopt.report.table import PREFIXES
+from jaxcoopt.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, log_axis, new_figure, plain_axes, prefixed_ticks
 from jaxcoopt.run.result import Result
 
 GAPS = {"allocation_gap": ("CPU allocation", BLUE), "training_gap": ("training", ORANGE)}
@@ -38,7 +37,7 @@ def gaps_figure(result: Result, title: str) -> Any:
         for name, (half, color) in shown.items():
             _draw(axes, x, values[name], floor, color, half)
         axes.set_xlabel(label, fontsize=10, color=INK)
-        _prefixed_ticks(axes, x)
+        prefixed_ticks(axes, x)
     panels[0].set_ylabel("loss or relative gap" if WITHOUT_OPTIMUM.keys() & shown.keys() else "relative gap")
     panels[0].legend(frameon=False, fontsize=9, loc="best")
     return figure
@@ -65,7 +64,7 @@ def feasibility_figure(result: Result, title: str) -> Any:
         axes.set_title(heading, fontsize=11, color=INK, loc="left")
         axes.set_xlabel("iterations", fontsize=10, color=INK)
         axes.set_ylabel(unit, fontsize=10, color=INK)
-        _prefixed_ticks(axes, x)
+        prefixed_ticks(axes, x)
     return figure
 
 
@@ -96,13 +95,3 @@ def _over_runs(function: Any, values: np.ndarray) -> np.ndarray:
     """`function` over the runs that are finite, NaN where none is."""
     rows = [row[np.isfinite(row)] for row in values]
     return np.array([function(row) if row.size else np.nan for row in rows])
-
-
-def _prefixed_ticks(axes: Any, x: np.ndarray) -> None:
-    """Ticks from 0 such as 500 or 2.5M, in one prefix over the whole axis."""
-    finite = x[np.isfinite(x)]
-    last = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    power = 0 if last < 100_000 else min(int(np.log10(last) // 3), len(PREFIXES) - 1)
-    axes.set_xlim(0, last)
-    axes.locator_params(axis="x", nbins=5)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000**power:,g}{PREFIXES[power] if value else ''}")

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import require
+from jaxcoopt.report.table import PREFIXES
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"  # Okabe and Ito; Tol
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#222222", "#999933")
+BAD = "#C62828"
 INK, FAINT = "#222222", "#B8BEC4"
 DPI = 150
 DECADES = 7  # at most so many labels on a log axis
@@ -42,20 +45,49 @@ def log_axis(axes: Any, values: np.ndarray) -> float:
     if not np.any(finite > 0):
         _flat_axis(axes, "0 throughout" if finite.size else "not finite")
         return 0.0
-    floor, has_zero = zero_level(values), bool(np.any(finite <= 0))
-    first = math.log10(floor) + (0 if has_zero else 1)
-    last = math.ceil(math.log10(finite.max()))
-    last = max(last, first + 2)
-    stride = math.ceil((last - first + 1) / DECADES)
-    exponents = [round(first) + step for step in range(0, round(last - first) + 1, stride)]
+    floor, exponents, labels = decades(values)
+    has_zero = labels[0] == "0"
     axes.set_yscale("log")
-    axes.set_ylim(10.0 ** (first - 0.15), 10.0 ** (last + 0.1))
-    labels = ["0" if has_zero and e == round(first) else f"$10^{{{e}}}$" for e in exponents]
+    axes.set_ylim(10.0 ** (exponents[0] - 0.15), 10.0 ** (max(exponents[-1], _top(values, exponents[0])) + 0.1))
     axes.set_yticks([10.0**e for e in exponents], labels)
     axes.minorticks_off()
     if has_zero:
         axes.axhline(floor * 10**0.5, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
     return floor
+
+
+def suits_log(values: np.ndarray) -> bool:
+    """True where none is negative and those that are positive span a decade or more."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    return bool(positive.size) and not np.any(values < 0) and float(positive.max()) >= 10 * float(positive.min())
+
+
+def decades(values: np.ndarray) -> tuple[float, list[int], list[str]]:
+    """(where 0 is shown, exponents of a log axis's ticks, their labels); some of the values must be positive.
+
+    The first exponent is the level of 0, where there are zeros, or the smallest value's decade.
+    """
+    finite = values[np.isfinite(values)]
+    floor, has_zero = zero_level(values), bool(np.any(finite <= 0))
+    first = round(math.log10(floor)) + (0 if has_zero else 1)
+    stride = math.ceil((_top(values, first) - first + 1) / DECADES)
+    exponents = list(range(first, _top(values, first) + 1, stride))
+    return floor, exponents, ["0" if has_zero and e == first else f"$10^{{{e}}}$" for e in exponents]
+
+
+def prefixed_ticks(axes: Any, x: np.ndarray) -> None:
+    """Ticks from 0 such as 500 or 2.5M, in one prefix over the whole axis."""
+    finite = x[np.isfinite(x)]
+    last = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    power = 0 if last < 100_000 else min(int(np.log10(last) // 3), len(PREFIXES) - 1)
+    axes.set_xlim(0, last)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000**power:,g}{PREFIXES[power] if value else ''}")
+
+
+def _top(values: np.ndarray, first: int) -> int:
+    """The exponent at which a log axis ends, two decades above its start or more."""
+    return max(math.ceil(math.log10(values[np.isfinite(values)].max())), first + 2)
 
 
 def _flat_axis(axes: Any, text: str) -> None:

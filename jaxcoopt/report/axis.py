@@ -1,0 +1,95 @@
+"""A swept name with its values, and where they stand on a picture's axis."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+TICKS = 9  # at most so many labels on an axis of numbers
+
+
+@dataclass(frozen=True)
+class Axis:
+    """values: the distinct ones, numbers ascending or labels in the order in which they came."""
+
+    name: str
+    values: tuple[int | float | str, ...]
+
+    @cached_property
+    def numeric(self) -> bool:
+        """False where the values are labels."""
+        return not any(isinstance(value, str) for value in self.values)
+
+    @cached_property
+    def log(self) -> bool:
+        """True for numbers spaced more evenly by their ratios than by their differences; two need a decade."""
+        if not self.numeric or len(self.values) < 2 or float(self.values[0]) <= 0:
+            return False
+        if len(self.values) == 2:
+            return float(self.values[1]) >= 10 * float(self.values[0])
+        numbers = np.array(self.values, np.float64)
+        return _unevenness(np.log(numbers)) < _unevenness(numbers) - 1e-9
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The values as text, numbers with as few digits as tell them apart, three or more."""
+        for digits in (3, 6, 10):
+            found = tuple(value if isinstance(value, str) else _number(value, digits) for value in self.values)
+            if len(set(found)) == len(found):
+                return found
+        return tuple(map(str, self.values))
+
+    @cached_property
+    def places(self) -> Float[np.ndarray, " values"]:
+        """Where the values stand: their logarithm, the number itself, or 0, 1, ... for labels."""
+        if not self.numeric:
+            return np.arange(len(self.values), dtype=np.float64)
+        numbers = np.array(self.values, np.float64)
+        return np.log10(numbers) if self.log else numbers
+
+    @cached_property
+    def edges(self) -> Float[np.ndarray, " edges"]:
+        """Where a heat map's cells meet: halfway between neighbours, and as far outside at both ends."""
+        if len(self.places) == 1:
+            half = 0.5 * max(abs(float(self.places[0])), 1.0)
+            return self.places + np.array([-half, half])
+        middle = (self.places[1:] + self.places[:-1]) / 2
+        first, last = 2 * self.places[0] - middle[0], 2 * self.places[-1] - middle[-1]
+        return np.concatenate([[first], middle, [last]])
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """(places, labels): every value, or round numbers where there are too many."""
+        if not self.numeric or len(self.values) <= TICKS:
+            return self.places.tolist(), list(self.labels)
+        low, high = float(self.places[0]), float(self.places[-1])
+        if self.log and high - low >= 2:
+            stride = int(np.ceil((high - low) / TICKS))
+            exponents = np.arange(np.ceil(low - 1e-9), high + 1e-9, stride)
+            return exponents.tolist(), [_number(10.0**exponent, 3) for exponent in exponents]
+        step = 10.0 ** np.floor(np.log10((high - low) / TICKS * 2))
+        step *= next(times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= TICKS)
+        places = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+        return places.tolist(), [_number(10**place if self.log else place, 3) for place in places]
+
+
+def axis_of(name: str, given: Shaped[np.ndarray, " entries"]) -> tuple[Axis, Int[np.ndarray, " entries"]]:
+    """(axis, which of its values each entry is); what is no finite number is a label."""
+    if given.dtype.kind in "iuf" and np.isfinite(given).all():
+        values, which = np.unique(given, return_inverse=True)
+        return Axis(name, tuple(values.tolist())), which.reshape(given.shape)
+    texts = [str(value) for value in given.tolist()]
+    labels = list(dict.fromkeys(texts))
+    return Axis(name, tuple(labels)), np.array([labels.index(text) for text in texts], np.int64)
+
+
+def _number(value: int | float, digits: int) -> str:
+    """Whole numbers in full, up to a million."""
+    whole = float(value).is_integer() and abs(value) < 1e6
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+
+
+def _unevenness(places: np.ndarray) -> float:
+    """How much the steps between neighbours differ: their standard deviation over their mean."""
+    steps = np.diff(places)
+    return float(steps.std() / steps.mean())

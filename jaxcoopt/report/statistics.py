@@ -1,0 +1,84 @@
+"""Statistics over the seeds of each point, of the runs that are finite."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+
+LEVEL = 0.95  # of the confidence intervals
+RESAMPLES = 999
+BATCH_SIZE = 2_000_000  # numbers that the bootstrap draws at once
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """[points] each: finite runs; mean with its t interval; median with its bootstrap interval; quartiles. NaN where
+    there are too few runs: an interval needs two.
+    """
+
+    runs: Int[np.ndarray, " points"]
+    mean: Float[np.ndarray, " points"]
+    mean_low: Float[np.ndarray, " points"]
+    mean_high: Float[np.ndarray, " points"]
+    median: Float[np.ndarray, " points"]
+    median_low: Float[np.ndarray, " points"]
+    median_high: Float[np.ndarray, " points"]
+    q1: Float[np.ndarray, " points"]
+    q3: Float[np.ndarray, " points"]
+
+
+def statistics(values: Float[np.ndarray, "points seeds"]) -> Statistics:
+    """Over the seeds; entries that are NaN are left out."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    runs = np.isfinite(values).sum(axis=1)
+    q1, median, q3 = quartiles(values)
+    with np.errstate(all="ignore"):  # points without runs, numbers near the largest float
+        mean = np.where(runs > 0, np.nansum(values, axis=1) / runs, np.nan)
+        variance = np.nansum((values - mean[:, None]) ** 2, axis=1) / (runs - 1)
+        half = np.where(runs > 1, stats.t.ppf((1 + LEVEL) / 2, runs - 1) * np.sqrt(variance / runs), np.nan)
+    median_low, median_high = _bootstrap(ordered, runs)
+    return Statistics(runs, mean, mean - half, mean + half, median, median_low, median_high, q1, q3)
+
+
+def quartiles(values: Float[np.ndarray, "points seeds *rest"]) -> Float[np.ndarray, "3 points *rest"]:
+    """25 %, 50 % and 75 % over the seeds as np.nanquantile has them, which takes minutes for a large sweep."""
+    ordered = np.sort(values, axis=1)
+    runs = np.isfinite(values).sum(axis=1, keepdims=True)
+    found = []
+    for part in (0.25, 0.5, 0.75):
+        place = part * np.maximum(runs - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        low = np.take_along_axis(ordered, below, axis=1)
+        high = np.take_along_axis(ordered, np.minimum(below + 1, np.maximum(runs - 1, 0)), axis=1)
+        found.append((low + (place - below) * (high - low))[:, 0])
+    return np.stack(found)
+
+
+def best_first(
+    median: Float[np.ndarray, " points"], mostly_diverged: Bool[np.ndarray, " points"]
+) -> Int[np.ndarray, " ranked"]:
+    """The points that have a median, from the smallest on; those of which most runs diverged come after all others."""
+    order = np.lexsort((median, mostly_diverged))
+    return order[np.isfinite(median[order])]
+
+
+def _bootstrap(
+    ordered: Float[np.ndarray, "points seeds"], runs: Int[np.ndarray, " points"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile intervals of the median, all points with as many runs at once; the same numbers every time."""
+    low, high = np.full((2, len(runs)), np.nan)
+    for count in np.unique(runs[runs > 1]):
+        chosen = np.flatnonzero(runs == count)
+        interval = stats.bootstrap(
+            (ordered[chosen, :count],),
+            np.median,
+            axis=1,
+            n_resamples=RESAMPLES,
+            batch=max(1, BATCH_SIZE // (len(chosen) * int(count))),
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        low[chosen], high[chosen] = interval.low, interval.high
+    return low, high

@@ -1,0 +1,131 @@
+"""The report on a sweep: tables, pictures and one HTML page, from its dataset or its store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jaxcoopt.errors import require
+from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
+from jaxcoopt.report.folder import reserved_folder, save_both
+from jaxcoopt.report.heatmap import heatmap_figure
+from jaxcoopt.report.page import page
+from jaxcoopt.report.statistics import Statistics, statistics
+from jaxcoopt.report.summary import write_json, write_text
+from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
+from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
+
+WIDTH = 150  # of the tables in a pipe
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """metrics: those drawn; x, y: the axes of the heat map, None where too few were swept; statistics: of every metric
+    at the last record, over each point's finite runs.
+    """
+
+    sweep: Swept
+    metrics: tuple[str, ...]
+    x: str | None
+    y: str | None
+    statistics: dict[str, Statistics]
+
+    def table(self) -> Any:
+        """A pandas.DataFrame with a line for each metric and point."""
+        return table(self.sweep, self.statistics)
+
+    def summary(self) -> dict[str, Any]:
+        """How much is done, how the runs ended, the best points, those with diverged runs."""
+        return summary(self.sweep, self.statistics)
+
+    def figures(self) -> dict[str, Any]:
+        """Matplotlib figures by file name: a heat map (or a profile along the only axis) and curves of each metric."""
+        return {name: figure for metric in self.metrics for name, figure in self._figures(metric).items()}
+
+    def html(self) -> str:
+        """The page, with all that it needs inside."""
+        return page(self.sweep, self.statistics, self.metrics, self.x, self.y)
+
+    def write(self, folder: Path) -> None:
+        """table.csv, the figures as PNG and SVG, report.html and, last, summary.json: where that is, all is there."""
+        (folder / "summary.json").unlink(missing_ok=True)
+        write_text(folder / "table.csv", self.table().to_csv(index=False, lineterminator="\n"))
+        for name, figure in self.figures().items():
+            save_both(figure, folder / f"{name}.png")
+        write_text(folder / "report.html", self.html())
+        write_json(folder / "summary.json", self.summary())
+
+    def _figures(self, metric: str) -> dict[str, Any]:
+        sweep, values = self.sweep, self.statistics[metric]
+        label = self._label(metric)
+        best = best_points(sweep, values.median)
+        found = {}
+        if self.x is not None and self.y is not None:
+            at_end = f"{label}: median over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
+            found[f"heatmap_{metric}"] = heatmap_figure(sweep, values.median, at_end, self.x, self.y)
+        elif self.x is not None:
+            at_end = f"{label}: median and quartiles over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
+            found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
+        bands = f"{label}: median and quartiles over {_seeds(sweep)}"
+        heading = f"{bands}, the best points" if len(sweep.where) > 1 else bands
+        heading += f", all at {same}" if (same := common(sweep, best)) else ""
+        found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
+        if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
+            rest = sweep.name_of(best[0], without=(self.x,))
+            heading = f"{bands}, along {self.x}" + (f" at {rest}" if rest else "")
+            found[f"along_{metric}"] = curves_figure(sweep, metric, heading, line, self.x)
+        return found
+
+    def _label(self, metric: str) -> str:
+        return f"{metric.replace('_', ' ')} ({self.sweep.units[metric]})"
+
+
+def sweep_report(dataset: Any, x: str | None = None, y: str | None = None, metrics: Sequence[str] = ()) -> SweepReport:
+    """The report on a sweep's xarray.Dataset; nothing is written.
+
+    x, y: axes of the heat map, by default the two longest, numbers before labels. metrics: those to draw, by default
+    the gaps. Raises ValueError for names that the dataset has not, and for one that no sweep wrote.
+    """
+    sweep = swept(dataset)
+    shown = chosen_metrics(sweep, metrics)
+    x, y = chosen_axes(sweep, x, y)
+    return SweepReport(sweep, shown, x, y, {name: statistics(each[..., -1]) for name, each in sweep.metrics.items()})
+
+
+def report_store(
+    store: Path,
+    out: Path | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    metrics: Sequence[str] = (),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> SweepReport:
+    """The report on a Zarr store, left in a folder: by default beside the store, under its name and "-report"."""
+    require("plotly", extra="report")
+    found = sweep_report(open_store(store), x, y, metrics)
+    out = store.with_name(f"{store.resolve().stem}-report") if out is None else out
+    with reserved_folder(out, overwrite):
+        found.write(out)
+    if not quiet:
+        _show(found, out)
+    return found
+
+
+def _seeds(sweep: Swept) -> str:
+    count = sweep.status.shape[1]
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _show(report: SweepReport, out: Path) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(Text(f"{report.sweep.title}: {progress(report.sweep)}"))
+    for metric in report.metrics:
+        console.print()
+        console.print(screen_table(report.sweep, metric, report.statistics[metric]))
+    console.print(Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim"))

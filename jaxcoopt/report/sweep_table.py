@@ -1,0 +1,114 @@
+"""A sweep in numbers: a line for each point and metric, what came of the runs, and the best points for the screen."""
+
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from jaxcoopt.errors import require
+from jaxcoopt.report.statistics import Statistics, best_first, quartiles
+from jaxcoopt.report.swept import Swept
+
+BEST = 5  # lines of the table on the screen
+STATISTICS = ("runs", "mean", "mean_low", "mean_high", "median", "median_low", "median_high", "q1", "q3")
+
+
+def table(sweep: Swept, values: dict[str, Statistics]) -> Any:
+    """A pandas.DataFrame, one line for each metric and point: its axes' values, how its runs ended, the statistics at
+    the last record over those that are finite, and the median bits and seconds.
+    """
+    pandas = require("pandas", extra="report")
+    axes = {axis.name: [axis.values[i] for i in sweep.where[:, column]] for column, axis in enumerate(sweep.axes)}
+    ended = {name.lower(): count for name, count in sweep.counts.items()}
+    spent = {name: quartiles(clock[..., -1:])[1, :, 0] for name, clock in sweep.clocks.items()}
+    parts = []
+    for name, each in values.items():
+        columns = {"metric": name, "units": sweep.units[name], "iteration": sweep.iterations[-1]}
+        found = {"finite" if field == "runs" else field: getattr(each, field) for field in STATISTICS}
+        parts.append(pandas.DataFrame(axes | columns | ended | found | spent, index=range(len(sweep.where))))
+    return pandas.concat(parts, ignore_index=True)
+
+
+def summary(sweep: Swept, values: dict[str, Statistics]) -> dict[str, Any]:
+    """How much is done, how the runs ended, the best point of each metric, and the points with diverged runs."""
+    ended = {name: int(count.sum()) for name, count in sweep.counts.items() if name != "PENDING" and count.any()}
+    return {
+        "title": sweep.title,
+        "axes": {axis.name: list(axis.values) for axis in sweep.axes},
+        "points": len(sweep.where),
+        "seeds": sweep.status.shape[1],
+        "runs": int(sweep.status.size),
+        "done": int(sweep.done.sum()),
+        "iterations": int(sweep.iterations[-1]),
+        "status": ended,
+        "best": {name: _best(sweep, each) for name, each in values.items()},
+        "diverged": diverged(sweep),
+        "settings": sweep.attributes.get("settings"),
+        "versions": sweep.attributes.get("versions"),
+    }
+
+
+def diverged(sweep: Swept) -> list[dict[str, Any]]:
+    """The points with runs that diverged, those that lost the largest part first; left: the median iteration."""
+    from_status = sweep.counts["DIVERGED"]
+    points = np.flatnonzero(from_status)
+    order = points[np.argsort(-from_status[points] / sweep.done[points], kind="stable")]
+    rows = []
+    for point in order:
+        left = sweep.left[point][sweep.status[point] == 2]
+        rows.append(
+            {
+                "point": _values(sweep, int(point)),
+                "diverged": int(from_status[point]),
+                "done": int(sweep.done[point]),
+                "left": int(np.median(left)),
+            }
+        )
+    return rows
+
+
+def progress(sweep: Swept) -> str:
+    """ "60 of 120 runs are done (50 %): 40 MAX_STEPS, 20 DIVERGED"."""
+    runs, done = sweep.status.size, int(sweep.done.sum())
+    ended = ", ".join(
+        f"{count.sum():,} {name}" for name, count in sweep.counts.items() if name != "PENDING" and count.any()
+    )
+    part = (
+        f"{done:,} of {runs:,} runs are done ({100 * done // runs} %)" if done < runs else f"all {runs:,} runs are done"
+    )
+    return f"{part}: {ended}" if ended else part
+
+
+def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:
+    """The best points of a metric."""
+    heading = f"{metric.replace('_', ' ')} after {sweep.iterations[-1]:,} iterations: the best points"
+    shown = Table(title=Text(heading), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    names = [Text(axis.name) for axis in sweep.axes]
+    for name in (*names, "median", "quartiles", "mean", "95 % of the mean", "finite runs", "diverged"):
+        shown.add_column(name, justify="right")
+    for point in best_first(values.median, sweep.mostly_diverged)[:BEST]:
+        labels = [Text(axis.labels[i]) for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
+        numbers = [
+            f"{values.median[point]:.3g}",
+            f"{values.q1[point]:.3g} .. {values.q3[point]:.3g}",
+            f"{values.mean[point]:.3g}",
+            f"{values.mean_low[point]:.3g} .. {values.mean_high[point]:.3g}" if values.runs[point] > 1 else "-",
+            f"{values.runs[point]} of {sweep.status.shape[1]}",
+            str(sweep.counts["DIVERGED"][point]),
+        ]
+        shown.add_row(*labels, *numbers)
+    return shown
+
+
+def _best(sweep: Swept, values: Statistics) -> dict[str, Any] | None:
+    ranked = best_first(values.median, sweep.mostly_diverged)
+    if not len(ranked):
+        return None
+    point = int(ranked[0])
+    numbers = {name: float(getattr(values, name)[point]) for name in ("median", "q1", "q3", "mean")}
+    return {"point": _values(sweep, point), "finite": int(values.runs[point])} | numbers
+
+
+def _values(sweep: Swept, point: int) -> dict[str, int | float | str]:
+    return {axis.name: axis.values[i] for axis, i in zip(sweep.axes, sweep.where[point], strict=True)}

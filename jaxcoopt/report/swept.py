@@ -1,0 +1,183 @@
+"""A sweep's dataset as a list of points, whether it was a grid or random samples."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+from jaxcoopt.errors import require, unknown_name
+from jaxcoopt.report.axis import Axis, axis_of
+from jaxcoopt.run.status import Status
+
+POINT, SEED, ITERATION = "point", "seed", "iteration"
+METRICS = (
+    "training_gap",
+    "allocation_gap",
+    "training_loss",
+    "allocation_cost",
+    "budget_residual",
+    "box_violation",
+    "consensus_error",
+)
+INSTEAD = {"training_gap": "training_loss", "allocation_gap": "allocation_cost"}  # where no optimum is known
+CLOCKS = {"bits": "bits sent by the mean node", "seconds": "simulated seconds"}
+PENDING = -1
+
+
+@dataclass(frozen=True)
+class Swept:
+    """axes: what was swept; where: which value of each axis a point has; metrics, clocks: name to [points, seeds,
+    records], NaN where a run is not done, has diverged or was not finite; attributes: the dataset's.
+
+    A gap is its size: below the optimum's cost lie only points outside the box, and rounding.
+    """
+
+    title: str
+    axes: tuple[Axis, ...]
+    where: Integer[np.ndarray, "points axes"]
+    iterations: Int[np.ndarray, " records"]
+    metrics: dict[str, Float[np.ndarray, "points seeds records"]]
+    clocks: dict[str, Float[np.ndarray, "points seeds records"]]
+    units: dict[str, str]
+    status: Int[np.ndarray, "points seeds"]
+    left: Int[np.ndarray, "points seeds"]
+    attributes: dict[str, Any]
+
+    @cached_property
+    def counts(self) -> dict[str, Int[np.ndarray, " points"]]:
+        """How many runs of each point ended how, by the status's name; "PENDING" are not done yet."""
+        codes = {"PENDING": PENDING} | {status.name: int(status) for status in Status}
+        return {name: np.sum(self.status == code, axis=1) for name, code in codes.items()}
+
+    @cached_property
+    def done(self) -> Int[np.ndarray, " points"]:
+        """How many runs of each point are done."""
+        return self.status.shape[1] - self.counts["PENDING"]
+
+    @cached_property
+    def mostly_diverged(self) -> np.ndarray:
+        """[points], True where more than half of the runs that are done have diverged."""
+        return 2 * self.counts["DIVERGED"] > self.done
+
+    def axis(self, name: str) -> int:
+        """The number of the axis of that name."""
+        return [axis.name for axis in self.axes].index(name)
+
+    def name_of(self, point: int, without: Sequence[str] = ()) -> str:
+        """ "channel.rho = 0.1, network = ring"."""
+        pairs = zip(self.axes, self.where[point], strict=True)
+        return ", ".join(f"{axis.name} = {axis.labels[i]}" for axis, i in pairs if axis.name not in without)
+
+
+def open_store(path: Path) -> Any:
+    """The xarray.Dataset of a Zarr store, or an error saying what it is instead."""
+    xarray = require("xarray", extra="report")
+    require("zarr", extra="report")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such folder; give the Zarr store that a sweep has written")
+    try:
+        return xarray.open_zarr(path, consolidated=False, chunks=None)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        advice = "give the folder that a sweep has written"
+        raise ValueError(f"{path}: it is not a Zarr store, or a broken one; {advice}") from error
+
+
+def swept(dataset: Any) -> Swept:
+    """The points of a sweep's dataset; raises ValueError where it is not one."""
+    dims = _swept_dims(dataset)
+    axes, where = _points(dataset, dims)
+    status = _values(dataset, "status", dims).astype(np.int64)
+    used = (status != PENDING) & (status != Status.DIVERGED)  # at every record, or the band would change its runs
+    units = {name: str(dataset[name].attrs.get("units", "")) for name in (*METRICS, *CLOCKS) if name in dataset}
+    return Swept(
+        title=str(dataset.attrs.get("title", "sweep")),
+        axes=axes,
+        where=where,
+        iterations=np.asarray(dataset[ITERATION].values, np.int64),
+        metrics={name: _finite(dataset, name, dims, used) for name in METRICS if name in dataset},
+        clocks={name: _finite(dataset, name, dims, used) for name in CLOCKS if name in dataset},
+        units=units,
+        status=status,
+        left=_values(dataset, "left", dims).astype(np.int64),
+        attributes={name: _parsed(value) for name, value in dataset.attrs.items()},
+    )
+
+
+def chosen_metrics(sweep: Swept, given: Sequence[str]) -> tuple[str, ...]:
+    """Those given, else both gaps, each replaced by its cost or loss where no optimum is known."""
+    for name in given:
+        if name not in sweep.metrics:
+            raise unknown_name("--metric", name, list(sweep.metrics))
+    if given:
+        return tuple(dict.fromkeys(given))
+    known = [name for name, values in sweep.metrics.items() if np.isfinite(values).any()] or list(sweep.metrics)
+    found = [gap if gap in known else loss for gap, loss in INSTEAD.items() if {gap, loss} & set(known)]
+    return tuple(found or known[:1])
+
+
+def chosen_axes(sweep: Swept, x: str | None, y: str | None) -> tuple[str | None, str | None]:
+    """Those given, completed by the longest axes, numbers before labels; None where there are too few."""
+    names = [axis.name for axis in sweep.axes]
+    for option, name in (("--x", x), ("--y", y)):
+        if name is not None and name not in names:
+            if not names:
+                raise ValueError(f"{option} {name}: nothing was swept here, so there is no axis to choose")
+            raise unknown_name(option, name, names)
+    if x is not None and x == y:
+        raise ValueError(f"--x and --y are both {x!r}; give two different axes, or only one of them")
+    ranked = sorted(sweep.axes, key=lambda axis: (not axis.numeric, -len(axis.values)))
+    free = [axis.name for axis in ranked if axis.name not in (x, y)]
+    x = x or (free.pop(0) if free else None)
+    return (y, None) if x is None else (x, y or (free.pop(0) if free else None))
+
+
+def _swept_dims(dataset: Any) -> tuple[str, ...]:
+    """The dimensions in front of seed and iteration."""
+    missing = [name for name in ("status", "left", SEED, ITERATION) if name not in dataset.variables]
+    if missing or not any(name in dataset for name in METRICS):
+        lacks = ", ".join(missing) or f"any of {', '.join(METRICS)}"
+        raise ValueError(f"the dataset of a sweep was expected, and this one lacks {lacks}; give what a sweep wrote")
+    if dataset["status"].size == 0 or dataset.sizes[ITERATION] == 0:
+        raise ValueError("the sweep's dataset has no runs or no records; sweep over at least one value and seed")
+    return tuple(str(dim) for dim in dataset["status"].dims if dim != SEED)
+
+
+def _points(dataset: Any, dims: tuple[str, ...]) -> tuple[tuple[Axis, ...], np.ndarray]:
+    """The axes and, for each point in the order of the dims, which of their values it has."""
+    if dims == (POINT,):
+        names = [str(name) for name, each in dataset.coords.items() if each.dims == (POINT,) and name != POINT]
+        found = [axis_of(name, dataset[name].values) for name in names or [POINT]]
+        return tuple(axis for axis, _ in found), np.stack([which for _, which in found], axis=1)
+    found = [axis_of(name, np.asarray(dataset[name].values)) for name in dims]
+    mesh = np.meshgrid(*(which for _, which in found), indexing="ij")
+    where = np.stack([each.ravel() for each in mesh], axis=1) if mesh else np.zeros((1, 0), np.int64)
+    return tuple(axis for axis, _ in found), where
+
+
+def _values(dataset: Any, name: str, dims: tuple[str, ...]) -> np.ndarray:
+    """[points, seeds] or [points, seeds, records]."""
+    variable = dataset[name]
+    inner = [dim for dim in (SEED, ITERATION) if dim in variable.dims]
+    values = np.asarray(variable.transpose(*dims, *inner).values)
+    return values.reshape(-1, *values.shape[len(dims) :])
+
+
+def _finite(dataset: Any, name: str, dims: tuple[str, ...], used: np.ndarray) -> np.ndarray:
+    values = _values(dataset, name, dims).astype(np.float64)
+    values = np.where(np.isfinite(values) & used[..., None], values, np.nan)
+    if name == "consensus_error" and values.shape[-1] > 1:  # the nodes start as one: 0, which would stretch log axes
+        values[..., 0] = np.nan
+    return np.abs(values) if name.endswith("_gap") else values
+
+
+def _parsed(value: Any) -> Any:
+    """A JSON text as what it says, anything else as it is."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError):
+        return str(value)
