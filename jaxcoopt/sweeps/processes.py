@@ -31,6 +31,9 @@ def joined(coordinator: str | None, processes: int | None, process_id: int | Non
     jax.distributed.initialize(coordinator, processes, process_id, heartbeat_timeout_seconds=HEARTBEAT)
     try:
         yield
+        if process_id == 0:  # who runs the service goes last: this waits until the others have gone
+            with multihost_utils.live_devices(jax.devices()):
+                pass
     finally:
         jax.distributed.shutdown()
 
