@@ -69,7 +69,7 @@ class Axis:
             return exponents.tolist(), [_number(10.0**exponent, 3) for exponent in exponents]
         step = 10.0 ** np.floor(np.log10((high - low) / TICKS * 2))
         step *= next(times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= TICKS)
-        places = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+        places = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step + 0.0  # never -0
         return places.tolist(), [_number(10**place if self.log else place, 3) for place in places]
 
 

@@ -14,6 +14,7 @@ from jaxcoopt.report.swept import Swept
 
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them
+RULED = 600  # of at most so many, cells are set apart by white lines
 NOTHING = "#E6E9EC"  # a cell without a number
 FILLED = 0.5  # points that fill less of the grid are drawn as dots
 NO_POINT = -1
@@ -136,7 +137,8 @@ def _draw(axes: Any, sweep: Swept, values: np.ndarray, panel: Panel, names: tupl
     if is_grid(sweep, *names):
         axes.set_facecolor(NOTHING)
         cells = np.where(panel.cells == NO_POINT, np.nan, values[panel.cells])
-        return axes.pcolormesh(across.edges, up.edges, cells, norm=norm, edgecolors="white", linewidth=0.6)
+        rule = 0.6 if cells.size <= RULED else 0.0
+        return axes.pcolormesh(across.edges, up.edges, cells, norm=norm, edgecolors="white", linewidth=rule)
     where = sweep.where[:, [sweep.axis(name) for name in names]]
     x, y = across.places[where[:, 0]], up.places[where[:, 1]]
     axes.grid(True, color=NOTHING, linewidth=0.7)
@@ -165,7 +167,7 @@ def _mark(axes: Any, sweep: Swept, median: np.ndarray, panel: Panel, names: tupl
             _write(axes, x, y, float(median[point]), int(sweep.counts["DIVERGED"][point]), int(sweep.done[point]))
         elif sweep.mostly_diverged[point]:
             axes.plot(x, y, "x", color=BAD, zorder=4, markersize=6, markeredgewidth=1.4)
-        if point == best and grid:
+        if point == best and grid and panel.cells.size <= RULED:
             corner, size = (across.edges[i], up.edges[j]), (np.diff(across.edges)[i], np.diff(up.edges)[j])
             patches = require("matplotlib.patches", extra="report")
             axes.add_patch(patches.Rectangle(corner, *size, fill=False, edgecolor=FRAME, linewidth=2.2, zorder=5))

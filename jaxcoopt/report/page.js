@@ -5,7 +5,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const CYCLE = ["#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#E69F00", "#222222", "#999933"];
 const BAD = "#c62828", INK = "#222222", FRAME = "#ff9f1c", GRID = "#e6e9ec";
-const LINES = 8, BEST_ROWS = 20, DIVERGED_ROWS = 200, BOXES = 12;
+const LINES = 8, BEST_ROWS = 20, DIVERGED_ROWS = 200, BOXES = 12, RULED = 600;
 const CONFIG = { responsive: true, displaylogo: false };
 const LAYOUT = { font: { family: "system-ui, sans-serif", size: 13, color: INK }, paper_bgcolor: "white",
                  plot_bgcolor: "white", hovermode: "closest", hoverlabel: { align: "left" } };
@@ -150,14 +150,14 @@ function bestOfCells(chosen) {
 function heatmap(cells, scale, bar) {
   const [across, up] = [data.axes[state.x], data.axes[state.y]];
   const blank = () => up.labels.map(() => across.labels.map(() => null));
-  const z = blank(), text = blank();
+  const z = blank(), text = blank(), gap = cells.length <= RULED ? 1 : 0;
   for (const point of cells) {
     const [i, j] = [data.where[point][state.y], data.where[point][state.x]];
     const value = scale.of(at("median", point));
     z[i][j] = Number.isFinite(value) ? value : null;
     text[i][j] = details(point);
   }
-  return { type: "heatmap", x: across.edges, y: up.edges, z, text, hoverinfo: "text", hoverongaps: true, xgap: 1, ygap: 1,
+  return { type: "heatmap", x: across.edges, y: up.edges, z, text, hoverinfo: "text", hoverongaps: true, xgap: gap, ygap: gap,
            colorscale: "Viridis", colorbar: bar };
 }
 
@@ -277,7 +277,7 @@ function markZero(layout, traces, log) {
   layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: zero, y1: zero,
     line: { color: "#b8bec4", width: 1, dash: "dot" } });
   layout.annotations.push({ xref: "paper", x: 0, xanchor: "right", y: Math.log10(zero), yanchor: "middle",
-    text: "0", align: "right", width: 44, xshift: -1, bgcolor: "white", showarrow: false });
+    text: "0", align: "right", width: 44, height: 26, xshift: -1, bgcolor: "white", showarrow: false });
 }
 
 // ---- tables
