@@ -1,0 +1,107 @@
+"""What a sweep costs beside the bare engine: python benchmarks/sweep.py [--most 100000].
+
+20 levels x 20 steps x seeds, 50 nodes, 10 parameters, 500 iterations; each size into a store of its own, in this one
+process, beside `jaxcoopt.solve` with as many iterations of as many runs as a chunk has, records left out. Writes
+benchmarks/results/sweep.json.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import networkx as nx
+import numpy as np
+
+import jaxcoopt as jc
+from jaxcoopt.bench.machine import machine
+from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
+
+NODES, PARAMS, SAMPLES, STEPS = 50, 10, 20, 500
+LEVELS, RATES = np.geomspace(0.1, 1, 20), np.geomspace(0.001, 0.03, 20)
+RESULT = Path(__file__).parent / "results" / "sweep.json"
+
+
+def instance():
+    rng = np.random.default_rng(0)
+    allocation = jc.Allocation(
+        jc.costs.Quadratic(rng.uniform(1, 3, NODES), rng.uniform(0, 2, NODES)), 60.0, lower=0.0, upper=3.0
+    )
+    features, targets = rng.normal(size=(NODES, SAMPLES, PARAMS)), rng.normal(size=(NODES, SAMPLES))
+    training = jc.Training(jc.losses.Linear(l2=1e-3, intercept=False), features, targets)
+    network = jc.Network.from_graphs([nx.random_regular_graph(4, NODES, seed=seed) for seed in range(2)])
+    method = jc.CoOptimizer(
+        jc.methods.LaplacianFlow(0.05), jc.methods.GradientTracking(0.02), jc.channels.LogQuantizer(0.5)
+    )
+    return jc.Problem(allocation, training), network, method
+
+
+def bare(problem, network, method, runs, repeats=5):
+    """Seconds of a run in the bare engine: the median of several calls."""
+    optimum = jc.reference(problem)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        result = jc.solve(problem, network, method, STEPS, runs=runs, record_every=STEPS, optimum=optimum)
+        jax.block_until_ready(result.state)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]) / runs
+
+
+def swept(problem, network, method, seeds, memory):
+    """(seconds of a sweep, its table's share of converging runs, bytes of its store)."""
+    folder = Path(tempfile.mkdtemp())
+    grid = {"channel.rho": LEVELS, "training.step": RATES}
+    start = time.perf_counter()
+    table = jc.sweep(
+        problem, network, method, grid, seeds=seeds, steps=STEPS, store=folder / "store", memory=memory, progress=True
+    )
+    seconds = time.perf_counter() - start
+    assert (table["status"] == jc.Status.MAX_STEPS).all()
+    size, tile = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()), table.attrs["tile"]
+    shutil.rmtree(folder)
+    return seconds, size, tile
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--most", type=int, default=100_000, help="runs of the largest sweep")
+    parser.add_argument("--memory", type=float, default=2.0, help="GiB that the process may take")
+    options = parser.parse_args()
+    devices_of_cores(LEAST_RUNS * cores())
+    parts, limit = instance(), int(options.memory * 2**30)
+    per_run = min(bare(*parts, runs) for runs in (64, 256))
+    rows = []
+    swept(*parts, 1, limit)  # compiles
+    for runs in (runs for runs in (1_000, 10_000, 100_000) if runs <= options.most):
+        seeds = max(1, round(runs / len(LEVELS) / len(RATES)))
+        seconds, size, tile = swept(*parts, seeds, limit)
+        runs = seeds * len(LEVELS) * len(RATES)
+        row = {
+            "runs": runs,
+            "tile": tile,
+            "seconds": round(seconds, 2),
+            "us_per_run": round(1e6 * seconds / runs, 1),
+            "over_bare_engine": round(seconds / runs / per_run, 3),
+            "store_bytes": size,
+            "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
+        rows.append(row)
+        print(row, flush=True)
+    report = {
+        "machine": machine(),
+        "devices": jax.local_device_count(),
+        "memory_limit_bytes": limit,
+        "bare_us_per_run": round(1e6 * per_run, 1),
+        "rows": rows,
+    }
+    RESULT.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
