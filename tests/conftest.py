@@ -13,6 +13,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA calls tuning hints missing features (jax issue 38445)
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
@@ -46,3 +47,11 @@ def float32():
     """The test runs in single precision, as for a user who has not set jax_enable_x64."""
     with jax.enable_x64(False):
         yield
+
+
+@pytest.fixture
+def untyped():
+    """The library's own checks without the array types' in front of them, as for a user."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,6 +1,7 @@
 """From the keys of a TOML file to what they change of the problem, the network and the method."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from jaxcoopt.experiments.sweep_tables import Range, Sweep
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.sweeps.axes import POINT, Axis, sample
-from jaxcoopt.sweeps.names import Place, Trio
+from jaxcoopt.sweeps.names import Place, Trio, find, read
 
 FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "sweep")
 OF_METHOD = ("channel", "method")
@@ -55,10 +56,21 @@ def _made(
     here = _trio(base)
     variants = [_trio(_variant(table, point, base)) for point in points]
     changed = [pair for root in Trio._fields for pair in _changed(Place(root, ()), here, variants)]
+    found = {str(place) for place, _ in changed}
+    for key in labels:  # what has the base's value throughout stands where its name says
+        if not found and _known(key, here):
+            changed.append((find(key, here), [read(here, find(key, here))] * len(points)))
     if not changed:
         raise ValueError(f"sweep: {', '.join(labels)} changes nothing that is run")
     places, columns = zip(*changed, strict=True)
     return Axis(dim, places, tuple(zip(*columns, strict=True)), labels)
+
+
+def _known(key: str, trio: Trio) -> bool:
+    with suppress(ValueError):
+        find(key, trio)
+        return True
+    return False
 
 
 def _variant(table: dict[str, Any], point: Mapping[str, Any], base: Built) -> Built:
@@ -98,7 +110,7 @@ def _trio(built: Built) -> Trio:
 
 def _changed(place: Place, base: Trio, variants: Sequence[Trio]) -> Iterator[tuple[Place, list[Any]]]:
     """The innermost places where any variant differs from the base or another, with the values there."""
-    there = [_at(each, place) for each in (base, *variants)]
+    there = [read(each, place) for each in (base, *variants)]
     if all(_same(each, there[0]) for each in there[1:]):
         return
     whole = isinstance(there[0], Network) and not all(_same_but_failures(each, there[0]) for each in there[1:])
@@ -107,13 +119,6 @@ def _changed(place: Place, base: Trio, variants: Sequence[Trio]) -> Iterator[tup
         return
     for field in fields(there[0]):
         yield from _changed(Place(place.root, (*place.path, field.name)), base, variants)
-
-
-def _at(trio: Trio, place: Place) -> Any:
-    value: Any = getattr(trio, place.root)
-    for part in place.path:
-        value = getattr(value, part)
-    return value
 
 
 def _same(a: Any, b: Any) -> bool:

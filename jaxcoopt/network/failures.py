@@ -3,10 +3,20 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
 from jaxcoopt.draws import random_bits
+from jaxcoopt.errors import finite
+
+
+def failure_chance(name: str, value: Any) -> np.ndarray:
+    """A chance in [0, 1), scalar or [runs], or a ValueError."""
+    rate = finite(name, value)
+    if rate.ndim > 1 or (rate < 0).any() or (rate >= 1).any():
+        raise ValueError(f"{name}: expected a chance in [0, 1), scalar or [runs], got {value!r}")
+    return rate
 
 
 def links_up(key: Array, edges: int, runs: Int[Array, " runs"], failure_rate: Any) -> Bool[Array, "edges runs"]:

@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import finite
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
-from jaxcoopt.network.failures import links_up
+from jaxcoopt.network.failures import failure_chance, links_up
 from jaxcoopt.network.graphs import adjacency, check_connected, edge_ends, listed, node_order, switching_sequence
 from jaxcoopt.network.kernels import Kernel
 from jaxcoopt.network.links import Links
@@ -92,9 +91,7 @@ class Network:
         ends = [edge_ends(graph, order) for graph in graphs]
         in_use = range(len(graphs)) if sequence is None else sorted(set(sequence.tolist()))
         check_connected([adjacency(ends[i], len(order)) for i in in_use], order)
-        rate = finite("failure_rate", failure_rate)
-        if rate.ndim > 1 or (rate < 0).any() or (rate >= 1).any():
-            raise ValueError(f"failure_rate: expected a chance in [0, 1), scalar or [runs], got {failure_rate!r}")
+        rate = failure_chance("failure_rate", failure_rate)
         links = [
             link_weights(graph, end, weight, where)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxcoopt.errors import Unknown, positive, traced
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_per_run, check_problem
@@ -42,7 +43,7 @@ def check_run(
         if node_count(problem) not in (None, 1, network.nodes):
             raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
     if not traced(network) and network.failure_rate is not None:
-        check_per_run("network.failure_rate", network.failure_rate, runs)
+        check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
     check_method(jax.tree.map(lambda leaf: Unknown.like(leaf) if traced(leaf) else leaf, method), problem, runs)
 
 

@@ -1,0 +1,144 @@
+"""`jaxcoopt sweep`: what a file may sweep, how large it says it is, and that it goes on where it stood."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray
+from typer.testing import CliRunner
+
+import jaxcoopt as jc
+from jaxcoopt.cli import app
+from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.settings import Experiment
+from jaxcoopt.experiments.sweep_axes import axes_of_keys
+from jaxcoopt.experiments.sweep_command import size
+from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
+
+SMALL = """
+title = "small"
+steps = 20
+precision = "float64"
+[[network.graphs]]
+kind = "topology"
+name = "ring"
+nodes = 6
+[data]
+name = "diabetes"
+samples = 60
+scaling = "standardize"
+[training.loss]
+kind = "linear"
+l2 = 0.1
+[channel]
+kind = "log"
+[method.training]
+kind = "gradient_tracking"
+step = 0.05
+[sweep]
+seeds = 2
+[sweep.grid]
+"channel.rho" = [0.2, 0.8]
+"""
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_a_file_is_swept_and_resumed(file, tmp_path):
+    store = tmp_path / "store.zarr"
+    first = invoke("sweep", file, "--store", store)
+    assert first.exit_code == 0, first.output
+    assert "4 runs (4 max steps)" in first.output
+    table = xarray.open_zarr(store, consolidated=False, chunks=None)
+    assert dict(table.sizes) == {"channel.rho": 2, "seed": 2, "iteration": 21}
+    built = build(SWEEPS.read(str(file)))
+    method = replace(built.method, channel=jc.channels.LogQuantizer(0.8))
+    result = jc.solve(built.problem, built.network, method, 20, runs=2, record_every=1)
+    np.testing.assert_allclose(table["training_gap"].values[1], np.asarray(result.trace["training_gap"]).T, rtol=1e-9)
+    again = invoke("sweep", file, "--store", store)
+    assert again.exit_code == 2
+    assert "add --resume to go on with it" in again.output
+    assert invoke("sweep", file, "--store", store, "--resume").exit_code == 0
+    other = invoke("sweep", file, "--store", store, "--resume", "--set", "steps=30")
+    assert other.exit_code == 2
+    assert "sweep.steps: 20 there, 30 here" in " ".join(other.output.split())
+
+
+def test_dry_run(file, tmp_path, untyped):
+    grid = 'sweep.grid={"channel.rho"=[0.1, 0.2, 0.3], "channel.bits"=[4, 8]}'
+    done = invoke("sweep", file, "--dry-run", "--store", tmp_path / "none", "--set", grid)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"points +6 in 2 groups", done.output)
+    assert re.search(r"runs +12 in 2 chunks of 6", done.output)
+    assert re.search(r"time +about [0-9,]+ s", done.output)
+    assert not (tmp_path / "none").exists()
+
+
+def axes(**sweep):
+    """The axes of the small file with another [sweep]."""
+    settings = SWEEPS.read("quantizer")
+    table = settings.model_dump(exclude={"sweep"}, exclude_none=True)
+    return axes_of_keys(table, Sweep.model_validate(sweep), build(Experiment.model_validate(table)))
+
+
+def test_what_a_file_may_sweep():
+    """A key's axis sets just what it changes."""
+    grid = {
+        "channel.rho": {"start": 0.1, "stop": 1.0, "count": 3, "scale": "log"},
+        "method.training": {"tracking": {"kind": "gradient_tracking"}, "DGD": {"kind": "dgd", "step": 0.05}},
+        "network.failure_rate": [0.1, 0.2],
+        "allocation.budget": [30.0, 50.0],
+        "training.loss.l2": [0.01, 0.1],
+        "data.split": {"even": {"kind": "iid"}, "skewed": {"kind": "size_skew"}},
+    }
+    places = {axis.dim: [str(place) for place in axis.places] for axis in axes(grid=grid)}
+    assert places["channel.rho"] == ["method.channel.rho"]
+    assert places["method.training"] == ["method.training"]
+    assert places["network.failure_rate"] == ["network.failure_rate"]
+    assert places["allocation.budget"] == ["problem.allocation.budget"]
+    assert places["training.loss.l2"] == ["problem.training.loss.l2"]
+    assert {"problem.training.features", "problem.training.targets"} <= set(places["data.split"])
+    rho = next(axis for axis in axes(grid=grid) if axis.dim == "channel.rho")
+    np.testing.assert_allclose(rho.labels["channel.rho"], [0.1, 10**-0.5, 1.0])
+
+
+def test_points_and_random_samples_of_a_file():
+    given = [{"channel.rho": rho, "method.training.step": 0.01} for rho in (0.1, 0.2)]
+    (points,) = axes(points=given)
+    assert {str(place) for place in points.places} == {"method.channel.rho", "method.training.step"}
+    (drawn,) = axes(random={"channel.rho": {"low": 0.1, "high": 1.0, "scale": "log"}}, samples=5)
+    assert len(drawn) == 5
+    assert all(0.1 <= rho <= 1 for rho in drawn.labels["channel.rho"])
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        ({"grid": {"channel.rho": []}}, "channel.rho: it is empty"),
+        ({"grid": {"channel.roh": [0.1]}}, "channel.roh"),
+        ({"grid": {"steps": [10, 20]}}, "steps is the same for all points"),
+        ({"grid": {"channel.rho": ["fine"]}}, "channel.rho"),
+        ({"grid": {"channel.rho": [0.5], "title": ["a"]}}, "title is the same for all points"),
+        ({}, "give one of grid, points and random"),
+        ({"grid": {"channel.rho": [1.0]}, "points": [{"channel.rho": 1.0}]}, "not grid and points"),
+    ],
+)
+def test_bad_sweep_tables(sweep, words):
+    with pytest.raises(ValueError, match=words):
+        axes(**sweep)
+
+
+def test_sizes():
+    assert [size(text) for text in ("4GiB", "500 MB", "2e9", "1k")] == [4 * 2**30, 500 * 2**20, 2 * 10**9, 1024]
+    with pytest.raises(ValueError, match="--memory: expected a size such as 4GiB, got 'much'"):
+        size("much")

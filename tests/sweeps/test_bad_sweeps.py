@@ -1,0 +1,76 @@
+"""What a sweep refuses, before anything of it runs, and in which words."""
+
+from dataclasses import replace
+
+import networkx as nx
+import numpy as np
+import pytest
+import small
+
+import jaxcoopt as jc
+from jaxcoopt.sweeps import work
+from jaxcoopt.sweeps.processes import joined
+
+LEAF = replace(small.method(), channel=jc.channels.LogQuantizer(np.array([0.1, 0.2])))
+OTHER_NODES = {"small": small.network(), "large": jc.Network.from_graphs(nx.cycle_graph(9))}
+CASES = {
+    "an unknown name": ({"channel.rho_": [1.0]}, {}, ValueError, "did you mean 'channel.rho'"),
+    "an unknown name in a root": ({"problem.allocation.budgett": [1.0]}, {}, ValueError, "or 'allocation.budget'"),
+    "two places": ({"training": [1.0]}, {}, ValueError, "may be method.training or problem.training; say which"),
+    "no name": ({}, {}, ValueError, "grid: it is empty"),
+    "an empty axis": ({"channel.rho": []}, {}, ValueError, r"grid\['channel.rho'\]: it is empty"),
+    "a value twice": ({"channel.rho": [0.5, 0.5]}, {}, ValueError, "a value is there twice"),
+    "a number": ({"channel.rho": 0.5}, {}, TypeError, "expected a list of values"),
+    "a text": ("channel.rho", {}, TypeError, "expected a dict name -> values, or a list of dicts"),
+    "no points": ([], {}, ValueError, "the list of points is empty"),
+    "points that differ": ([{"channel.rho": 1.0}, {"training.step": 1.0}], {}, ValueError, "give every point the same"),
+    "objects without labels": ({"network": [small.network()]}, {}, TypeError, "a dict label -> value"),
+    "one setting by two names": (
+        {"channel.rho": [0.1], "method.channel.rho": [0.2]},
+        {},
+        ValueError,
+        "method.channel.rho is set by two names",
+    ),
+    "a name every sweep has": ({"seed": [1]}, {}, ValueError, "a dimension that every sweep has"),
+    "a setting that means nothing": ({"channel.rho": [0.5, -1.0]}, {}, ValueError, "at channel.rho=0.5.*rho"),
+    "settings that contradict": (
+        {"channel": {"log": jc.channels.LogQuantizer(), "ideal": jc.channels.Ideal()}, "channel.rho": [0.5]},
+        {},
+        ValueError,
+        "method.channel.rho is not there in Ideal, which another axis sets",
+    ),
+    "a network of other nodes": ({"network": OTHER_NODES}, {}, ValueError, "at network=large.*5 nodes.* 9"),
+    "a rate of failures": ({"failure_rate": [0.1, 1.5]}, {}, ValueError, "failure_rate.*chance"),
+    "a base with runs": ({"training.step": [0.1]}, {"method": LEAF}, ValueError, "channel.rho: expected a scalar"),
+    "no seeds": ({"channel.rho": [0.5]}, {"seeds": 0}, ValueError, "seeds: expected 1 or more"),
+    "seeds twice": ({"channel.rho": [0.5]}, {"seeds": [1, 1]}, ValueError, "seeds: one is there twice"),
+    "no steps": ({"channel.rho": [0.5]}, {"steps": 0}, ValueError, "steps: expected 1 or more"),
+    "no memory": ({"channel.rho": [0.5]}, {"memory": 10_000_000}, MemoryError, "memory: a chunk of one run needs"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refused(case, monkeypatch, untyped):
+    grid, options, kind, words = CASES[case]
+    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
+    with pytest.raises(kind, match=words):
+        small.sweep(grid, **options)
+
+
+@pytest.mark.parametrize("distribution", [0.5, "text", []])
+def test_sample_refuses(distribution):
+    with pytest.raises(TypeError, match=r"distributions\['channel.rho'\]: expected a frozen scipy.stats distribution"):
+        jc.sample({"channel.rho": distribution}, count=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("localhost:1", None, None), "--processes: missing"),
+        ((None, 2, 0), "--coordinator: missing"),
+        (("localhost:1", 2, 2), "--process-id: expected 0 to 1, got 2"),
+    ],
+)
+def test_joined_refuses(given, words):
+    with pytest.raises(ValueError, match=words), joined(*given):
+        pytest.fail("it joined")
