@@ -70,14 +70,15 @@ def _keep_compiled_programs() -> None:
 
 @app.command()
 def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML text of this one.")] = None) -> None:
-    """List the experiments that come with the package, or print one to start from."""
+    """List the experiments and sweeps that come with the package, or print one to start from."""
     with clean_errors():
         if name is not None:
-            typer.echo(EXPERIMENTS.text(name), nl=False)
+            typer.echo((SWEEPS if name in SWEEPS.names() else EXPERIMENTS).text(name), nl=False)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for each in EXPERIMENTS.names():
-            table.add_row(Text(each, style="cyan"), Text(EXPERIMENTS.title(each)))
+        for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS)):
+            for each in catalogue.names():
+                table.add_row(command, Text(each, style="cyan"), Text(catalogue.title(each)))
         Console().print(table)
 
 
