@@ -80,13 +80,13 @@ NOT_FINITE: dict[str, Case] = {
     ),
     "features inf": (train(features=but(X, (1, 2, 0), -np.inf)), ValueError, ("training.features", "-inf", "finite")),
     "targets": (train(targets=but(Y, (1, 2), np.inf)), ValueError, ("training.targets", "inf", r"\(1, 2\)", "clean")),
-    "padding": (
-        train(features=but(X, (0, 4, 1), np.nan), mask=SHORT),
+    "beside padding": (
+        train(features=but(X, (0, 0, 1), np.nan), mask=SHORT),
         ValueError,
         ("training.features", "nan", "fill padding with 0"),
     ),
-    "padded targets": (
-        train(targets=but(Y, (0, 4), np.nan), mask=SHORT),
+    "targets beside padding": (
+        train(targets=but(Y, (0, 0), np.nan), mask=SHORT),
         ValueError,
         ("training.targets", "nan", "fill padding with 0"),
     ),
