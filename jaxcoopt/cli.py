@@ -109,7 +109,7 @@ def run(
     console = Console(quiet=quiet)
     with clean_errors(debug):
         settings = EXPERIMENTS.read(file, set_ or ())
-        devices_of_cores(settings.runs)
+        devices_of_cores(settings.runs if settings.shard == "runs" else LEAST_RUNS * cores())
         if dry_run:
             console.print(Text(str(needed(settings))))
             return

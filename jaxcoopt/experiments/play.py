@@ -61,6 +61,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
             tol=settings.tol,
             optimum=optimum,
             progress=progress,
+            shard=settings.shard,
         )
         jax.block_until_ready(result.state)
         clock.lap("solve")

@@ -28,6 +28,8 @@ class Experiment(Table):
     """A run stops once its gaps, budget residual and consensus error are all below."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the iterations; the reference optimum is computed in float64 anyway."""
+    shard: Literal["runs", "nodes"] = "runs"
+    """What is spread over several devices; nodes: of one network too large for a device."""
     work: Amount = 1.0
     """CPU-seconds of a node's iteration at one unit of CPU: iteration k takes max_i work_i / x_i(k)."""
     network: Network

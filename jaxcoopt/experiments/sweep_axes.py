@@ -19,7 +19,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.sweeps.axes import POINT, Axis, sample
 from jaxcoopt.sweeps.names import Place, Trio, find, read
 
-FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "sweep")
+FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "shard", "sweep")
 OF_METHOD = ("channel", "method")
 
 

@@ -80,6 +80,8 @@ def exists(store: Path) -> bool:
 
 
 def _planned(settings: SweepExperiment, limit: int | None) -> tuple[Job, Layout]:
+    if settings.shard != "runs":
+        raise ValueError("shard: a sweep spreads its chunks of runs over the devices; leave it out")
     table = tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"sweep"})))
     base = build(Experiment.model_validate(table))
     return planned(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.network.weights import LinkList
@@ -18,17 +18,23 @@ class Edges:
     """The edges of the union of all graphs, in the order of the tables' `link`.
 
     tail, head: [edges], the ends, tail < head; weights: [edges], [graphs, edges] in a network, 0 where a graph lacks
-    the edge.
+    the edge. number: the numbers of the edges that are here, [edges]; None: all, in order.
     """
 
     tail: Int[Array, " edges"]
     head: Int[Array, " edges"]
     weights: Float[Array, "*graphs edges"]
+    number: UInt[Array, " edges"] | None = None
 
     @property
     def count(self) -> int:
         """How many there are."""
         return self.tail.shape[0]
+
+    @property
+    def numbers(self) -> UInt[Array, " edges"]:
+        """The number of each in the network."""
+        return jnp.arange(self.count, dtype=jnp.uint32) if self.number is None else self.number
 
 
 def build_edges(links: Sequence[LinkList]) -> Edges:

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, UInt
 
 from jaxcoopt.draws import random_bits
 from jaxcoopt.errors import finite
@@ -19,10 +19,12 @@ def failure_chance(name: str, value: Any) -> np.ndarray:
     return rate
 
 
-def links_up(key: Array, edges: int, runs: Int[Array, " runs"], failure_rate: Any) -> Bool[Array, "edges runs"]:
+def links_up(
+    key: Array, edges: UInt[Array, " edges"], runs: Int[Array, " runs"], failure_rate: Any
+) -> Bool[Array, "edges runs"]:
     """Which edges hold in each run, each with probability 1 - failure_rate (scalar or [runs]), all independent.
 
-    A run's draw depends on the key and on its own number only, not on the runs beside it.
+    A draw depends on the key and on the numbers of its edge and run only, not on what is beside it.
     """
     rate = jnp.atleast_1d(jnp.asarray(failure_rate, jnp.float32))
 
@@ -30,4 +32,4 @@ def links_up(key: Array, edges: int, runs: Int[Array, " runs"], failure_rate: An
         return random_bits(key, edges, runs) >= (rate * 2.0**32).astype(jnp.uint32)[None]
 
     # The branch also keeps the draw in memory: XLA would otherwise repeat it in every gather that reads it.
-    return lax.cond(jnp.any(rate > 0), draw, lambda: jnp.ones((edges, runs.shape[0]), bool))
+    return lax.cond(jnp.any(rate > 0), draw, lambda: jnp.ones((edges.shape[0], runs.shape[0]), bool))

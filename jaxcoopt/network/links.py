@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, split
 from jaxcoopt.network.edges import Edges
+from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
@@ -31,7 +32,8 @@ class Links:
     """Who hears whom at one iteration.
 
     up: which edges of the union hold, [edges, runs], None where all do. shifts, matrix: the same weights in the forms
-    that other kernels take, where the network keeps them.
+    that other kernels take, where the network keeps them. halo: what the tables' neighbours count on beside the nodes
+    that are here, where the nodes are spread over devices.
     """
 
     tables: Tables
@@ -40,6 +42,7 @@ class Links:
     shifts: Shifts | None = None
     matrix: Float[Array, "nodes nodes"] | None = None
     kernel: Kernel = "auto"
+    halo: Halo | None = None
 
     @property
     def most_neighbours(self) -> int:
@@ -97,6 +100,7 @@ class Links:
 
     def at_ends(self, values: Any) -> tuple[Any, Any]:
         """(u at the tail, u at the head) of each edge, leaves [edges, runs]."""
+        values = self._within_reach(values)
         tail = jax.tree.map(lambda leaf: take(leaf, self.edges.tail), values)
         return tail, jax.tree.map(lambda leaf: take(leaf, self.edges.head), values)
 
@@ -112,7 +116,7 @@ class Links:
             own = jnp.arange(block.link.shape[1], dtype=jnp.int32) if block.node is None else block.node
 
             def add(total: Any, link: Array, neighbour: Array, own: Array = own) -> Any:
-                sign = jnp.sign(own - neighbour).astype(self.tables.weights.dtype)[:, None]
+                sign = jnp.sign(self._number(own) - self._number(neighbour)).astype(self.tables.weights.dtype)[:, None]
                 got = part(jax.tree.map(lambda leaf: take(leaf, link), of_edges), sign)
                 return jax.tree.map(jnp.add, total, got)
 
@@ -146,6 +150,8 @@ class Links:
         return empty.at[self.tables.own(), self.tables.neighbours].add(weights)
 
     def _mix_rows(self, u: Float[Array, "nodes columns"], runs: int) -> Float[Array, "nodes columns"]:
+        if self.halo is not None:
+            return self._mix_by_tables(u, None)
         kernel = pick(self.kernel, u.shape[1], self.matrix, None if self.shifts is None else self.shifts.grid)
         if kernel == "dense" and self.matrix is not None:
             return _mix_by_matrix(self.matrix, u)
@@ -163,19 +169,28 @@ class Links:
     def _over_tables(self, values: Any, add: Callable[..., Any], start: Callable, chunk: int = CHUNK) -> Any:
         """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i) = 0."""
         leaves, form = jax.tree.flatten(values)
+        around = self._within_reach(values)
         owns = zip(*(self.tables.by_block(leaf) for leaf in leaves), strict=True)
         parts = []
         for block, of_rows in zip(self.tables.blocks(), owns, strict=True):
             own = form.unflatten(of_rows)
 
             def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Any = own) -> Any:
-                other = jax.tree.map(lambda leaf: take(leaf, neighbour), values)
+                other = jax.tree.map(lambda leaf: take(leaf, neighbour), around)
                 weight = weight if self.up is None else _where_up(self.up, weight, link)
                 return add(total, own, other, _column(weight, jax.tree.leaves(own)[0]))
 
             columns = block.neighbours, block.weights, block.link
             parts.append(_folded(block, add_column, start(own), columns, chunk))
         return self.tables.in_order(parts)
+
+    def _within_reach(self, values: Any) -> Any:
+        """Values of the nodes that the tables and edges may name, leaves [nodes + those of other devices, ...]."""
+        return values if self.halo is None else jax.tree.map(self.halo.heard, values)
+
+    def _number(self, node: Int[Array, " rows"]) -> Int[Array, " rows"]:
+        """The nodes' numbers in the network."""
+        return node if self.halo is None else take(self.halo.number, node)
 
 
 def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:

@@ -16,6 +16,7 @@ from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
 from jaxcoopt.network.failures import failure_chance, links_up
 from jaxcoopt.network.graphs import adjacency, check_connected, edge_ends, listed, node_order, switching_sequence
+from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel
 from jaxcoopt.network.links import Links
 from jaxcoopt.network.shifts import Shifts, recognised
@@ -32,7 +33,7 @@ class Network:
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
     mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
-    kernel may use them. kernel: how links that do not fail are mixed.
+    kernel may use them. kernel: how links that do not fail are mixed. halo: see `jaxcoopt.network.blocks`.
     """
 
     tables: Tables
@@ -44,6 +45,7 @@ class Network:
     shifts: Shifts | None = None
     matrix: Float[Array, "graphs nodes nodes"] | None = None
     kernel: Kernel = "auto"
+    halo: Halo | None = None
 
     @property
     def nodes(self) -> int:
@@ -136,8 +138,8 @@ class Network:
         up = None
         if self.failure_rate is not None:
             key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
-            up = links_up(key, self.edges.count, runs, self.failure_rate)
-        return Links(tables, replace(self.edges, weights=weights), up, shifts, matrix, self.kernel)
+            up = links_up(key, self.edges.numbers, runs, self.failure_rate)
+        return Links(tables, replace(self.edges, weights=weights), up, shifts, matrix, self.kernel, self.halo)
 
 
 def _kept(

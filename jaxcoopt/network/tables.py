@@ -124,7 +124,7 @@ def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]
     """The tables of several graphs in buckets planned for them."""
     name = [np.minimum(of.own, of.neighbour) * of.nodes + np.maximum(of.own, of.neighbour) for of in links]
     union = np.unique(np.concatenate(name))
-    tables = [_fill(of, np.searchsorted(union, edge), buckets) for of, edge in zip(links, name, strict=True)]
+    tables = [fill(of, np.searchsorted(union, edge), buckets) for of, edge in zip(links, name, strict=True)]
     neighbours, weights, link, node, row = (np.stack(part) for part in zip(*tables, strict=True))
     plain = len(buckets) == 1
     return Tables(
@@ -137,7 +137,7 @@ def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]
     )
 
 
-def _fill(links: LinkList, edge: np.ndarray, buckets: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, ...]:
+def fill(links: LinkList, edge: np.ndarray, buckets: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, ...]:
     """Neighbours, weights and links [entries] of one graph, the node of each bucket row and the row of each node."""
     (_, first), *rest = buckets
     rows, slots = np.array(rest, int).reshape(-1, 2).T

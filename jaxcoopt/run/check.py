@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcoopt.errors import Unknown, positive, traced
+from jaxcoopt.errors import Unknown, inside_jit, positive, traced, unknown_name
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.failures import failure_chance
@@ -15,6 +15,8 @@ from jaxcoopt.problem.check import check_per_run, check_problem
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
+
+SHARDS = ("runs", "nodes")
 
 
 def check_run(
@@ -45,6 +47,14 @@ def check_run(
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
     check_method(jax.tree.map(lambda leaf: Unknown.like(leaf) if traced(leaf) else leaf, method), problem, runs)
+
+
+def check_shard(shard: Any, *given: Any) -> None:
+    """The nodes are spread by a plan made of the network's numbers, so these must be there."""
+    if shard not in SHARDS:
+        raise unknown_name("shard", shard, SHARDS)
+    if shard == "nodes" and (inside_jit() or traced(*given)):
+        raise ValueError("shard: 'nodes' does not work inside jit or grad; use shard='runs' there")
 
 
 def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:

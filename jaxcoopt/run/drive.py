@@ -1,18 +1,20 @@
 """The compiled program called until the end, and what its records say of each run."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup, mean_share
+from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
-from jaxcoopt.run.shards import gathered, program_for, spread
+from jaxcoopt.run.shards import Spread, spread_runs
 from jaxcoopt.run.status import final_status
 
 Record = dict[str, Any]
+Placing = Callable[[Setup, Carry], Spread]
 
 CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
 
@@ -22,11 +24,13 @@ def intervals(steps: int, record_every: int) -> list[int]:
     return [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
 
 
-def drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool = False) -> tuple[Carry, Record]:
+def drive(
+    setup: Setup, carry: Carry, lengths: list[int], progress: bool = False, spread: Placing = spread_runs
+) -> tuple[Carry, Record]:
     """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
     runs = len(setup.runs)
-    go, parts, at, count = program_for(runs), [], 0, 1
-    setup, carry = spread(setup, carry)
+    go, setup, carry, gather = spread(setup, carry)
+    parts, at, count = [], 0, 1
     with progress_bar(progress, sum(lengths)) as report:
         while at < len(lengths):
             batch = lengths[at : at + count]
@@ -42,13 +46,13 @@ def drive(setup: Setup, carry: Carry, lengths: list[int], progress: bool = False
             if at:  # the first call compiles, and runs no iterations
                 count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
             at += made
-    return gathered(carry, runs), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
+    return gather(carry), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
 
 
 @jax.jit
 def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
     """The trace, each run's status and the record at which it left; after that its last record stands."""
     trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
-    status, left = final_status(trace, records["converged"], records["diverged"], mean_share(setup))
+    status, left = final_status(trace, records["converged"], records["diverged"], setup.mean_share)
     rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
     return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

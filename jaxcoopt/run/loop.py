@@ -19,14 +19,19 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import observe
 from jaxcoopt.run.status import converged, diverged
 
 
-@pytree
+@pytree(static=("split",))
 @dataclass(frozen=True)
 class Setup:
-    """All that stays the same during a run; tol: scalar or None."""
+    """All that stays the same during a run; tol: scalar or None.
+
+    mean_share: the budget over the number of nodes, scalar or [runs]; 0 without allocation. split: where the nodes are,
+    if they are spread over devices.
+    """
 
     problem: Problem
     network: Network
@@ -36,6 +41,8 @@ class Setup:
     network_key: Array
     batch_key: Array
     runs: Int[Array, " runs"]
+    mean_share: Any
+    split: NodeSplit | None = None
 
 
 @pytree
@@ -68,16 +75,17 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
 def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
     """`length` iterations, then one record; converged runs stand still."""
     new = replace(carry, state=setup.method.refresh(carry.state))
-    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs.
-    narrow, wide = _rows(new), _unrows(new)
-    new = wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
+    new = (_iterations if setup.split is None else setup.split.over_blocks(_iterations))(setup, new, length)
     if setup.tol is not None:
         new = replace(new, state=_keep(carry.done, carry.state, new.state))
-    record = observe(setup.problem, setup.method.estimate(new.state), setup.optimum)
+    problem, estimate = setup.problem, setup.method.estimate(new.state)
+    if setup.split is not None:
+        problem, estimate = setup.split.without_padding(problem, estimate)
+    record = observe(problem, estimate, setup.optimum)
     record |= {"bits": _bits_sent(setup, new), "seconds": new.seconds}
     record["diverged"] = diverged(record)
     if setup.tol is not None:
-        new = replace(new, done=new.done | converged(record, setup.tol, mean_share(setup)))
+        new = replace(new, done=new.done | converged(record, setup.tol, setup.mean_share))
     record["converged"] = new.done
     return new, record
 
@@ -139,17 +147,20 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
     return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
 
-def mean_share(setup: Setup) -> Any:
-    """The budget over the number of nodes, scalar or [runs]; 0 without allocation."""
-    allocation = setup.problem.allocation
-    return 0 if allocation is None else allocation.budget / setup.network.nodes
+def _iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
+    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs.
+    narrow, wide = _rows(carry), _unrows(carry)
+    return wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:
-    key = setup.network_key
+    key, nodes = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
     links = setup.network.links(key, carry.iteration, setup.runs)
-    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs))
-    seconds, lost = two_sum(carry.seconds, _duration(setup, carry.state) + carry.seconds_lost)
+    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, nodes))
+    duration = _duration(setup, carry.state)
+    if setup.split is not None:
+        duration = setup.split.slowest(duration)
+    seconds, lost = two_sum(carry.seconds, duration + carry.seconds_lost)
     return replace(
         carry,
         iteration=carry.iteration + 1,

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,8 +51,13 @@ def prepare(
         network_key=key_of(seed, "network"),
         batch_key=key_of(seed, "batch"),
         runs=numbers,
+        mean_share=_mean_share(problem, network.nodes),
     )
     return setup, begin(setup, x, params)
+
+
+def _mean_share(problem: Problem, nodes: int) -> Any:
+    return jnp.asarray(0 if problem.allocation is None else problem.allocation.budget / nodes, float_dtype())
 
 
 def _without_idle_momentum(method: CoOptimizer) -> CoOptimizer:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,21 @@ def devices_of_cores(runs: int) -> None:
     if wanted > 1 and jax.config.values["jax_num_cpu_devices"] < 1:
         with suppress(RuntimeError):  # it has started
             jax.config.update("jax_num_cpu_devices", wanted)
+
+
+class Spread(NamedTuple):
+    """What is called where, and what brings the carry back: program as `advance_records`."""
+
+    program: Any
+    setup: Setup
+    carry: Carry
+    gather: Callable[[Carry], Carry]
+
+
+def spread_runs(setup: Setup, carry: Carry) -> Spread:
+    """As many of the local devices as there are runs for."""
+    runs = len(setup.runs)
+    return Spread(program_for(runs), *spread(setup, carry), gather=lambda carry: gathered(carry, runs))
 
 
 def program_for(runs: int) -> Any:
@@ -128,6 +143,7 @@ def setup_specs(setup: Setup) -> Setup:
         network_key=WHOLE,
         batch_key=WHOLE,
         runs=SPLIT,
+        mean_share=runs_last(setup.mean_share),
     )
 
 

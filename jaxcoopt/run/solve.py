@@ -1,6 +1,7 @@
 """`solve`: a problem, a network and a method in, a result out."""
 
 import warnings
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +14,15 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
-from jaxcoopt.run.check import check_run, check_tol
+from jaxcoopt.run.check import check_run, check_shard, check_tol
 from jaxcoopt.run.drive import Record, drive, ending, intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import Carry, Setup, advance
 from jaxcoopt.run.memory import check_memory
+from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result
+from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status
 from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
 
@@ -37,6 +40,7 @@ def solve(
     tol: float | None = None,
     optimum: Optimum | None = None,
     progress: bool = False,
+    shard: str = "runs",
 ) -> Result:
     """Run `method` on `problem` over `network` for `steps` iterations, all `runs` at once.
 
@@ -51,29 +55,34 @@ def solve(
     With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
     outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
     `jax.config.update("jax_num_cpu_devices", 2)`, or how many cores there are, before anything else of JAX.
+    shard="nodes", for one network too large for a device, spreads the nodes over all of them instead: neighbours on
+    different devices exchange what their links carry, and the numbers differ from one device's by rounding.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     if steps >= 2**31:
         raise ValueError(f"steps: expected less than 2^31, got {steps}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
-    with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
-        check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
-        method = with_steps(method, problem, network)
-        warn_of_steps(method, problem, network)
-    if not (inside_jit() or traced(problem, network, method, initial)):
-        check_memory(problem, network, method, runs, initial)
-    if optimum is None:
-        with jax.ensure_compile_time_eval():
-            optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
-    check_tol(tol, problem, optimum)
-    concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
-    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
-    lengths = intervals(steps, record_every)
-    if concrete:
-        carry, records = drive(setup, carry, lengths, progress)
-    else:
-        carry, records = _scan(setup, carry, lengths)
-    result = _result(setup, carry, records, np.cumsum(lengths), floats(method))
+    check_shard(shard, problem, network, method, initial)
+    with in_host_memory() if shard == "nodes" else nullcontext():
+        with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
+            check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
+            method = with_steps(method, problem, network)
+            warn_of_steps(method, problem, network)
+        if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
+            check_memory(problem, network, method, runs, initial)
+        if optimum is None:
+            with jax.ensure_compile_time_eval():
+                optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
+        check_tol(tol, problem, optimum)
+        concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
+        setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
+        lengths = intervals(steps, record_every)
+        if concrete:
+            spread = spread_nodes if shard == "nodes" else spread_runs
+            carry, records = drive(setup, carry, lengths, progress, spread)
+        else:
+            carry, records = _scan(setup, carry, lengths)
+        result = _result(setup, carry, records, np.cumsum(lengths), floats(method))
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(

@@ -14,7 +14,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians
 
 SAMPLES_AT_ONCE = 2**22  # numbers drawn to a call
-_bits = jax.jit(random_bits, static_argnums=1)
+_bits = jax.jit(random_bits)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _critical(network: Network, iterations: int, numbers: np.ndarray, seed: int)
     rng = np.random.default_rng(seed + int(numbers[0]))
     for k in range(iterations):
         drawn = jax.random.fold_in(jax.random.fold_in(key, k), 1)  # as in `Network.links`
-        level = np.asarray(_bits(drawn, edges.count, jnp.asarray(numbers))) * 2.0**-32
+        level = np.asarray(_bits(drawn, edges.numbers, jnp.asarray(numbers))) * 2.0**-32
         if network.switching == "random":
             present = member[rng.integers(network.graphs, size=len(numbers))].T
         else:

@@ -1,0 +1,87 @@
+"""One network too large for a device: its nodes spread over the local devices, which exchange what links carry."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from jaxcoopt.compensated import Pair
+from jaxcoopt.network.blocks import Blocks, cut
+from jaxcoopt.network.halo import AXIS
+from jaxcoopt.run.loop import Carry, Setup, begin, compiled_for
+from jaxcoopt.run.node_split import WHOLE, NodeSplit, carry_specs, setup_specs
+from jaxcoopt.run.shards import Spread
+
+
+def in_host_memory() -> Any:
+    """What is made in this context is made beside the CPU: the whole network may not fit on one device."""
+    return jax.default_device(jax.local_devices(backend="cpu")[0])
+
+
+def spread_nodes(setup: Setup, carry: Carry) -> Spread:
+    """A block of nodes for each of the local devices, from where they stand in the host's memory."""
+    devices = min(jax.local_device_count(), setup.network.nodes)
+    network, blocks = cut(setup.network, devices)
+    on_edges = _on_edges(setup, carry)
+    mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
+    split = NodeSplit(setup.network.nodes, mesh)
+    laid = replace(setup, problem=_padded(setup, blocks), network=network, split=split)
+    specs = setup_specs(laid), carry_specs(carry)
+
+    def put(leaf: Any, spec: Any) -> Any:
+        return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+    def moved(leaf: Any, spec: Any, of_edges: bool) -> Any:
+        return leaf if spec == WHOLE else np.asarray(leaf)[blocks.edge if of_edges else blocks.node]
+
+    def back(leaf: Any, spec: Any, of_edges: bool) -> Any:
+        whole = np.asarray(leaf)
+        return jnp.asarray(whole if spec == WHOLE else whole[blocks.edge_at if of_edges else blocks.node_at])
+
+    carry = jax.tree.map(moved, carry, specs[1], on_edges)
+    return Spread(
+        program=compiled_for(len(setup.runs)),
+        setup=jax.tree.map(put, laid, specs[0]),
+        carry=jax.tree.map(put, carry, specs[1]),
+        gather=lambda carry: jax.tree.map(back, carry, specs[1], on_edges),
+    )
+
+
+def _padded(setup: Setup, blocks: Blocks) -> Any:
+    """The problem's numbers where their nodes are; what is padded has no work, and its samples no weight."""
+    problem, nodes = setup.problem, setup.network.nodes
+    real = np.arange(len(blocks.node)) < nodes
+
+    def laid(leaf: Any) -> Any:
+        return np.asarray(leaf)[blocks.node] if np.ndim(leaf) and np.shape(leaf)[0] == nodes else leaf
+
+    training = problem.training
+    if training is not None:
+        weights = jnp.ones(nodes, training.features.dtype) if training.weights is None else training.weights
+        weights = np.where(real, np.asarray(weights)[blocks.node], 0)
+        moved = jax.tree.map(laid, replace(training, loss=None, weights=None))
+        training = replace(moved, loss=training.loss, weights=weights)
+    allocation = problem.allocation
+    if allocation is not None:
+        allocation = replace(jax.tree.map(laid, replace(allocation, budget=None)), budget=allocation.budget)
+    return replace(
+        problem, allocation=allocation, training=training, work=np.where(real[:, None], laid(problem.work), 0)
+    )
+
+
+def _on_edges(setup: Setup, carry: Carry) -> Carry:
+    """Which leaves of the carry are of edges: those that are longer where there is an edge more."""
+    state, edges = carry.state, setup.network.edges
+
+    def one_more(leaf: Any) -> Any:
+        *rest, count = leaf.shape
+        return jax.ShapeDtypeStruct((*rest, count + 1), leaf.dtype)
+
+    longer = replace(setup, network=replace(setup.network, edges=jax.tree.map(one_more, edges)))
+    estimate = setup.method.estimate(state)
+    x = None if estimate.allocation is None else Pair(estimate.allocation, estimate.allocation)
+    shapes = jax.eval_shape(begin, longer, x, estimate.params)
+    return jax.tree.map(lambda leaf, other: leaf.shape != other.shape, carry, shapes)
