@@ -1,8 +1,8 @@
 """What a sweep costs beside the bare engine: python benchmarks/sweep.py [--most 100000].
 
 20 levels x 20 steps x seeds, 50 nodes, 10 parameters, 500 iterations; each size into a store of its own, in this one
-process, beside `jaxcoopt.solve` with as many iterations of as many runs as a chunk has, records left out. Writes
-benchmarks/results/sweep.json.
+process, beside `jaxcoopt.solve` with as many iterations of as many runs as a chunk has, records left out. Programs are
+compiled before either is timed. Writes benchmarks/results/sweep.json.
 """
 
 import argparse
@@ -53,13 +53,22 @@ def bare(problem, network, method, runs, repeats=5):
     return statistics.median(times[1:]) / runs
 
 
-def swept(problem, network, method, seeds, memory):
-    """(seconds of a sweep, its table's share of converging runs, bytes of its store)."""
+def swept(problem, network, method, seeds, memory, steps=STEPS):
+    """(seconds of a sweep, bytes of its store, runs of a chunk)."""
     folder = Path(tempfile.mkdtemp())
     grid = {"channel.rho": LEVELS, "training.step": RATES}
     start = time.perf_counter()
     table = jc.sweep(
-        problem, network, method, grid, seeds=seeds, steps=STEPS, store=folder / "store", memory=memory, progress=True
+        problem,
+        network,
+        method,
+        grid,
+        seeds=seeds,
+        steps=steps,
+        record_every=steps // 20,
+        store=folder / "store",
+        memory=memory,
+        progress=True,
     )
     seconds = time.perf_counter() - start
     assert (table["status"] == jc.Status.MAX_STEPS).all()
@@ -77,15 +86,16 @@ def main():
     parts, limit = instance(), int(options.memory * 2**30)
     per_run = min(bare(*parts, runs) for runs in (64, 256))
     rows = []
-    swept(*parts, 1, limit)  # compiles
     for runs in (runs for runs in (1_000, 10_000, 100_000) if runs <= options.most):
         seeds = max(1, round(runs / len(LEVELS) / len(RATES)))
+        first, *_ = swept(*parts, seeds, limit, steps=20)  # compiles, once for any number of iterations
         seconds, size, tile = swept(*parts, seeds, limit)
         runs = seeds * len(LEVELS) * len(RATES)
         row = {
             "runs": runs,
             "tile": tile,
             "seconds": round(seconds, 2),
+            "seconds_of_20_steps_with_compiling": round(first, 2),
             "us_per_run": round(1e6 * seconds / runs, 1),
             "over_bare_engine": round(seconds / runs / per_run, 3),
             "store_bytes": size,

@@ -125,11 +125,12 @@ def compiled_for(runs: int) -> Any:
     """`advance_records`, compiled for so many runs: one program for any length of a run and record interval, as lengths
     and count are traced. The carry is donated.
     """
-    return _WIDE if runs >= 16 else _NARROW
+    return _WIDE if runs >= LEAST_WIDE else _NARROW
 
 
-# With 16 runs or more AVX-512 halves the quantizer's time, with fewer it costs a third (benchmarks/NOTES.md). Where
-# there is none, and on other devices, the option does nothing.
+LEAST_WIDE = 16  # runs, whose loops are worth wide vectors
+# AVX-512 halves the quantizer's time with so many runs, with fewer it costs a third (benchmarks/NOTES.md). Where there
+# is none, and on other devices, the option does nothing.
 NARROW_VECTORS, WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 256}, {"xla_cpu_prefer_vector_width": 512}
 _NARROW, _WIDE = (
     jax.jit(advance_records, donate_argnames="carry", compiler_options=options)
@@ -148,7 +149,10 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
 
 
 def _iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
-    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs.
+    if carry.done.shape[0] >= LEAST_WIDE:
+        return lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
+    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor does it
+    # vectorise such rows where a setting of each run is read along them.
     narrow, wide = _rows(carry), _unrows(carry)
     return wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
 

@@ -15,6 +15,8 @@ from jaxcoopt.run.prepare import prepare
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.theory.auto import with_steps
 
+VECTOR = 16  # runs: rows that are no multiple of it cost a fifth (benchmarks/NOTES.md)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -83,7 +85,9 @@ class Optima:
 
 def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = None) -> Outcome:
     """The runs at the columns of indices (axes, then seeds), on a device."""
-    *axes, seeds = indices
+    runs = indices.shape[1]
+    spare = -runs % VECTOR if runs >= VECTOR else 0
+    *axes, seeds = np.pad(indices, ((0, 0), (0, spare)), mode="edge")
     at = np.stack(axes)
     with jax.default_device(device or jax.local_devices()[0]):
         trio = job.plan.columns(at)
@@ -94,7 +98,8 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
         _, records = drive(setup, carry, job.lengths)
         trace, status, left = jax.device_get(ending(setup, records))
     iterations = np.cumsum(job.lengths)
-    return Outcome({name: _whole(rows, len(iterations)) for name, rows in trace.items()}, status, iterations[left])
+    traces = {name: _whole(rows[:, :runs], len(iterations)) for name, rows in trace.items()}
+    return Outcome(traces, status[:runs], iterations[left[:runs]])
 
 
 def _whole(rows: np.ndarray, records: int) -> np.ndarray:

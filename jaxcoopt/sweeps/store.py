@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +113,15 @@ class Store:
 
     def write(self, tiles: Tiles, chunk: Sequence[int], outcome: Outcome) -> None:
         """A chunk's numbers and then, when they are all on the disk, that it is done."""
-        group, region, shape = self._open(), tiles.region(chunk), tiles.tile
+        arrays, region, shape = self._arrays, tiles.region(chunk), tiles.tile
         valid = tuple(slice(0, part.stop - part.start) for part in region)
         numbers = {name: np.moveaxis(rows, 0, -1) for name, rows in outcome.traces.items()}
         numbers |= {"status": outcome.status, "left": outcome.left}
         try:
             for name, values in numbers.items():
-                if name in group:
-                    group[name][region] = values.reshape(*shape, *values.shape[1:])[valid]
-            group[DONE][tuple(slice(at, at + 1) for at in chunk)] = True
+                if name in arrays:
+                    arrays[name][region] = values.reshape(*shape, *values.shape[1:])[valid]
+            arrays[DONE][tuple(slice(at, at + 1) for at in chunk)] = True
         except OSError as error:
             raise OSError(
                 f"store {self.path}: cannot be written ({error.strerror or error}); the chunks that are done are kept: "
@@ -150,6 +151,12 @@ class Store:
                 yield
             finally:
                 lock.unlink(missing_ok=True)
+
+    @cached_property
+    def _arrays(self) -> dict[str, Any]:
+        """Opened once: what is on the disk of them does not change."""
+        group = self._open()
+        return dict(group.arrays()) | {DONE: group[DONE]}
 
     def _open(self) -> Any:
         return require("zarr", extra="sweep").open_group(self._place, mode="r+")
