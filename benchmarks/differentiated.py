@@ -1,0 +1,85 @@
+"""What it takes to differentiate a run: python benchmarks/differentiated.py [--steps 10000].
+
+100 nodes, 10 parameters, 64 runs, both halves over log-quantized links. Reverse mode (the gradient of the last gaps with
+respect to four settings) and forward mode (one of them) beside the plain run: seconds, and bytes of working memory as the
+compiler lays them out. All compiled before they are timed. Writes benchmarks/results/differentiated.json.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+
+import jaxcoopt as jc
+from jaxcoopt.bench.machine import machine
+
+NODES, PARAMS, SAMPLES, RUNS, REPEATS = 100, 10, 20, 64, 3
+RESULT = Path(__file__).parent / "results" / "differentiated.json"
+
+
+def instance():
+    rng = np.random.default_rng(0)
+    allocation = jc.Allocation(
+        jc.costs.Quadratic(rng.uniform(1, 3, NODES), rng.uniform(0, 2, NODES)), 1.2 * NODES, lower=0.0, upper=3.0
+    )
+    features, targets = rng.normal(size=(NODES, SAMPLES, PARAMS)), rng.normal(size=(NODES, SAMPLES))
+    training = jc.Training(jc.losses.Linear(l2=1e-3, intercept=False), features, targets)
+    return jc.Problem(allocation, training), jc.Network.from_graphs(nx.random_regular_graph(4, NODES, seed=1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--record-every", type=int, nargs="+", default=[100, 10_000])
+    options = parser.parse_args()
+    problem, network = instance()
+    optimum = jc.reference(problem)
+    settings = {"step": 0.05, "momentum": 0.3, "rate": 0.02, "rho": 0.5}
+    rows = []
+    for every in options.record_every:
+
+        def gaps(settings, every=every):
+            method = jc.CoOptimizer(
+                jc.methods.LaplacianFlow(settings["step"], settings["momentum"]),
+                jc.methods.GradientTracking(settings["rate"]),
+                jc.channels.LogQuantizer(settings["rho"]),
+            )
+            result = jc.solve(
+                problem, network, method, options.steps, runs=RUNS, record_every=every, optimum=optimum
+            )
+            return sum(jnp.log(jnp.abs(result.trace[name][-1])).mean() for name in ("allocation_gap", "training_gap"))
+
+        def forward(settings, gaps=gaps):
+            return jax.jvp(lambda rate: gaps(settings | {"rate": rate}), (settings["rate"],), (1.0,))[1]
+
+        row = {"record_every": every}
+        for name, function in (("plain", gaps), ("reverse", jax.grad(gaps)), ("forward", forward)):
+            start = time.perf_counter()
+            compiled = jax.jit(function).lower(settings).compile()
+            compiling, times = time.perf_counter() - start, []
+            for _ in range(REPEATS):
+                start = time.perf_counter()
+                result = jax.block_until_ready(compiled(settings))
+                times.append(time.perf_counter() - start)
+            row[name] = {
+                "seconds": round(statistics.median(times), 3),
+                "compile_seconds": round(compiling, 1),
+                "working_bytes": compiled.memory_analysis().temp_size_in_bytes,
+            }
+            print(name, row[name], jax.tree.map(float, result), flush=True)
+        row["reverse_over_plain"] = round(row["reverse"]["seconds"] / row["plain"]["seconds"], 2)
+        row["forward_over_plain"] = round(row["forward"]["seconds"] / row["plain"]["seconds"], 2)
+        rows.append(row)
+        print({name: value for name, value in row.items() if name.endswith("plain")}, flush=True)
+    report = {"machine": machine(), "steps": options.steps, "nodes": NODES, "params": PARAMS, "runs": RUNS, "rows": rows}
+    RESULT.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
