@@ -14,6 +14,8 @@ from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.axes import sample
 from jaxcoopt.sweeps.sweep import sweep
+from jaxcoopt.tuning import objectives
+from jaxcoopt.tuning.tune import Tuned, tune
 
 __version__ = "0.1.0"
 
@@ -28,6 +30,7 @@ __all__ = [
     "Result",
     "Status",
     "Training",
+    "Tuned",
     "bounds",
     "channels",
     "costs",
@@ -35,9 +38,11 @@ __all__ = [
     "losses",
     "memory",
     "methods",
+    "objectives",
     "reference",
     "sample",
     "solve",
     "sweep",
     "theory",
+    "tune",
 ]

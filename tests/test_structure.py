@@ -30,8 +30,9 @@ ORDER = (
     {"theory"},
     {"run"},
     {"sweeps"},
+    {"tuning"},
     {"jaxcoopt"},
-    {"experiments", "report", "tune"},
+    {"experiments", "report"},
     {"bench", "compare"},
     {"cli", "__main__"},
 )

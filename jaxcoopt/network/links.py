@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero, linear_call
+from jax.tree_util import PyTreeDef
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, split
@@ -54,10 +57,10 @@ class Links:
 
         Differences are taken before they are weighted, so that equal values mix to exactly 0.
         """
-        if through is not None or self.up is not None:
+        if through is not None:
             return jax.tree.map(lambda u: self._mix_by_tables(u, through), values)
-        # One row a node: the gathers copy rows, and the longer these are the better.
-        return jax.tree.map(lambda u: self._mix_rows(u.reshape(len(u), -1), u.shape[-1]).reshape(u.shape), values)
+        parts, form = jax.tree.flatten(self)
+        return jax.tree.map(lambda u: _mixed(form, parts, u), values)
 
     def flow(self, values: Any, amount: Rule, grid: Grid) -> Pair:
         """sum_j amount(u_i, u_j, w_ij) in whole units of the grid: one end gains exactly what the other loses.
@@ -149,6 +152,12 @@ class Links:
         empty = jnp.zeros((nodes, nodes, *weights.shape[1:]), weights.dtype)
         return empty.at[self.tables.own(), self.tables.neighbours].add(weights)
 
+    def _mix_linear(self, u: Float[Array, "nodes *shape runs"]) -> Float[Array, "nodes *shape runs"]:
+        if self.up is not None:
+            return self._mix_by_tables(u, None)
+        # One row a node: the gathers copy rows, and the longer these are the better.
+        return self._mix_rows(u.reshape(len(u), -1), u.shape[-1]).reshape(u.shape)
+
     def _mix_rows(self, u: Float[Array, "nodes columns"], runs: int) -> Float[Array, "nodes columns"]:
         if self.halo is not None:
             return self._mix_by_tables(u, None)
@@ -191,6 +200,34 @@ class Links:
     def _number(self, node: Int[Array, " rows"]) -> Int[Array, " rows"]:
         """The nodes' numbers in the network."""
         return node if self.halo is None else take(self.halo.number, node)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _mixed(form: PyTreeDef, parts: list[Array], u: Float[Array, "nodes *shape runs"]) -> Array:
+    """The mix of the links with these leaves."""
+    return form.unflatten(parts)._mix_linear(u)
+
+
+@partial(_mixed.defjvp, symbolic_zeros=True)
+def _mixed_jvp(form: PyTreeDef, primals: tuple[list[Array], Array], tangents: tuple[list[Any], Any]) -> Any:
+    """Linear in values and in weights, and symmetric in the values: transposed it is itself, and nothing is scattered.
+
+    The leaves are apart, as what stands for a derivative of 0 is no array.
+    """
+    (parts, u), (moved, u_moved) = primals, tangents
+    out, change = _mixed(form, parts, u), jnp.zeros_like(u)
+    if not isinstance(u_moved, SymbolicZero):
+        mix = partial(_mixed, form)
+        change = linear_call(mix, mix, [lax.stop_gradient(part) for part in parts], u_moved)
+    if not all(isinstance(each, SymbolicZero) for each in moved):
+        floats = [jnp.issubdtype(part.dtype, jnp.floating) for part in parts]
+        zero = [jnp.zeros_like(part) if is_float else part for part, is_float in zip(parts, floats, strict=True)]
+        tangent = [
+            start if isinstance(by, SymbolicZero) or not is_float else by
+            for start, by, is_float in zip(zero, moved, floats, strict=True)
+        ]
+        change = change + form.unflatten(tangent)._mix_linear(u)
+    return out, change
 
 
 def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:

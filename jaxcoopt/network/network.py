@@ -111,6 +111,14 @@ class Network:
             kernel=kernel,  # pyright: ignore[reportArgumentType]
         )
 
+    def with_weights(self, weights: Float[Array, "graphs edges"]) -> "Network":
+        """The same links with other weights, above 0, one for each edge of the union in each graph; may be traced."""
+        of_entries = jax.vmap(lambda of_graph, link: of_graph[link])(weights, self.tables.link)
+        entries = jnp.where(self.tables.weights > 0, of_entries, 0)
+        weights = jnp.where(self.edges.weights > 0, weights, 0)
+        tables, edges = replace(self.tables, weights=entries), replace(self.edges, weights=weights)
+        return replace(self, tables=tables, edges=edges, shifts=None, matrix=None, kernel="table")
+
     def in_precision(self, dtype: Any) -> "Network":
         """The same network with its numbers in another float type."""
 

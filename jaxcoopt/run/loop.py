@@ -60,6 +60,9 @@ class Carry:
     done: Bool[Array, " runs"]
 
 
+Iterations = Callable[[Setup, Carry, Any], Carry]
+
+
 @jax.jit
 def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     """The carry of iteration 0, from where the nodes start."""
@@ -72,10 +75,11 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
-def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
-    """`length` iterations, then one record; converged runs stand still."""
+def advance(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> tuple[Carry, dict[str, Array]]:
+    """`length` iterations, by `run` where it is given, then one record; converged runs stand still."""
     new = replace(carry, state=setup.method.refresh(carry.state))
-    new = (_iterations if setup.split is None else setup.split.over_blocks(_iterations))(setup, new, length)
+    run = iterations if run is None else run
+    new = (run if setup.split is None else setup.split.over_blocks(run))(setup, new, length)
     if setup.tol is not None:
         new = replace(new, state=_keep(carry.done, carry.state, new.state))
     problem, estimate = setup.problem, setup.method.estimate(new.state)
@@ -148,7 +152,8 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
     return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
 
-def _iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
+def iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
+    """So many of them, nothing recorded."""
     if carry.done.shape[0] >= LEAST_WIDE:
         return lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
     # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor does it

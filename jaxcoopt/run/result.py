@@ -13,6 +13,8 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.drive import Record, ending
+from jaxcoopt.run.loop import Carry, Setup
 from jaxcoopt.run.status import Status
 
 UNITS = {
@@ -78,3 +80,23 @@ class Result:
             else:
                 attributes[name] = np.asarray(leaf).item()
         return xarray.Dataset(variables, coordinates, attributes)
+
+
+def result_of(
+    setup: Setup, carry: Carry, records: Record, iterations: Int[np.ndarray, " records"], method: CoOptimizer
+) -> Result:
+    """What a loop of any kind leaves: its last carry, and one record after each of `iterations`."""
+    trace, status, left = ending(setup, records)
+    iterations = iterations[: len(records["converged"])]
+    estimate = setup.method.estimate(carry.state)
+    return Result(
+        allocation=estimate.allocation,
+        params=estimate.params,
+        trace=trace,
+        iterations=jnp.asarray(iterations),
+        status=status,
+        left=jnp.asarray(iterations)[left],
+        optimum=setup.optimum,
+        method=method,
+        state=carry.state,
+    )

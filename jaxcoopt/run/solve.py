@@ -4,9 +4,7 @@ import warnings
 from contextlib import nullcontext
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxcoopt.errors import at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -15,15 +13,15 @@ from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.check import check_run, check_shard, check_tol
-from jaxcoopt.run.drive import Record, drive, ending, intervals
+from jaxcoopt.run.drive import drive, intervals
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import Carry, Setup, advance
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
 from jaxcoopt.run.prepare import prepare
-from jaxcoopt.run.result import Result
+from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status
+from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
 
 
@@ -81,8 +79,8 @@ def solve(
             spread = spread_nodes if shard == "nodes" else spread_runs
             carry, records = drive(setup, carry, lengths, progress, spread)
         else:
-            carry, records = _scan(setup, carry, lengths)
-        result = _result(setup, carry, records, np.cumsum(lengths), floats(method))
+            carry, records = unrolled(setup, carry, lengths)
+        result = result_of(setup, carry, records, np.cumsum(lengths), floats(method))
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(
@@ -102,35 +100,3 @@ def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
             raise
         warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=3)
         return reference(Problem(allocation=problem.allocation), nodes) if problem.allocation else Optimum()
-
-
-def _scan(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, Record]:
-    """The same inside someone else's jit or grad: whole intervals in one scan, what is left over after it."""
-    carry, first = advance(setup, carry, 0)
-    every = lengths[1]
-    whole = lengths[1:].count(every)
-    # Reverse mode keeps the carry of each record and runs the iterations between two of them again.
-    interval = jax.checkpoint(lambda at: advance(setup, at, every), prevent_cse=False)
-    carry, middle = lax.scan(lambda at, _: interval(at), carry, length=whole)
-    parts = [jax.tree.map(lambda value: value[None], first), middle]
-    for length in lengths[1 + whole :]:
-        carry, last = advance(setup, carry, length)
-        parts.append(jax.tree.map(lambda value: value[None], last))
-    return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
-
-
-def _result(setup: Setup, carry: Carry, records: Record, iterations: np.ndarray, method: CoOptimizer) -> Result:
-    trace, status, left = ending(setup, records)
-    iterations = iterations[: len(records["converged"])]
-    estimate = setup.method.estimate(carry.state)
-    return Result(
-        allocation=estimate.allocation,
-        params=estimate.params,
-        trace=trace,
-        iterations=jnp.asarray(iterations),
-        status=status,
-        left=jnp.asarray(iterations)[left],
-        optimum=setup.optimum,
-        method=method,
-        state=carry.state,
-    )

@@ -33,7 +33,7 @@ class Place:
         return ".".join((self.root, *self.path))
 
 
-def find(name: str, trio: Trio) -> Place:
+def find(name: str, trio: Trio, argument: str = "grid") -> Place:
     """The place of "channel.rho", "training.step", "allocation.budget", "failure_rate", "network", ...
 
     The root may be left out where only one of method, problem and network has such a setting. Raises ValueError with
@@ -44,9 +44,9 @@ def find(name: str, trio: Trio) -> Place:
     places = [Place(first, tuple(rest))] if first in ROOTS else [Place(root, parts) for root in ROOTS]
     places = [place for place in places if parts and _has(getattr(trio, place.root), place.path)]
     if not places:
-        raise unknown_name("grid", name, _known(trio))
+        raise unknown_name(argument, name, _known(trio))
     if len(places) > 1:
-        raise ValueError(f"grid: {name!r} may be {' or '.join(map(str, places))}; say which")
+        raise ValueError(f"{argument}: {name!r} may be {' or '.join(map(str, places))}; say which")
     return places[0]
 
 

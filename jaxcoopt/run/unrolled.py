@@ -1,0 +1,68 @@
+"""The loop inside someone else's jit or grad: of known lengths, and differentiated in little memory."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxcoopt.run.loop import Carry, Setup, advance, iterations
+
+RESIDUALS = 4  # what reverse mode keeps of an iteration over what it keeps between blocks, about
+
+
+def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dict[str, Any]]:
+    """All of `lengths`, one record after each, in blocks of about sqrt(steps / `RESIDUALS`) iterations.
+
+    Reverse mode keeps the carry before each block, runs the block again and keeps what that needs: memory grows with
+    the square root of the steps, however far records are apart, and every iteration is run twice.
+    """
+    block = max(1, math.isqrt(sum(lengths) // RESIDUALS))
+    every = lengths[1]
+    whole = lengths[1:].count(every)
+    interval: Callable[..., Any] = partial(advance, setup, length=every)
+    if every >= 2 * block:
+        interval = partial(interval, run=partial(_in_blocks, block=block))
+    carry, first = advance(setup, carry, 0)
+    carry, middle = _grouped(interval, carry, whole, 1 if every >= 2 * block else max(1, block // every))
+    parts = [jax.tree.map(lambda value: value[None], first), middle]
+    for length in lengths[1 + whole :]:
+        carry, last = advance(setup, carry, length)
+        parts.append(jax.tree.map(lambda value: value[None], last))
+    return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
+
+
+def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int) -> tuple[Carry, Any]:
+    """`count` intervals, each of (carry) -> (carry, record), run again group by group."""
+    group = _divisor(count, group)
+
+    def together(at: Carry, size: int) -> tuple[Carry, Any]:
+        if group == 1 and size == 1:  # nothing is kept of what is run again below
+            at, record = interval(at)
+            return at, jax.tree.map(lambda value: value[None], record)
+        return lax.scan(lambda at, _: interval(at), at, length=size)
+
+    again = jax.checkpoint(together, static_argnums=1, prevent_cse=False)
+    carry, records = lax.scan(lambda at, _: again(at, group), carry, length=count // group)
+    records = jax.tree.map(lambda rows: rows.reshape(-1, *rows.shape[2:]), records)
+    if count % group:
+        carry, rest = again(carry, count % group)
+        records = jax.tree.map(lambda *rows: jnp.concatenate(rows), records, rest)
+    return carry, records
+
+
+def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
+    """`length` iterations, run again block by block."""
+    block = _divisor(length, block)
+    again = jax.checkpoint(iterations, static_argnums=2, prevent_cse=False)
+    carry, _ = lax.scan(lambda at, _: (again(setup, at, block), None), carry, length=length // block)
+    return again(setup, carry, length % block) if length % block else carry
+
+
+def _divisor(count: int, near: int) -> int:
+    """A divisor of count within a factor of 2 of `near`, which leaves no rest to compile apart, or `near` itself."""
+    fits = [size for size in range(max(1, near // 2), min(count, 2 * near) + 1) if count % size == 0]
+    return min(fits, key=lambda size: abs(math.log(size / near)), default=min(near, count))

@@ -1,0 +1,111 @@
+"""All starts on all instances as the runs of one differentiated call."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum, reference, run_count
+from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.prepare import prepare
+from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.unrolled import unrolled
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.tuning.free import Free, Parameters
+from jaxcoopt.tuning.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Instances:
+    """What one start is run on. problem: with the runs of all starts, one start after another; numbers: by which each
+    run draws, the same for all starts.
+    """
+
+    problem: Problem
+    optimum: Optimum
+    numbers: Int[np.ndarray, " runs"]
+
+    @property
+    def size(self) -> int:
+        """Runs of all starts."""
+        return len(self.numbers)
+
+
+def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int = 0) -> Instances:
+    """The problem's own instances, [runs] of its numbers, or `runs` runs of the one it is, numbered from `first`.
+
+    Raises RuntimeError where no optimum is found.
+    """
+    own, optimum = run_count(problem), reference(problem, nodes)
+    if own == 1:
+        return Instances(problem, optimum, np.tile(first + np.arange(runs), starts))
+
+    def repeated(leaf: Any) -> Any:
+        return (
+            np.concatenate([np.asarray(leaf)] * starts, axis=-1)
+            if np.ndim(leaf) and np.shape(leaf)[-1] == own
+            else leaf
+        )
+
+    allocation, work = jax.tree.map(repeated, (problem.allocation, problem.work))
+    optimum = replace(
+        optimum,
+        allocation=None,
+        allocation_cost=repeated(optimum.allocation_cost),
+        price=repeated(optimum.price),
+    )
+    return Instances(
+        replace(problem, allocation=allocation, work=work), optimum, np.tile(first + np.arange(own), starts)
+    )
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One number for each start from its free numbers."""
+
+    parameters: Parameters
+    on: Instances
+    objective: Objective
+    steps: int
+    record_every: int
+    seed: int
+    initial: Initial | None
+
+    def scores(self, free: Free) -> Float[Array, " starts"]:
+        """The objective of each start."""
+        starts = len(next(iter(free.values())))
+        per_run = self.on.size // starts
+
+        def of_runs(value: Array) -> Array:
+            return value[0] if value.ndim > 1 else jnp.repeat(value, per_run)
+
+        values = {name: of_runs(value) for name, value in self.parameters.values(free).items()}
+        trio = self.parameters.applied(self.parameters.trio._replace(problem=self.on.problem), values)
+        return self._scored(self._run(trio), starts)
+
+    def _run(self, trio: Trio) -> Result:
+        setup, carry = prepare(*trio, self.on.numbers, self.seed, self.initial, None, self.on.optimum)
+        lengths = intervals(self.steps, self.record_every)
+        carry, records = unrolled(setup, carry, lengths)
+        return result_of(setup, carry, records, np.cumsum(lengths), trio.method)
+
+    def _scored(self, result: Result, starts: int) -> Float[Array, " starts"]:
+        parts = {name: getattr(result, name) for name in ("allocation", "params", "trace", "status", "left")}
+        apart = jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:-1], starts, -1), parts)
+        axes = jax.tree.map(lambda leaf: leaf.ndim - 2, apart)
+
+        def of_start(mine: dict[str, Any]) -> Array:
+            score = jnp.asarray(self.objective(replace(result, **mine)))
+            if score.shape != ():
+                raise ValueError(
+                    f"objective: expected one number from the result of a start, got shape {score.shape}; take a mean, "
+                    "or another statistic, over the runs"
+                )
+            return score
+
+        return jax.vmap(of_start, in_axes=(axes,))(apart)

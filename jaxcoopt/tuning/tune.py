@@ -1,0 +1,182 @@
+"""`tune`: settings by gradient descent through whole runs."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from jaxcoopt.errors import at_least_one
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import run_count
+from jaxcoopt.run.check import check_run
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.progress import counted
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.theory.auto import with_steps
+from jaxcoopt.tuning.free import Free, Parameters, parameters_of
+from jaxcoopt.tuning.objectives import Objective, objective_of
+from jaxcoopt.tuning.rollout import Rollout, instances
+
+RECORDS = 20  # of a run, unless said otherwise
+RATE = 0.1  # of Adam, in free numbers: about a tenth of the setting an iteration
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best settings of all starts and iterations, by the held-out objective.
+
+    method, network: ready for `jaxcoopt.solve`; values: of the parameters; objective, held_out: on the instances they
+    were tuned on, and on the others; untuned: both of the settings that were given; start, iteration: where it was
+    found. history: "objective" and "held_out" [iterations, starts], and the parameters, [iterations, starts, ...].
+    broken: the starts that left the finite numbers, with what went bad first.
+    """
+
+    method: CoOptimizer
+    network: Network
+    values: dict[str, Any]
+    objective: float
+    held_out: float
+    untuned: tuple[float, float]
+    start: int
+    iteration: int
+    history: dict[str, np.ndarray]
+    broken: dict[int, str]
+
+
+def tune(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    parameters: Sequence[str] | Mapping[str, Any],
+    *,
+    steps: int,
+    objective: str | Objective = "final",
+    optimizer: optax.GradientTransformation | None = None,
+    iterations: int = 100,
+    starts: int = 1,
+    runs: int = 1,
+    held_out: Problem | None = None,
+    patience: int | None = None,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Tuned:
+    """Minimise `objective` of runs of `steps` iterations over the settings named in `parameters`.
+
+    t <- t - optimizer(d objective / d t),   setting = low + exp(t), or between low and high by a sigmoid of t
+
+    parameters: dotted names of the method's numbers, or a dict name -> (low, high); else what the method's own check
+    and `theory.step_bound` admit. "weights" are those of the links: symmetric, above 0, no node's sum above 0.99.
+    objective: "final" (log10 of the gap), "worst" (of the runs), "area" (under the curve), `objectives.at_bits(...)`,
+    or any function from the `Result` of one start to a number that JAX can differentiate. The problem's numbers may be
+    [nodes, instances]; where there is one instance, it is run `runs` times (starts, failures, batches). All of it for
+    each of `starts`: the settings given, and random ones around them, all in one call. held_out: a problem to validate
+    on, of any size over the same network; None: other runs of this one. patience: iterations without any gain on it
+    after which it stops. optimizer: any of optax, None: Adam at 0.1.
+
+    Raises ValueError or TypeError for what cannot be tuned, RuntimeError where every start is broken, warns
+    (RuntimeWarning) of those that are.
+    """
+    iterations, starts = at_least_one("iterations", iterations), at_least_one("starts", starts)
+    steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
+    every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+    method = with_steps(method, problem, network)
+    check_run(problem, network, method, run_count(problem), seed, initial, None)
+    found = parameters_of(parameters, Trio(problem, network, method), starts)
+    minimised = objective_of(objective)
+    on = instances(problem, network.nodes, runs, starts)
+    other = instances(problem if held_out is None else held_out, network.nodes, runs, starts, first=on.size // starts)
+    rollouts = [Rollout(found, each, minimised, steps, every, seed, initial) for each in (on, other)]
+    search = _Search(found, *rollouts, optax.adam(RATE) if optimizer is None else optimizer)
+    history = search.run(found.start(starts, seed), iterations, patience, progress)
+    return _best(found, history, search.broken)
+
+
+class _Search:
+    """The descent of all starts at once."""
+
+    def __init__(self, parameters: Parameters, on: Rollout, other: Rollout, optimizer: Any) -> None:
+        self.parameters, self.optimizer, self.broken = parameters, optimizer, {}
+
+        def total(free: Free) -> tuple[Array, Array]:
+            scores = on.scores(free)
+            return scores.sum(), scores  # a start's gradient is that of its own score
+
+        self._slope = jax.jit(jax.value_and_grad(total, has_aux=True))
+        self._validate = jax.jit(other.scores)
+
+    def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
+        """What was seen at each iteration; the last is only looked at."""
+        state, rows, best, since = self.optimizer.init(free), [], np.inf, 0
+        with counted(progress, iterations + 1) as done:
+            for iteration in range(iterations + 1):
+                (_, scores), slope = self._slope(free)
+                held_out = np.array(self._validate(free))
+                self._mark(iteration, np.asarray(scores), slope)
+                held_out[list(self.broken)] = np.nan
+                rows.append({"objective": np.asarray(scores), "held_out": held_out} | self._values(free))
+                least = np.min(np.where(np.isnan(held_out), np.inf, held_out))
+                done(f"held-out objective {least:.3g}")
+                since = 0 if least < best else since + 1
+                best = min(best, least)
+                if len(self.broken) == len(held_out) or (patience is not None and since >= patience):
+                    break
+                free, state = self._moved(free, slope, state)
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _values(self, free: Free) -> dict[str, np.ndarray]:
+        return {name: np.asarray(value) for name, value in self.parameters.values(free).items()}
+
+    def _moved(self, free: Free, slope: Free, state: Any) -> tuple[Free, Any]:
+        """Broken starts stand still."""
+        standing = np.isin(np.arange(len(next(iter(free.values())))), list(self.broken))
+
+        def still(leaf: Array, other: Any = 0.0) -> Array:
+            return jnp.where(standing.reshape(-1, *(1,) * (leaf.ndim - 1)), other, leaf)
+
+        updates, state = self.optimizer.update(jax.tree.map(still, slope), state, free)
+        return optax.apply_updates(free, jax.tree.map(still, updates)), state
+
+    def _mark(self, iteration: int, scores: np.ndarray, slope: Free) -> None:
+        """Starts whose objective or slope is not finite."""
+        for start in range(len(scores)):
+            bad = [] if np.isfinite(scores[start]) else ["the objective"]
+            bad += [f"the slope in {name}" for name, value in slope.items() if not np.isfinite(value[start]).all()]
+            if bad and start not in self.broken:
+                self.broken[start] = f"{bad[0]} at iteration {iteration}"
+
+
+def _best(parameters: Parameters, history: dict[str, np.ndarray], broken: dict[int, str]) -> Tuned:
+    held_out, scores = history["held_out"], history["objective"]
+    told = "; ".join(f"start {start}: {what} is not finite" for start, what in broken.items())
+    if np.isnan(held_out).all():
+        raise RuntimeError(
+            f"every start is broken ({told}): start from smaller steps, or record a statistic that stays finite"
+        )
+    if broken:
+        warnings.warn(f"{len(broken)} of {held_out.shape[1]} starts are broken: {told}", RuntimeWarning, stacklevel=3)
+    iteration, start = np.unravel_index(np.nanargmin(held_out), held_out.shape)
+    chosen = {each.name: history[each.name][iteration, start] for each in parameters.each}
+    values = {name: value.item() if np.ndim(value) == 0 else value for name, value in chosen.items()}
+    trio = parameters.applied(parameters.trio, values)
+    return Tuned(
+        method=trio.method,
+        network=trio.network,
+        values=values,
+        objective=float(scores[iteration, start]),
+        held_out=float(held_out[iteration, start]),
+        untuned=(float(scores[0, 0]), float(held_out[0, 0])),
+        start=int(start),
+        iteration=int(iteration),
+        history=history,
+        broken=broken,
+    )
