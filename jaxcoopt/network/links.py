@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero, linear_call
-from jax.tree_util import PyTreeDef
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, split
@@ -203,13 +202,13 @@ class Links:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _mixed(form: PyTreeDef, parts: list[Array], u: Float[Array, "nodes *shape runs"]) -> Array:
+def _mixed(form: Any, parts: list[Array], u: Float[Array, "nodes *shape runs"]) -> Array:
     """The mix of the links with these leaves."""
     return form.unflatten(parts)._mix_linear(u)
 
 
 @partial(_mixed.defjvp, symbolic_zeros=True)
-def _mixed_jvp(form: PyTreeDef, primals: tuple[list[Array], Array], tangents: tuple[list[Any], Any]) -> Any:
+def _mixed_jvp(form: Any, primals: tuple[list[Array], Array], tangents: tuple[list[Any], Any]) -> Any:
     """Linear in values and in weights, and symmetric in the values: transposed it is itself, and nothing is scattered.
 
     The leaves are apart, as what stands for a derivative of 0 is no array.
@@ -220,14 +219,15 @@ def _mixed_jvp(form: PyTreeDef, primals: tuple[list[Array], Array], tangents: tu
         mix = partial(_mixed, form)
         change = linear_call(mix, mix, [lax.stop_gradient(part) for part in parts], u_moved)
     if not all(isinstance(each, SymbolicZero) for each in moved):
-        floats = [jnp.issubdtype(part.dtype, jnp.floating) for part in parts]
-        zero = [jnp.zeros_like(part) if is_float else part for part, is_float in zip(parts, floats, strict=True)]
-        tangent = [
-            start if isinstance(by, SymbolicZero) or not is_float else by
-            for start, by, is_float in zip(zero, moved, floats, strict=True)
-        ]
-        change = change + form.unflatten(tangent)._mix_linear(u)
+        change = change + form.unflatten(list(map(_tangent, parts, moved)))._mix_linear(u)
     return out, change
+
+
+def _tangent(part: Array, moved: Any) -> Array:
+    """By how much a leaf is moved; neighbours and what else is no float stay."""
+    if not jnp.issubdtype(part.dtype, jnp.floating):
+        return part
+    return jnp.zeros_like(part) if isinstance(moved, SymbolicZero) else moved
 
 
 def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:

@@ -46,12 +46,10 @@ class Parameters:
 
     def values(self, free: Free) -> dict[str, Array]:
         """The settings themselves, [starts] each; link weights [1, graphs, edges]."""
-        known = {}
-        for name, _, inside in self.each:
-            known[name] = (
-                weights_of(self.trio.network, free[name][0])[None] if inside is None else inside.value(free[name])
-            )
-        return known
+        return {name: self._value(inside, free[name]) for name, _, inside in self.each}
+
+    def _value(self, inside: Interval | None, free: Array) -> Array:
+        return weights_of(self.trio.network, free[0])[None] if inside is None else inside.value(free)
 
     def applied(self, trio: Trio, values: Mapping[str, Any]) -> Trio:
         """A problem, network and method with these values."""
@@ -69,9 +67,7 @@ def parameters_of(given: Sequence[str] | Mapping[str, Any], trio: Trio, starts: 
     Raises ValueError or TypeError for names that are not there, are no numbers, or cannot be tuned.
     """
     if isinstance(given, str) or not given:
-        raise ValueError(
-            f"parameters: expected a list of names such as ['training.step', 'channel.rho'], got {given!r}"
-        )
+        raise ValueError(f"parameters: expected a list of names such as ['training.step'], got {given!r}")
     each = []
     for name in given:
         if name in WEIGHTS:

@@ -45,23 +45,17 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
     if own == 1:
         return Instances(problem, optimum, np.tile(first + np.arange(runs), starts))
 
-    def repeated(leaf: Any) -> Any:
-        return (
-            np.concatenate([np.asarray(leaf)] * starts, axis=-1)
-            if np.ndim(leaf) and np.shape(leaf)[-1] == own
-            else leaf
-        )
+    def repeated(leaf: Any, dims: int = 2) -> Any:
+        """[nodes, runs], or [runs] with dims = 1; what is smaller is the same in all runs."""
+        per_run = np.ndim(leaf) == dims and np.shape(leaf)[-1] == own
+        return np.concatenate([np.asarray(leaf)] * starts, axis=-1) if per_run else leaf
 
     allocation, work = jax.tree.map(repeated, (problem.allocation, problem.work))
-    optimum = replace(
-        optimum,
-        allocation=None,
-        allocation_cost=repeated(optimum.allocation_cost),
-        price=repeated(optimum.price),
-    )
-    return Instances(
-        replace(problem, allocation=allocation, work=work), optimum, np.tile(first + np.arange(own), starts)
-    )
+    if allocation is not None:
+        allocation = replace(allocation, budget=repeated(allocation.budget, dims=1))
+    known = {name: repeated(getattr(optimum, name), dims=1) for name in ("allocation_cost", "price")}
+    problem = replace(problem, allocation=allocation, work=work)
+    return Instances(problem, replace(optimum, allocation=None, **known), np.tile(first + np.arange(own), starts))
 
 
 @dataclass(frozen=True)

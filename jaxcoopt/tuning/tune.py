@@ -96,7 +96,7 @@ def tune(
     on = instances(problem, network.nodes, runs, starts)
     other = instances(problem if held_out is None else held_out, network.nodes, runs, starts, first=on.size // starts)
     rollouts = [Rollout(found, each, minimised, steps, every, seed, initial) for each in (on, other)]
-    search = _Search(found, *rollouts, optax.adam(RATE) if optimizer is None else optimizer)
+    search = _Search(found, rollouts[0], rollouts[1], optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
     return _best(found, history, search.broken)
 
@@ -140,11 +140,12 @@ class _Search:
         """Broken starts stand still."""
         standing = np.isin(np.arange(len(next(iter(free.values())))), list(self.broken))
 
-        def still(leaf: Array, other: Any = 0.0) -> Array:
-            return jnp.where(standing.reshape(-1, *(1,) * (leaf.ndim - 1)), other, leaf)
+        def still(leaf: Array) -> Array:
+            return jnp.where(standing.reshape(-1, *(1,) * (leaf.ndim - 1)), 0.0, leaf)
 
         updates, state = self.optimizer.update(jax.tree.map(still, slope), state, free)
-        return optax.apply_updates(free, jax.tree.map(still, updates)), state
+        moves: Any = optax.apply_updates(free, jax.tree.map(still, updates))
+        return moves, state
 
     def _mark(self, iteration: int, scores: np.ndarray, slope: Free) -> None:
         """Starts whose objective or slope is not finite."""
