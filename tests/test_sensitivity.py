@@ -139,13 +139,11 @@ def test_each_run_moves_alone(rng):
     value, together = jax.jvp(fn, (given,), (along,))
     assert value[0].shape == (NODES, 2)
     assert_close(together, central_difference(fn, given, along), 2e-7)
-    pick = lambda tree, run: (
-        tree
-        | {  # noqa: E731
-            "constants": tree["constants"] | {"a": tree["constants"]["a"][:, run]},
-            "budget": tree["budget"][run],
-        }
-    )
+
+    def pick(tree, run):
+        own = tree["constants"] | {"a": tree["constants"]["a"][:, run]}
+        return tree | {"constants": own, "budget": tree["budget"][run]}
+
     for run in range(2):
         alone = jax.jvp(fn, (pick(given, run),), (pick(along, run),))[1]
         assert_close(alone, jax.tree.map(lambda leaf, r=run: leaf[..., r], together), 1e-10)
@@ -271,12 +269,12 @@ def test_parameters_of_each_run_move_alone(rng):
 @pytest.mark.parametrize("kind", ["linear", "logistic"])
 def test_parameters_move_as_the_unrolled_run_does(rng, kind):
     given, rest = samples(rng, kind)
-    given["l2"] = jnp.asarray(0.5)
-    method = jc.CoOptimizer(training=jc.methods.GradientTracking(0.2))
+    given |= {"l2": jnp.asarray(1.0), "features": 0.5 * given["features"]}
+    method = jc.CoOptimizer(training=jc.methods.GradientTracking(0.1))
 
     def unrolled(at):
         problem = jc.Problem(training=training_of(kind, at, rest))
-        weights = jc.solve(problem, NETWORK, method, 600, record_every=600).params["weights"][..., 0]
+        weights = jc.solve(problem, NETWORK, method, 1500, record_every=1500).params["weights"][..., 0]
         return jnp.dot(weights.mean(axis=0), OUTWARD[:3]), weights
 
     (_, reached), slope = jax.jit(jax.value_and_grad(unrolled, has_aux=True))(given)

@@ -42,6 +42,11 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     where that is above 1). An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of
     the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong,
     RuntimeError where training has no finite optimum (then add l2 > 0).
+
+    Outside of jit, jax.grad, jvp and vjp differentiate the answer by any number of the problem, to any order, from the
+    optimality conditions; it is then a JAX array of the session's float type. A share at an active bound moves with
+    the bound. RuntimeWarning says where derivatives are one-sided: at a share whose bound is just about to let go,
+    which is held there, and where all shares are at bounds. A non-convex loss has no optimum to differentiate.
     """
     check_halves(problem)
     nodes = node_count(problem) if nodes is None else nodes

@@ -21,8 +21,8 @@ from jaxcoopt.problem.problem import Allocation, Problem, Training
 NEAR = 1e-9  # relative: a share this near to its bound, or a marginal cost to the price, is as good as there
 COLUMNS = 64  # of the Hessian at once: what its memory goes by
 AT_A_KINK = (
-    "there a share is at its bound with a marginal cost equal to the price, and the derivatives hold it there: they are "
-    "those of changes that press it against the bound, not of changes that free it"
+    "there a share is at its bound with a marginal cost equal to the price, and the derivatives hold it there: they "
+    "are those of changes that press it against the bound, not of changes that free it"
 )
 ALL_HELD = (
     "every node of the run is at a bound, so the price is not unique, and the derivatives are those of a budget that "
@@ -55,25 +55,34 @@ def cleared(nodes: int, allocation: Allocation) -> Answer:
 
 @cleared.defjvp
 def _cleared_jvp(nodes: int, primals: tuple[Allocation], tangents: tuple[Allocation]) -> tuple[Answer, Answer]:
-    """Free: f_i'' dx_i + d(f_i') = dp; held: dx_i = d(bound); sum dx = db. A free linear node takes what is left."""
     (allocation,), (moved,) = primals, tangents
     x, price, _ = answer = cleared(nodes, allocation)
     low, high, _ = standing(*lax.stop_gradient((allocation, x, price)))
+    return answer, _moves(allocation, moved, x, low, high)
+
+
+@jax.jit
+def _moves(allocation: Allocation, moved: Allocation, x: Array, low: Array, high: Array) -> Answer:
+    """(dx, dp, dcost). Free: f_i'' dx_i + d(f_i') = dp; held: dx_i = d(bound); sum dx = db.
+
+    A free node with a linear cost sets the price and takes what the others leave.
+    """
     bend = curvature(allocation.cost, x)
-    flat = ~(low | high) & (np.asarray(lax.stop_gradient(bend)) == 0)
+    flat = ~(low | high) & (bend == 0)
     curved = ~(low | high | flat)
     slope = jax.jvp(lambda at: marginal(at.cost, x), (allocation,), (moved,))[1]
     first, last = jax.jvp(_edges, (allocation,), (moved,))[1]
     held = jnp.where(low, first, 0) + jnp.where(high, last, 0)
     give = jnp.where(curved, 1 / jnp.where(curved, bend, 1), 0)
-    part = flat / np.maximum(flat.sum(axis=0, keepdims=True), 1)  # of what is left, where linear nodes are free
+    part = flat.astype(x.dtype) / jnp.maximum(flat.sum(axis=0, keepdims=True), 1).astype(x.dtype)
     dp = moved.budget - held.sum(axis=0) + (give * slope).sum(axis=0)
-    dp = jnp.where(curved.any(axis=0), dp / jnp.where(curved.any(axis=0), give.sum(axis=0), 1), 0)
+    some = curved.any(axis=0)
+    dp = jnp.where(some, dp / jnp.where(some, give.sum(axis=0), 1), 0)
     dp = jnp.where(flat.any(axis=0), (part * slope).sum(axis=0), dp)
     dx = held + give * (dp[None] - slope)
     dx = dx + part * (moved.budget - dx.sum(axis=0))[None]
     dcost = jax.jvp(lambda at, x: at.cost.value(x).sum(axis=0), (allocation, x), (moved, dx))[1]
-    return answer, (dx, dp, dcost)
+    return dx, dp, dcost
 
 
 @jax.jit
@@ -90,9 +99,7 @@ def standing(allocation: Allocation, x: Array, price: Array) -> tuple[np.ndarray
     Held means at an end, kink or not. Where that is every node of a run, the price is that of the node which leaves its
     end first, and that node is free.
     """
-    share, slope, bend, p = (
-        np.asarray(value) for value in (x, marginal(allocation.cost, x), curvature(allocation.cost, x), price)
-    )
+    share, p, (slope, bend) = (np.asarray(x), np.asarray(price), jax.tree.map(np.asarray, _slopes(allocation, x)))
     at_low, at_high = (_near(share, np.asarray(edge)) for edge in _edges(allocation))
     force = slope - p
     kink = np.abs(force) <= NEAR * (np.abs(slope) + np.abs(p) + bend * np.abs(share))
@@ -100,6 +107,11 @@ def standing(allocation: Allocation, x: Array, price: Array) -> tuple[np.ndarray
     kink &= low | high
     leaves = kink & (low | high).all(axis=0) & ~(at_low & at_high)
     return low & ~leaves, high & ~leaves, kink
+
+
+@jax.jit
+def _slopes(allocation: Allocation, x: Array) -> tuple[Array, Array]:
+    return marginal(allocation.cost, x), curvature(allocation.cost, x)
 
 
 def _near(share: np.ndarray, edge: np.ndarray) -> np.ndarray:
