@@ -1,5 +1,6 @@
 """Training's optimum: the pooled problem by SciPy's trust-region Newton method, polished by plain Newton steps."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,16 @@ class PooledFit(NamedTuple):
 
     params: Any
     loss: Any
+
+
+def fit_runs(training: Training) -> PooledFit:
+    """`fit_pooled`, leaves ending in [runs] where the loss's constants have a runs axis: each run by itself."""
+    sizes = [leaf.shape[0] for leaf in jax.tree.leaves(training.loss) if leaf.ndim]
+    if not sizes:
+        return fit_pooled(training)
+    losses = (jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in range(sizes[0]))
+    fits = [fit_pooled(replace(training, loss=loss)) for loss in losses]
+    return PooledFit(*jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *fits))
 
 
 def fit_pooled(training: Training) -> PooledFit:

@@ -1,17 +1,20 @@
 """The optimum that all gaps are measured against, in float64 whatever the run's precision."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from jaxcoopt.problem.align import aligned, node_count
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import traced
+from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
 from jaxcoopt.problem.check import check_halves, check_problem
 from jaxcoopt.problem.market import clear_market
-from jaxcoopt.problem.pooled import PooledFit, fit_pooled
+from jaxcoopt.problem.pooled import fit_runs
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.sensitivity import cleared, fitted, known, warn_of_kinks
 from jaxcoopt.pytrees import pytree
 
 
@@ -39,6 +42,11 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     where that is above 1). An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of
     the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong,
     RuntimeError where training has no finite optimum (then add l2 > 0).
+
+    Outside of jit, jax.grad, jvp and vjp differentiate the answer by any number of the problem, to any order, from the
+    optimality conditions; it is then a JAX array of the session's float type. A share at an active bound moves with
+    the bound. RuntimeWarning says where derivatives are one-sided: at a share whose bound is just about to let go,
+    which is held there, and where all shares are at bounds. A non-convex loss has no optimum to differentiate.
     """
     check_halves(problem)
     nodes = node_count(problem) if nodes is None else nodes
@@ -46,7 +54,7 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
         raise ValueError(
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
         )
-    check_problem(problem, nodes, run_count(problem))
+    check_problem(known(problem), nodes, run_count(problem))
     return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
 
 
@@ -61,10 +69,17 @@ def run_count(problem: Problem) -> int:
 
 
 def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
-    if problem.allocation is None:
+    allocation = problem.allocation
+    if allocation is None:
         return {}
     with jax.enable_x64(True):
-        x, price, cost = clear_market(problem.allocation, nodes)
+        if traced(allocation):
+            allocation = aligned_allocation(allocation)
+            found = cleared(nodes, allocation)
+            warn_of_kinks(*lax.stop_gradient((allocation, *found[:2])))
+        else:
+            found = clear_market(allocation, nodes)
+    x, price, cost = _float_type(found)
     if x.shape[1] == 1:
         x, price, cost = x[:, 0], price[0], cost[0]
     return {"allocation": x, "price": price, "allocation_cost": cost}
@@ -76,14 +91,11 @@ def _training(problem: Problem, nodes: int) -> dict[str, Any]:
     with jax.enable_x64(True):
         training = aligned(Problem(training=problem.training), nodes).training
         assert training is not None
-        sizes = [leaf.shape[0] for leaf in jax.tree.leaves(training.loss) if leaf.ndim]
-        if not sizes:
-            fit = fit_pooled(training)
-        else:
-            losses = (
-                jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in range(sizes[0])
-            )
-            fits = [fit_pooled(replace(training, loss=loss)) for loss in losses]
-            fit = PooledFit(*jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *fits))
-    params = jax.tree.map(np.asarray, fit.params)
-    return {"params": params, "training_loss": np.asarray(fit.loss)}
+        fit = fitted(training) if traced(training) else jax.tree.map(np.asarray, fit_runs(training))
+    params, loss = _float_type(fit)
+    return {"params": params, "training_loss": loss}
+
+
+def _float_type(found: Any) -> Any:
+    """What carries a derivative in the session's float type, as JAX goes on with it; all else as it is."""
+    return jax.tree.map(lambda value: value.astype(float_dtype()) if traced(value) else value, found)
