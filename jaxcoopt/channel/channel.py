@@ -9,14 +9,22 @@ from jaxtyping import Array, Float
 from jaxcoopt.draws import Draw
 
 Placement = Literal["message", "difference", "innovation"]
-Derivative = Literal["straight-through", "smoothed"]
+Derivative = Literal["straight-through", "smoothed", "exact"]
 Values = Float[Array, "nodes *rest"]
+
+DEFAULT_RULE: dict[str, Derivative] = {
+    "message": "smoothed",
+    "difference": "straight-through",
+    "innovation": "straight-through",
+}
+"""By placement, the rule nearest to finite differences over a window of settings (benchmarks/derivative_rules.py)."""
 
 
 class Channel(abc.ABC):
     """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
 
     placement: Placement
+    derivative: Derivative | None = None  # a field of those that offer the choice
     lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
     random: ClassVar[bool] = False  # needs a draw, so that it cannot act on a link ("difference")
 
@@ -24,6 +32,11 @@ class Channel(abc.ABC):
     def unbiased(self) -> bool:
         """Whether E q(u) = u."""
         return self.lossless
+
+    @property
+    def rule(self) -> Derivative:
+        """The derivative rule: `derivative`, or the placement's own where that is None."""
+        return self.derivative or DEFAULT_RULE[self.placement]
 
     @abc.abstractmethod
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:

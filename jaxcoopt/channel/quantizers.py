@@ -13,7 +13,7 @@ from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.channel import Channel, Derivative, Placement, Values, float_bits
 from jaxcoopt.channel.check import check_bits, check_derivative
 from jaxcoopt.channel.log_levels import level_value, nearest_level
-from jaxcoopt.channel.surrogate import smooth_round
+from jaxcoopt.channel.surrogate import rounding
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
@@ -57,8 +57,8 @@ class LogQuantizer(Channel):
     bits: int | None = None
     scale: Any = 1.0
     placement: Placement = "innovation"
-    derivative: Derivative = "straight-through"
-    width: Any = 0.1
+    derivative: Derivative | None = None
+    width: Any = 0.15
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart; 0 below normal floats."""
@@ -69,13 +69,15 @@ class LogQuantizer(Channel):
 
     def _curve(self, u: Values) -> Values:
         """A smooth function that has the derivatives wanted; nothing of it is computed where none is."""
-        rho, straight = along_runs(self.rho, u), self.derivative == "straight-through"
+        rho, smoothed = along_runs(self.rho, u), self.rule == "smoothed"
         size = jnp.log(jnp.where(u == 0, 1, jnp.abs(u)))
-        index = (lax.stop_gradient(size) if straight else size) / rho
-        width = along_runs(self.width, u)
-        index, zero = self._cut(smooth_round(index, width), u == 0, lambda at: smooth_round(at, width))
-        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * index))
-        return curve + u if straight else curve
+        index = (size if smoothed else lax.stop_gradient(size)) / rho
+        rounded = rounding(self.rule, along_runs(self.width, u))
+        most, zero = self._cut(rounded(index), u == 0, rounded)
+        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * most))
+        if self.rule != "straight-through":
+            return curve
+        return curve + jnp.where(most < rounded(index), lax.stop_gradient(u), u)
 
     def _cut(self, index: Values, zero: Array, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
         """The index, at most the largest of the bits, and where u counts as 0: below the smallest, too."""
@@ -117,19 +119,16 @@ class UniformQuantizer(Channel):
     step: Any
     bits: int | None = None
     placement: Placement = "innovation"
-    derivative: Derivative = "straight-through"
-    width: Any = 0.1
+    derivative: Derivative | None = None
+    width: Any = 0.15
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """step round(u / step), cut to the levels that the bits can tell apart."""
         step = along_runs(self.step, u)
         most = jnp.inf if self.bits is None else 2.0 ** (self.bits - 1) - 1
-        exact = step * jnp.round(jnp.clip(u / step, -most, most))
-        straight = self.derivative == "straight-through"
-        index = jnp.clip((lax.stop_gradient(u) if straight else u) / step, -most, most)
-        curve = step * smooth_round(index, along_runs(self.width, u))
-        reach = lax.stop_gradient(step) * most
-        return derivative_from(exact, curve + jnp.clip(u, -reach, reach) if straight else curve)
+        index = jnp.clip(u / step, -most, most)
+        rounded = rounding(self.rule, along_runs(self.width, u))
+        return derivative_from(step * jnp.round(index), step * rounded(index))
 
     def sector(self) -> tuple[Any, Any]:
         """(0, 2): small values become 0, and just above half a step the value doubles."""
@@ -158,16 +157,20 @@ class Sign(Channel):
 
     scale: Any = 1.0
     placement: Placement = "innovation"
-    derivative: Derivative = "straight-through"
-    width: Any = 0.1
+    derivative: Derivative | None = None
+    width: Any = 0.15
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """scale sgn(u)."""
         scale = along_runs(self.scale, u)
         exact = scale * jnp.sign(u)
-        if self.derivative == "straight-through":
-            return derivative_from(exact, jnp.clip(u, -scale, scale))
-        return derivative_from(exact, scale * jnp.tanh(u / (along_runs(self.width, u) * scale)))
+        match self.rule:
+            case "straight-through":
+                return derivative_from(exact, jnp.clip(u, -scale, scale))
+            case "smoothed":
+                return derivative_from(exact, scale * jnp.tanh(u / (along_runs(self.width, u) * scale)))
+            case "exact":
+                return exact
 
     def sector(self) -> tuple[Any, Any]:
         """(0, infinity)."""

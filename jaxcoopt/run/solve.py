@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import jax
 import numpy as np
 
+from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -48,7 +49,8 @@ def solve(
     and the call returns when all do. A step "auto" becomes half of `theory.step_bound`, see `result.method`. `optimum`
     saves computing `reference(problem)` again. Works under jax.jit and jax.grad; gaps to a traced problem's optimum
     need `optimum`. Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells),
-    warns (RuntimeWarning) of a step beyond which no run can converge, and when every run diverged.
+    warns (RuntimeWarning) of a step beyond which no run can converge, of a derivative rule that is wrong for the
+    channel's placement where the run is traced, and when every run diverged.
 
     With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
     outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
@@ -66,6 +68,8 @@ def solve(
             check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
             method = with_steps(method, problem, network)
             warn_of_steps(method, problem, network)
+        if traced(problem, method, initial):
+            warn_of_rule(method.channel)
         if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
             check_memory(problem, network, method, runs, initial)
         if optimum is None:
