@@ -24,6 +24,8 @@ from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_command import run_sweep
 from jaxcoopt.experiments.sweep_tables import SWEEPS
+from jaxcoopt.experiments.tune_command import run_tuning
+from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
@@ -70,13 +72,14 @@ def _keep_compiled_programs() -> None:
 
 @app.command()
 def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML text of this one.")] = None) -> None:
-    """List the experiments and sweeps that come with the package, or print one to start from."""
+    """List the experiments, sweeps and tunings that come with the package, or print one to start from."""
     with clean_errors():
         if name is not None:
-            typer.echo((SWEEPS if name in SWEEPS.names() else EXPERIMENTS).text(name), nl=False)
+            holder = next((each for each in (SWEEPS, TUNINGS) if name in each.names()), EXPERIMENTS)
+            typer.echo(holder.text(name), nl=False)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS)):
+        for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS), ("tune", TUNINGS)):
             for each in catalogue.names():
                 table.add_row(command, Text(each, style="cyan"), Text(catalogue.title(each)))
         Console().print(table)
@@ -210,6 +213,24 @@ def sweep(
         devices_of_cores(LEAST_RUNS * cores())
         with joined(coordinator, processes, process_id):
             run_sweep(settings, store, resume=resume, dry_run=dry_run, memory=memory, quiet=quiet)
+
+
+@app.command()
+def tune(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help=r"A TOML file with a \[tune] table, or the name of a shipped tuning.")
+    ] = TUNINGS.default,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as tune.starts=8.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is found.")] = Path("tuned"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Tune settings of a method by gradient descent through its runs; DIR/tuned.toml is for `jaxcoopt run`."""
+    with clean_errors(debug):
+        run_tuning(TUNINGS.read(file, set_ or ()), out, overwrite=overwrite, quiet=quiet)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What values a setting may take, and free numbers that stand for them: tuning cannot leave the admissible set."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,14 +34,13 @@ class Interval(NamedTuple):
             return self.low + jnp.exp(free)
         return self.low + (self.high - self.low) * (MARGIN + (1 - 2 * MARGIN) * jax.nn.sigmoid(free))
 
-    def free(self, value: Any) -> np.ndarray:
+    def free(self, value: float) -> float:
         """The way back, from well inside where the value is at an end."""
-        value = np.asarray(value, np.float64)
         if math.isinf(self.high):
-            return np.log(np.maximum(value - self.low, 1e-12))
+            return math.log(max(value - self.low, 1e-12))
         part = ((value - self.low) / (self.high - self.low) - MARGIN) / (1 - 2 * MARGIN)
-        part = np.clip(part, 0.01, 0.99)
-        return np.log(part) - np.log1p(-part)
+        part = min(max(part, 0.01), 0.99)
+        return math.log(part) - math.log1p(-part)
 
 
 def interval(trio: Trio, place: Place) -> Interval:

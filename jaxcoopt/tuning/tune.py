@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -93,8 +94,10 @@ def tune(
     check_run(problem, network, method, run_count(problem), seed, initial, None)
     found = parameters_of(parameters, Trio(problem, network, method), starts)
     minimised = objective_of(objective)
+    warn_of_rule(method.channel)
     on = instances(problem, network.nodes, runs, starts)
-    other = instances(problem if held_out is None else held_out, network.nodes, runs, starts, first=on.size // starts)
+    others, first = (problem, on.size // starts) if held_out is None else (held_out, 0)
+    other = instances(others, network.nodes, runs, starts, first)
     rollouts = [Rollout(found, each, minimised, steps, every, seed, initial) for each in (on, other)]
     search = _Search(found, rollouts[0], rollouts[1], optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
@@ -143,7 +146,8 @@ class _Search:
         def still(leaf: Array) -> Array:
             return jnp.where(standing.reshape(-1, *(1,) * (leaf.ndim - 1)), 0.0, leaf)
 
-        updates, state = self.optimizer.update(jax.tree.map(still, slope), state, free)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts in whole numbers
+            updates, state = self.optimizer.update(jax.tree.map(still, slope), state, free)
         moves: Any = optax.apply_updates(free, jax.tree.map(still, updates))
         return moves, state
 

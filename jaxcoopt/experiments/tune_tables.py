@@ -1,0 +1,36 @@
+"""The [tune] table of a TOML file: which settings, towards what."""
+
+from pydantic import Field
+
+from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.catalogue import Catalogue
+from jaxcoopt.experiments.settings import Experiment
+
+
+class Tune(Table):
+    """Settings of the method, by gradient descent through whole runs."""
+
+    parameters: list[str] = Field(min_length=1)
+    """Names such as "training.step" and "channel.rho"."""
+    objective: str = "final"
+    """final: log10 of the gap at the end; worst: of the worst run; area: the mean over all records."""
+    iterations: int = Field(100, ge=1)
+    """Of the descent."""
+    rate: float = Field(0.1, gt=0)
+    """Adam's: by about what part a setting changes in an iteration of the descent."""
+    starts: int = Field(1, ge=1)
+    """The settings of this file, and random ones around them."""
+    runs: int = Field(4, ge=1)
+    """For each start, and as many others to validate on: they differ in their start, failures and mini-batches."""
+    patience: int | None = Field(None, ge=1)
+    """Iterations without any gain on the held-out runs after which it stops."""
+
+
+class TuneExperiment(Experiment):
+    """An experiment, and what of it is tuned."""
+
+    tune: Tune
+    """What is tuned."""
+
+
+TUNINGS = Catalogue("tuning", "jaxcoopt.tuning", TuneExperiment, default="ring")

@@ -1,0 +1,166 @@
+"""Settings tuned by gradient descent: better on held-out instances, within what is admitted, broken ones told."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import optax
+import pytest
+
+import jaxcoopt as jc
+from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.tuning.admissible import MOST_MIXED, Interval, free_weights, weights_of
+from jaxcoopt.tuning.free import parameters_of
+
+NODES, STEPS = 6, 20
+NETWORK = jc.Network.from_graphs([nx.cycle_graph(NODES), nx.star_graph(NODES - 1)])
+METHOD = jc.CoOptimizer(
+    jc.methods.LaplacianFlow(0.05, 0.1), jc.methods.GradientTracking(0.02), jc.channels.LogQuantizer(0.8)
+)
+
+
+def shares(rng, instances=NODES):  # as many as nodes: no axis can be told from another by its size
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, (NODES, instances)), rng.normal(size=(NODES, instances)))
+    return jc.Allocation(cost, np.full(instances, float(NODES)))
+
+
+def training(rng):
+    return jc.Training(jc.losses.Linear(0.1), rng.normal(size=(NODES, 8, 3)), rng.normal(size=(NODES, 8)))
+
+
+def test_both_halves_get_better_on_other_instances(rng):
+    problem, other = (jc.Problem(shares(rng), training(rng)) for _ in range(2))
+    names = ["allocation.step", "allocation.momentum", "training.step", "channel.rho"]
+    tuned = jc.tune(problem, NETWORK, METHOD, names, steps=STEPS, iterations=15, starts=2, held_out=other)
+    assert tuned.held_out < tuned.untuned[1] - 0.1
+    assert set(tuned.values) == set(names)
+    assert tuned.history["objective"].shape == (16, 2)
+    assert tuned.history["held_out"][tuned.iteration, tuned.start] == tuned.held_out == tuned.history["held_out"].min()
+    assert tuned.history["training.step"][tuned.iteration, tuned.start] == tuned.values["training.step"]
+    # What it says is what a run gives.
+    result = jc.solve(other, tuned.network, tuned.method, STEPS, runs=NODES)
+    gap = np.abs(result.trace["allocation_gap"][-1]) + np.abs(result.trace["training_gap"][-1])
+    assert np.log10(gap).mean() == pytest.approx(tuned.held_out, abs=1e-6)
+
+
+def test_the_slope_of_the_free_numbers_is_that_of_finite_differences(rng):
+    """Of all parameters, link weights among them, through solve itself."""
+    problem, ideal = jc.Problem(shares(rng), training(rng)), replace(METHOD, channel=jc.channels.Ideal())
+    optimum = jc.reference(problem)
+    names = ["weights", "allocation.step", "allocation.momentum", "training.step"]
+    found = parameters_of(names, Trio(problem, NETWORK, ideal), 1)
+    free = found.start(1, 0)
+
+    @jax.jit
+    def value(free):
+        values = {name: each[0] for name, each in found.values(free).items()}
+        trio = found.applied(Trio(problem, NETWORK, ideal), values)
+        trace = jc.solve(*trio, STEPS, runs=NODES, optimum=optimum).trace
+        return jnp.sum(trace["allocation_gap"][-1] + trace["training_gap"][-1])
+
+    slope = jax.jit(jax.grad(value))(free)
+    for name, of_name in slope.items():
+        toward = rng.normal(size=np.shape(of_name))
+
+        def along(h, name=name, toward=toward):
+            return float(value(free | {name: free[name] + h * toward}))
+
+        h = 1e-4
+        wanted = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
+        forward = jax.jvp(
+            value, (free,), ({k: toward * (k == name) if k == name else 0 * v for k, v in free.items()},)
+        )[1]
+        assert float(np.sum(of_name * toward)) == pytest.approx(wanted, rel=1e-6), name
+        assert float(forward) == pytest.approx(float(np.sum(of_name * toward)), rel=1e-9), name
+
+
+def test_link_weights_stay_symmetric_positive_and_stable(rng):
+    for scale in (0.1, 3.0, 30.0):
+        weights = np.asarray(weights_of(NETWORK, jnp.asarray(scale * rng.normal(size=NETWORK.edges.weights.shape))))
+        network = NETWORK.with_weights(jnp.asarray(weights))
+        there = np.asarray(NETWORK.edges.weights) > 0
+        assert (weights[there] >= 0).all()
+        assert (weights[~there] == 0).all()
+        for laplacian in jc.theory.laplacians(network):
+            dense = laplacian.toarray()
+            np.testing.assert_array_equal(dense, dense.T)
+            assert np.linalg.eigvalsh(dense).max() <= 2 * MOST_MIXED + 1e-9
+    kept = np.asarray(weights_of(NETWORK, jnp.asarray(free_weights(NETWORK))))
+    np.testing.assert_allclose(kept, NETWORK.edges.weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("inside", [Interval(0.0, np.inf), Interval(0.0, 1.0), Interval(0.5, 1.0), Interval(0.0, 0.3)])
+def test_no_free_number_leaves_the_interval(inside):
+    values = np.asarray(inside.value(jnp.asarray([-700.0, -20.0, 0.0, 20.0, 700.0])))
+    assert (values > inside.low).all() or np.isinf(inside.high)
+    assert (values < inside.high).all() or np.isinf(inside.high)
+    middle = inside.low + 0.4 * (min(inside.high, 2) - inside.low)
+    assert float(inside.value(jnp.asarray(inside.free(middle)))) == pytest.approx(middle)
+
+
+def test_steps_stay_below_the_bound_of_theory(rng):
+    problem = jc.Problem(training=training(rng))
+    bound = jc.theory.step_bound(METHOD.training, problem, NETWORK, METHOD.channel).value
+    (parameter,) = parameters_of(["training.step"], Trio(problem, NETWORK, METHOD), 1).each
+    assert parameter.interval == Interval(0.0, pytest.approx(bound))
+
+
+def test_objectives_are_what_they_say(rng):
+    problem = jc.Problem(shares(rng))
+    result = jc.solve(problem, NETWORK, METHOD, STEPS, runs=NODES, record_every=5)
+    gap = np.log10(np.abs(result.trace["allocation_gap"]) + np.finfo(float).eps)
+    assert jc.objectives.final(result) == pytest.approx(gap[-1].mean())
+    assert jc.objectives.worst(result) == pytest.approx(gap[-1].max())
+    assert jc.objectives.area(result) == pytest.approx(gap.mean())
+    bits = np.asarray(result.trace["bits"])[:, 0]
+    wanted = (gap[2] + gap[3]).mean() / 2
+    assert jc.objectives.at_bits((bits[2] + bits[3]) / 2)(result) == pytest.approx(wanted)
+
+
+def test_patience_stops_and_an_optimizer_of_ones_own_is_used(rng):
+    problem = jc.Problem(shares(rng))
+    still = optax.sgd(0.0)
+    tuned = jc.tune(problem, NETWORK, METHOD, ["allocation.step"], steps=5, iterations=50, optimizer=still, patience=2)
+    assert len(tuned.history["objective"]) == 3
+    assert tuned.values["allocation.step"] == pytest.approx(0.05)
+
+
+def test_a_broken_start_is_told_and_left_out(rng):
+    problem = jc.Problem(shares(rng))
+
+    def breaks(result):  # in the runs of the second start
+        step = result.trace["allocation_gap"][-1].mean()
+        return jnp.where(step > first * 0.999, jnp.where(step < first * 1.001, step, jnp.nan), jnp.nan)
+
+    solved = jc.solve(problem, NETWORK, METHOD, 5, runs=NODES)
+    first = float(solved.trace["allocation_gap"][-1].mean())
+    options = {"steps": 5, "iterations": 2, "objective": breaks, "optimizer": optax.sgd(0.0)}
+    with pytest.warns(RuntimeWarning, match="1 of 2 starts are broken: start 1: the objective at iteration 0"):
+        tuned = jc.tune(problem, NETWORK, METHOD, ["allocation.step"], starts=2, held_out=problem, **options)
+    assert tuned.start == 0
+    with pytest.raises(RuntimeError, match=r"every start is broken \(start 0: the objective at iteration 0"):
+        jc.tune(problem, NETWORK, METHOD, ["allocation.step"], **options | {"objective": lambda result: jnp.nan})
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "error", "words"),
+    [
+        (["training.stap"], {}, ValueError, "parameters: 'training.stap'.*'training.step'"),
+        (["channel"], {}, TypeError, "parameters: 'channel' is no number but an object"),
+        (["channel.placement"], {}, TypeError, "parameters: 'channel.placement' is no number but 'innovation'"),
+        (["allocation.budget"], {}, ValueError, "a setting of the problem.*jax.grad of jaxcoopt.reference"),
+        ([], {}, ValueError, "parameters: expected a list of names"),
+        ("training.step", {}, ValueError, "parameters: expected a list of names"),
+        (["weights"], {"starts": 2}, ValueError, "link weights are tuned from one start"),
+        ({"channel.rho": (1.0, 0.5)}, {}, ValueError, r"expected \(low, high\)"),
+        (["channel.rho"], {"objective": "fast"}, ValueError, "objective: 'fast' is not known"),
+        (["channel.rho"], {"objective": lambda result: result.trace["bits"]}, ValueError, "expected one number"),
+        (["channel.rho"], {"iterations": 0}, ValueError, "iterations"),
+    ],
+)
+def test_bad_input_is_refused(rng, names, options, error, words):
+    problem = jc.Problem(shares(rng, 1), training(rng))
+    with pytest.raises(error, match=words):
+        jc.tune(problem, NETWORK, METHOD, names, steps=2, **options)
