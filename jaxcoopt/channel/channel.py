@@ -12,19 +12,14 @@ Placement = Literal["message", "difference", "innovation"]
 Derivative = Literal["straight-through", "smoothed", "exact"]
 Values = Float[Array, "nodes *rest"]
 
-DEFAULT_RULE: dict[str, Derivative] = {
-    "message": "smoothed",
-    "difference": "straight-through",
-    "innovation": "straight-through",
-}
-"""By placement, the rule nearest to finite differences over a window of settings (benchmarks/derivative_rules.py)."""
-
 
 class Channel(abc.ABC):
     """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
 
     placement: Placement
     derivative: Derivative | None = None  # a field of those that offer the choice
+    message_rule: ClassVar[Derivative] = "smoothed"
+    wrong_rules: ClassVar[tuple[tuple[Placement, Derivative], ...]] = ()  # far from finite differences: warned of
     lossless: ClassVar[bool] = False  # q(u) = u: every placement is the same, and nothing need be kept
     random: ClassVar[bool] = False  # needs a draw, so that it cannot act on a link ("difference")
 
@@ -36,7 +31,12 @@ class Channel(abc.ABC):
     @property
     def rule(self) -> Derivative:
         """The derivative rule: `derivative`, or the placement's own where that is None."""
-        return self.derivative or DEFAULT_RULE[self.placement]
+        return self.derivative or self.default_rule
+
+    @property
+    def default_rule(self) -> Derivative:
+        """The rule nearest to finite differences over a window of settings (benchmarks/derivative_rules.py)."""
+        return self.message_rule if self.placement == "message" else "straight-through"
 
     @abc.abstractmethod
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:

@@ -3,19 +3,15 @@
 import warnings
 from typing import Any, get_args
 
-from jaxcoopt.channel.channel import DEFAULT_RULE, Channel, Derivative, Placement
+from jaxcoopt.channel.channel import Channel, Derivative, Placement
 from jaxcoopt.errors import unknown_name
 
 MOST_BITS = 32  # a level number is an int32
-CUT = "its slope 0 passes no change on from one iteration to the next"
-WRONG_RULES = {
-    ("message", "straight-through"): "values that stand on a level do not move, and the rule says that they do",
-    ("innovation", "smoothed"): "estimates track by many small innovations, over which its steep edges multiply",
-    ("message", "exact"): CUT,
-    ("difference", "exact"): CUT,
-    ("innovation", "exact"): CUT,
+WRONG_BECAUSE = {
+    "straight-through": "values that stand on a level do not move, and the rule says that they do",
+    "smoothed": "estimates follow by many small innovations, over which its steep edges multiply",
+    "exact": "its slope 0 passes no change on from one iteration to the next",
 }
-"""By placement and rule, why it is far from finite differences (benchmarks/derivative_rules.py)."""
 
 
 def check_channel(channel: Channel) -> None:
@@ -38,12 +34,12 @@ def check_derivative(derivative: Any) -> None:
 
 def warn_of_rule(channel: Channel, stacklevel: int = 3) -> None:
     """Warn (RuntimeWarning) of a derivative rule that was asked for and is known to be wrong for the placement."""
-    why = WRONG_RULES.get((channel.placement, str(channel.derivative)))
-    if why is not None:
-        name, placement = type(channel).__name__, channel.placement
+    placement, rule = channel.placement, channel.derivative
+    if rule is not None and (placement, rule) in channel.wrong_rules:
         warnings.warn(
-            f"channel.derivative: the gradient of {name}(placement={placement!r}, derivative={channel.derivative!r}) "
-            f"is wrong: {why}; use derivative={DEFAULT_RULE[placement]!r}, which is what None chooses there",
+            f"channel.derivative: the gradient of {type(channel).__name__}(placement={placement!r}, "
+            f"derivative={rule!r}) is wrong: {WRONG_BECAUSE[rule]}; use {channel.default_rule!r}, which is what None "
+            "chooses there",
             RuntimeWarning,
             stacklevel=stacklevel,
         )

@@ -19,6 +19,12 @@ from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
 from jaxcoopt.pytrees import pytree
 
+CUTTING: tuple[tuple[Placement, Derivative], ...] = (
+    ("message", "exact"),
+    ("difference", "exact"),
+    ("innovation", "exact"),
+)
+
 
 @pytree(static=("placement",))
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ class LogQuantizer(Channel):
     With `bits` = B >= 2: one bit is the sign, one of the 2^(B-1) magnitude codes is 0, the others are the
     2^(B-1) - 1 levels around `scale` (a positive number); smaller values become 0, larger ones the largest level.
     Without, a value is counted as the bits that tell all levels of the float type's range apart.
-    derivative: in u, "straight-through" slope 1, or "smoothed", each level's edge a logistic curve of `width` steps; in
-    rho and scale, that of the smoothed curve. Source: arXiv 2406.00621, section II.
+    derivative: "straight-through", slope 1 in u, and in rho and scale that of rounding with slope 1; "smoothed", each
+    level's edge a logistic curve of `width` steps; "exact", almost everywhere: 0 in u and scale, k q(u) in rho. None:
+    "smoothed" for messages, else straight-through. Source: arXiv 2406.00621, section II.
     """
 
     rho: Any = 0.5
@@ -59,6 +66,7 @@ class LogQuantizer(Channel):
     placement: Placement = "innovation"
     derivative: Derivative | None = None
     width: Any = 0.15
+    wrong_rules = (("message", "straight-through"), ("innovation", "smoothed"), *CUTTING)
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart; 0 below normal floats."""
@@ -113,7 +121,9 @@ class LogQuantizer(Channel):
 class UniformQuantizer(Channel):
     """q(u) = step round(u / step), step > 0 scalar or [runs]; with B bits, at most 2^(B-1) - 1 steps from 0.
 
-    Without `bits` a value is counted as a float. derivative: as in `LogQuantizer`.
+    Without `bits` a value is counted as a float. derivative: as in `LogQuantizer`, but None: always straight-through,
+    as for messages it is the nearer one, too: estimates that start at 0 move by whole steps, so that "innovation" sends
+    what "message" does.
     """
 
     step: Any
@@ -121,6 +131,8 @@ class UniformQuantizer(Channel):
     placement: Placement = "innovation"
     derivative: Derivative | None = None
     width: Any = 0.15
+    message_rule = "straight-through"
+    wrong_rules = (("innovation", "smoothed"), *CUTTING)
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """step round(u / step), cut to the levels that the bits can tell apart."""
@@ -152,13 +164,14 @@ class Sign(Channel):
     """q(u) = scale sgn(u), scale > 0 scalar or [runs]: one bit (0, which is sent as 0, aside).
 
     derivative: "straight-through" is slope 1 within [-scale, scale] and 0 outside; "smoothed" that of
-    scale tanh(u / (width scale)).
+    scale tanh(u / (width scale)); "exact" 0, and sgn(u) in scale. None: "smoothed" for messages, else straight-through.
     """
 
     scale: Any = 1.0
     placement: Placement = "innovation"
     derivative: Derivative | None = None
     width: Any = 0.15
+    wrong_rules = (("innovation", "smoothed"), ("innovation", "exact"), ("message", "exact"))
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """scale sgn(u)."""

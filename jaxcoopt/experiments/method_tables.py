@@ -65,7 +65,7 @@ WORDS = {
     "bounds": "How the bounds are kept.",
     "count": "How many numbers of a message are kept.",
     "curvature": "At least that of a node's loss.",
-    "derivative": "Of the quantizer, where something is differentiated.",
+    "derivative": "Of the quantizer, where something is differentiated; left out: by placement.",
     "exponent": "Of the price difference, in (0, 1).",
     "gain": "Of what moves a node or its price.",
     "learning_rate": "Step along what the optimizer is given.",
