@@ -24,13 +24,14 @@ from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_command import run_sweep
 from jaxcoopt.experiments.sweep_tables import SWEEPS
-from jaxcoopt.experiments.tune_command import run_tuning
+from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.report.folder import reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
+from jaxcoopt.report.tuning_report import tuning_table, write_tuning
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.processes import joined
@@ -230,7 +231,15 @@ def tune(
 ) -> None:
     """Tune settings of a method by gradient descent through its runs; DIR/tuned.toml is for `jaxcoopt run`."""
     with clean_errors(debug):
-        run_tuning(TUNINGS.read(file, set_ or ()), out, overwrite=overwrite, quiet=quiet)
+        settings, console, start = TUNINGS.read(file, set_ or ()), Console(quiet=quiet), time.perf_counter()
+        with reserved_folder(out, overwrite):
+            played = play_tuning(settings, progress=not quiet)
+            write_tuning(out, played.tuned, played.settings)
+        for note in played.notes:
+            console.print(Text("note: ", style="bold yellow") + Text(note))
+        console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
+        console.print(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ", end="")
+        console.print(Text(f"jaxcoopt run {out / 'tuned.toml'}", style="cyan"))
 
 
 @app.command()

@@ -19,6 +19,7 @@ NETWORK = jc.Network.from_graphs([nx.cycle_graph(NODES), nx.star_graph(NODES - 1
 METHOD = jc.CoOptimizer(
     jc.methods.LaplacianFlow(0.05, 0.1), jc.methods.GradientTracking(0.02), jc.channels.LogQuantizer(0.8)
 )
+FLOW = replace(METHOD, training=None)
 
 
 def shares(rng, instances=NODES):  # as many as nodes: no axis can be told from another by its size
@@ -109,7 +110,7 @@ def test_steps_stay_below_the_bound_of_theory(rng):
 
 def test_objectives_are_what_they_say(rng):
     problem = jc.Problem(shares(rng))
-    result = jc.solve(problem, NETWORK, METHOD, STEPS, runs=NODES, record_every=5)
+    result = jc.solve(problem, NETWORK, FLOW, STEPS, runs=NODES, record_every=5)
     gap = np.log10(np.abs(result.trace["allocation_gap"]) + np.finfo(float).eps)
     assert jc.objectives.final(result) == pytest.approx(gap[-1].mean())
     assert jc.objectives.worst(result) == pytest.approx(gap[-1].max())
@@ -122,7 +123,7 @@ def test_objectives_are_what_they_say(rng):
 def test_patience_stops_and_an_optimizer_of_ones_own_is_used(rng):
     problem = jc.Problem(shares(rng))
     still = optax.sgd(0.0)
-    tuned = jc.tune(problem, NETWORK, METHOD, ["allocation.step"], steps=5, iterations=50, optimizer=still, patience=2)
+    tuned = jc.tune(problem, NETWORK, FLOW, ["allocation.step"], steps=5, iterations=50, optimizer=still, patience=2)
     assert len(tuned.history["objective"]) == 3
     assert tuned.values["allocation.step"] == pytest.approx(0.05)
 
@@ -134,14 +135,14 @@ def test_a_broken_start_is_told_and_left_out(rng):
         step = result.trace["allocation_gap"][-1].mean()
         return jnp.where(step > first * 0.999, jnp.where(step < first * 1.001, step, jnp.nan), jnp.nan)
 
-    solved = jc.solve(problem, NETWORK, METHOD, 5, runs=NODES)
+    solved = jc.solve(problem, NETWORK, FLOW, 5, runs=NODES)
     first = float(solved.trace["allocation_gap"][-1].mean())
     options = {"steps": 5, "iterations": 2, "objective": breaks, "optimizer": optax.sgd(0.0)}
     with pytest.warns(RuntimeWarning, match="1 of 2 starts are broken: start 1: the objective at iteration 0"):
-        tuned = jc.tune(problem, NETWORK, METHOD, ["allocation.step"], starts=2, held_out=problem, **options)
+        tuned = jc.tune(problem, NETWORK, FLOW, ["allocation.step"], starts=2, held_out=problem, **options)
     assert tuned.start == 0
     with pytest.raises(RuntimeError, match=r"every start is broken \(start 0: the objective at iteration 0"):
-        jc.tune(problem, NETWORK, METHOD, ["allocation.step"], **options | {"objective": lambda result: jnp.nan})
+        jc.tune(problem, NETWORK, FLOW, ["allocation.step"], **options | {"objective": lambda result: jnp.nan})
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,7 @@ def test_a_broken_start_is_told_and_left_out(rng):
         (["channel"], {}, TypeError, "parameters: 'channel' is no number but an object"),
         (["channel.placement"], {}, TypeError, "parameters: 'channel.placement' is no number but 'innovation'"),
         (["allocation.budget"], {}, ValueError, "a setting of the problem.*jax.grad of jaxcoopt.reference"),
+        (["channel.width"], {}, ValueError, "smooths derivatives and changes no run"),
         ([], {}, ValueError, "parameters: expected a list of names"),
         ("training.step", {}, ValueError, "parameters: expected a list of names"),
         (["weights"], {"starts": 2}, ValueError, "link weights are tuned from one start"),

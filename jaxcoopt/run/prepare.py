@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import traced
@@ -24,7 +24,7 @@ def prepare(
     problem: Problem,
     network: Network,
     method: CoOptimizer,
-    runs: int | Int[np.ndarray, " runs"],
+    runs: int | Int[np.ndarray, " runs"] | Int[Array, " runs"],
     seed: int,
     initial: Initial | None,
     tol: float | None,

@@ -88,6 +88,8 @@ def _check(name: str, place: Place, value: Any) -> None:
             f"parameters: {name!r} is a setting of the {place.root}; tuned are those of the method and the link "
             "'weights'. How the optimum answers to a problem's constants: jax.grad of jaxcoopt.reference"
         )
+    if place.path[-1] == "width":
+        raise ValueError(f"parameters: {name!r} smooths derivatives and changes no run; tune another setting")
     if isinstance(value, bool) or not isinstance(value, (int, float, np.ndarray, jnp.ndarray, np.number)):
         what = "an object: name a number in it" if hasattr(value, "__dataclass_fields__") else repr(value)
         raise TypeError(f"parameters: {name!r} is no number but {what}; give it a number to start from")

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference, run_count
+from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.prepare import prepare
@@ -20,6 +21,7 @@ from jaxcoopt.tuning.free import Free, Parameters
 from jaxcoopt.tuning.objectives import Objective
 
 
+@pytree
 @dataclass(frozen=True)
 class Instances:
     """What one start is run on. problem: with the runs of all starts, one start after another; numbers: by which each
@@ -28,12 +30,7 @@ class Instances:
 
     problem: Problem
     optimum: Optimum
-    numbers: Int[np.ndarray, " runs"]
-
-    @property
-    def size(self) -> int:
-        """Runs of all starts."""
-        return len(self.numbers)
+    numbers: Int[Array, " runs"]
 
 
 def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int = 0) -> Instances:
@@ -42,8 +39,9 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
     Raises RuntimeError where no optimum is found.
     """
     own, optimum = run_count(problem), reference(problem, nodes)
+    numbers = jnp.asarray(np.tile(first + np.arange(runs if own == 1 else own), starts))
     if own == 1:
-        return Instances(problem, optimum, np.tile(first + np.arange(runs), starts))
+        return Instances(problem, optimum, numbers)
 
     def repeated(leaf: Any, dims: int = 2) -> Any:
         """[nodes, runs], or [runs] with dims = 1; what is smaller is the same in all runs."""
@@ -55,7 +53,7 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
         allocation = replace(allocation, budget=repeated(allocation.budget, dims=1))
     known = {name: repeated(getattr(optimum, name), dims=1) for name in ("allocation_cost", "price")}
     problem = replace(problem, allocation=allocation, work=work)
-    return Instances(problem, replace(optimum, allocation=None, **known), np.tile(first + np.arange(own), starts))
+    return Instances(problem, replace(optimum, allocation=None, **known), numbers)
 
 
 @dataclass(frozen=True)
@@ -63,27 +61,26 @@ class Rollout:
     """One number for each start from its free numbers."""
 
     parameters: Parameters
-    on: Instances
     objective: Objective
     steps: int
     record_every: int
     seed: int
     initial: Initial | None
 
-    def scores(self, free: Free) -> Float[Array, " starts"]:
+    def scores(self, free: Free, on: Instances) -> Float[Array, " starts"]:
         """The objective of each start."""
         starts = len(next(iter(free.values())))
-        per_run = self.on.size // starts
+        per_run = len(on.numbers) // starts
 
         def of_runs(value: Array) -> Array:
             return value[0] if value.ndim > 1 else jnp.repeat(value, per_run)
 
         values = {name: of_runs(value) for name, value in self.parameters.values(free).items()}
-        trio = self.parameters.applied(self.parameters.trio._replace(problem=self.on.problem), values)
-        return self._scored(self._run(trio), starts)
+        trio = self.parameters.applied(self.parameters.trio._replace(problem=on.problem), values)
+        return self._scored(self._run(trio, on), starts)
 
-    def _run(self, trio: Trio) -> Result:
-        setup, carry = prepare(*trio, self.on.numbers, self.seed, self.initial, None, self.on.optimum)
+    def _run(self, trio: Trio, on: Instances) -> Result:
+        setup, carry = prepare(*trio, on.numbers, self.seed, self.initial, None, on.optimum)
         lengths = intervals(self.steps, self.record_every)
         carry, records = unrolled(setup, carry, lengths)
         return result_of(setup, carry, records, np.cumsum(lengths), trio.method)

@@ -24,7 +24,7 @@ from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.theory.auto import with_steps
 from jaxcoopt.tuning.free import Free, Parameters, parameters_of
 from jaxcoopt.tuning.objectives import Objective, objective_of
-from jaxcoopt.tuning.rollout import Rollout, instances
+from jaxcoopt.tuning.rollout import Instances, Rollout, instances
 
 RECORDS = 20  # of a run, unless said otherwise
 RATE = 0.1  # of Adam, in free numbers: about a tenth of the setting an iteration
@@ -53,7 +53,7 @@ class Tuned:
 
 
 def tune(
-    problem: Problem,
+    problem: Problem | Sequence[Problem],
     network: Network,
     method: CoOptimizer,
     parameters: Sequence[str] | Mapping[str, Any],
@@ -64,7 +64,7 @@ def tune(
     iterations: int = 100,
     starts: int = 1,
     runs: int = 1,
-    held_out: Problem | None = None,
+    held_out: Problem | Sequence[Problem] | None = None,
     patience: int | None = None,
     record_every: int | None = None,
     initial: Initial | None = None,
@@ -75,14 +75,14 @@ def tune(
 
     t <- t - optimizer(d objective / d t),   setting = low + exp(t), or between low and high by a sigmoid of t
 
-    parameters: dotted names of the method's numbers, or a dict name -> (low, high); else what the method's own check
-    and `theory.step_bound` admit. "weights" are those of the links: symmetric, above 0, no node's sum above 0.99.
+    parameters: dotted names of the method's numbers, or a dict name -> (low, high), or None for what the method's own
+    check and `theory.step_bound` admit. "weights" are those of the links: symmetric, above 0, no node's sum above 0.99.
     objective: "final" (log10 of the gap), "worst" (of the runs), "area" (under the curve), `objectives.at_bits(...)`,
-    or any function from the `Result` of one start to a number that JAX can differentiate. The problem's numbers may be
-    [nodes, instances]; where there is one instance, it is run `runs` times (starts, failures, batches). All of it for
-    each of `starts`: the settings given, and random ones around them, all in one call. held_out: a problem to validate
-    on, of any size over the same network; None: other runs of this one. patience: iterations without any gain on it
-    after which it stops. optimizer: any of optax, None: Adam at 0.1.
+    or any function from the `Result` of one start to a number that JAX can differentiate. problem: one or a list, one
+    program for all of a shape, with numbers that may be [nodes, instances]; where there is one instance, it is run
+    `runs` times (starts, failures, batches). All of it for each of `starts`: the settings given, and random ones around
+    them, all in one call. held_out: what to validate on, over the same network; None: other runs of the same.
+    patience: iterations without any gain on it after which it stops. optimizer: any of optax, None: Adam at 0.1.
 
     Raises ValueError or TypeError for what cannot be tuned, RuntimeError where every start is broken, warns
     (RuntimeWarning) of those that are.
@@ -90,16 +90,20 @@ def tune(
     iterations, starts = at_least_one("iterations", iterations), at_least_one("starts", starts)
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
-    method = with_steps(method, problem, network)
-    check_run(problem, network, method, run_count(problem), seed, initial, None)
-    found = parameters_of(parameters, Trio(problem, network, method), starts)
-    minimised = objective_of(objective)
+    problems = [problem] if isinstance(problem, Problem) else list(problem)
+    if not problems:
+        raise ValueError("problem: expected a problem or a list of them, got an empty list")
+    method = with_steps(method, problems[0], network)
     warn_of_rule(method.channel)
-    on = instances(problem, network.nodes, runs, starts)
-    others, first = (problem, on.size // starts) if held_out is None else (held_out, 0)
-    other = instances(others, network.nodes, runs, starts, first)
-    rollouts = [Rollout(found, each, minimised, steps, every, seed, initial) for each in (on, other)]
-    search = _Search(found, rollouts[0], rollouts[1], optax.adam(RATE) if optimizer is None else optimizer)
+    for each in problems:
+        check_run(each, network, method, run_count(each), seed, initial, None)
+    found = parameters_of(parameters, Trio(problems[0], network, method), starts)
+    rollout = Rollout(found, objective_of(objective), steps, every, seed, initial)
+    on = [instances(each, network.nodes, runs, starts) for each in problems]
+    others, first = (problems, len(on[0].numbers) // starts) if held_out is None else (held_out, 0)
+    others = [others] if isinstance(others, Problem) else list(others)
+    other = [instances(each, network.nodes, runs, starts, first) for each in others]
+    search = _Search(rollout, on, other, optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
     return _best(found, history, search.broken)
 
@@ -107,26 +111,36 @@ def tune(
 class _Search:
     """The descent of all starts at once."""
 
-    def __init__(self, parameters: Parameters, on: Rollout, other: Rollout, optimizer: Any) -> None:
-        self.parameters, self.optimizer, self.broken = parameters, optimizer, {}
+    def __init__(self, rollout: Rollout, on: list[Instances], other: list[Instances], optimizer: Any) -> None:
+        self.parameters, self.optimizer, self.broken = rollout.parameters, optimizer, {}
+        self._on, self._other = on, other
 
-        def total(free: Free) -> tuple[Array, Array]:
-            scores = on.scores(free)
+        def total(free: Free, on: Instances) -> tuple[Array, Array]:
+            scores = rollout.scores(free, on)
             return scores.sum(), scores  # a start's gradient is that of its own score
 
-        self._slope = jax.jit(jax.value_and_grad(total, has_aux=True))
-        self._validate = jax.jit(other.scores)
+        self._slope_on = jax.jit(jax.value_and_grad(total, has_aux=True))  # once for all of a shape
+        self._scores_on = jax.jit(rollout.scores)
+
+    def _slope(self, free: Free) -> tuple[np.ndarray, Free]:
+        """The objective of each start and its slope, the mean over all problems."""
+        found = [self._slope_on(free, on) for on in self._on]
+        slope = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(slope for _, slope in found))
+        return np.mean([np.asarray(scores) for (_, scores), _ in found], axis=0), slope
+
+    def _validate(self, free: Free) -> np.ndarray:
+        return np.mean([np.asarray(self._scores_on(free, on)) for on in self._other], axis=0)
 
     def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
         """What was seen at each iteration; the last is only looked at."""
         state, rows, best, since = self.optimizer.init(free), [], np.inf, 0
         with counted(progress, iterations + 1) as done:
             for iteration in range(iterations + 1):
-                (_, scores), slope = self._slope(free)
-                held_out = np.array(self._validate(free))
-                self._mark(iteration, np.asarray(scores), slope)
+                scores, slope = self._slope(free)
+                held_out = self._validate(free)
+                self._mark(iteration, scores, slope)
                 held_out[list(self.broken)] = np.nan
-                rows.append({"objective": np.asarray(scores), "held_out": held_out} | self._values(free))
+                rows.append({"objective": scores, "held_out": held_out} | self._values(free))
                 least = np.min(np.where(np.isnan(held_out), np.inf, held_out))
                 done(f"held-out objective {least:.3g}")
                 since = 0 if least < best else since + 1
