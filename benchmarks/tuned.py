@@ -53,11 +53,10 @@ def gaps(problems, network, method, half, steps, runs=None):
 def grid_search(problems, network, method_of, half, steps, grid):
     """The (step, momentum) with the least median gap over the instances."""
     points = [np.ravel(each) for each in np.meshgrid(*grid, indexing="ij")]
-    if half == "allocation":  # a sweep's runs are the points; each instance is a problem
-        table = []
-        for column in range(INSTANCES):
-            one = jax.tree.map(lambda leaf, column=column: np.asarray(leaf)[..., column : column + 1], problems[0])
-            table.append(gaps([one], network, method_of(*points), half, steps, len(points[0]))[0])
+    if half == "allocation":  # all points on all instances as one batch
+        tiled = jax.tree.map(lambda leaf: np.tile(leaf, len(points[0])) if np.ndim(leaf) else leaf, problems[0])
+        method = method_of(*(np.repeat(each, INSTANCES) for each in points))
+        table = gaps([tiled], network, method, half, steps, len(points[0]) * INSTANCES)[0].reshape(-1, INSTANCES).T
     else:
         table = [gaps([one], network, method_of(*points), half, steps, len(points[0]))[0] for one in problems]
     median = np.median(np.nan_to_num(np.stack(table), nan=np.inf), axis=0)
@@ -69,12 +68,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--halves", nargs="+", default=["allocation", "training"])
     options = parser.parse_args()
-    network = jc.Network.from_graphs(backbone("germany50"))
+    network = jc.Network.from_graphs(backbone("sndlib/germany50"))
     rows = []
     for half in options.halves:
         draw = allocations if half == "allocation" else trainings
         problems, others = (draw(np.random.default_rng(seed), network.nodes) for seed in (0, 1))
-        steps = 150 if half == "allocation" else 200
+        steps = 60 if half == "allocation" else 200
         top = jc.theory.step_bound(
             jc.methods.LaplacianFlow(1.0) if half == "allocation" else jc.methods.GradientTracking(1.0),
             problems[0],

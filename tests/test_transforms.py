@@ -27,6 +27,7 @@ def network(failure_rate=0.0):
 
 NETWORK, FAILING = network(), network(0.2)
 SETTINGS = {"step": 0.1, "momentum": 0.3, "rate": 0.1, "rho": 0.5}
+OPTIMUM = jc.reference(SHARES)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,21 @@ def test_grad_under_jit_equals_grad(optimum):
         ]
 
     assert jax.jit(jax.grad(value))(0.05) == pytest.approx(float(jax.grad(value)(0.05)), rel=1e-12)
+
+
+@pytest.mark.parametrize("every", [8, 100, 1024])  # blocks of records, records of blocks, one record at the end
+def test_memory_of_reverse_mode_grows_with_the_root_of_the_steps(every):
+    def value(step, steps):
+        method = jc.CoOptimizer(jc.methods.LaplacianFlow(step), channel=jc.channels.Ideal())
+        options = {"runs": 64, "record_every": min(every, steps), "optimum": OPTIMUM}
+        return jc.solve(SHARES, NETWORK, method, steps, **options).trace["allocation_cost"][-1].sum()
+
+    def bytes_of(steps):
+        program = jax.jit(jax.grad(lambda step: value(step, steps))).lower(0.05).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    few, many = bytes_of(64), bytes_of(1024)
+    assert many < 6 * few, (few, many)  # 16 times the steps: 4 times the memory, and what does not grow
 
 
 def test_gradients_with_respect_to_the_problem():
