@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +20,11 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
 from jaxcoopt.sweeps.chunk import Outcome
 from jaxcoopt.sweeps.describe import SHOWN, differences
+from jaxcoopt.sweeps.room import bytes_of, check_room
 from jaxcoopt.sweeps.tiles import Tiles
 
 NOT_DONE = -1
 DONE = "chunks/done"  # in a group of its own: it is no result
-SPARE = 1.1  # of the disk space that the numbers take uncompressed
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,12 @@ class Layout:
     @property
     def bytes(self) -> int:
         """Uncompressed."""
-        runs = int(np.prod(self.tiles.shape))
-        return runs * (len(self.variables) * len(self.iterations) * self.dtype.itemsize + 5)
+        return bytes_of(self.runs, len(self.iterations), len(self.variables), self.dtype.itemsize)
+
+    @property
+    def runs(self) -> int:
+        """Of all points and seeds."""
+        return math.prod(self.tiles.shape)
 
 
 class Store:
@@ -77,7 +82,7 @@ class Store:
             self._write_empty(self._place, layout)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._check_disk(layout)
+        check_room(layout.runs, layout.bytes, self.path)
         zarr = require("zarr", extra="sweep")
         temporary = self.path.with_name(f".{self.path.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -160,16 +165,6 @@ class Store:
 
     def _open(self) -> Any:
         return require("zarr", extra="sweep").open_group(self._place, mode="r+")
-
-    def _check_disk(self, layout: Layout) -> None:
-        assert self.path is not None
-        free = shutil.disk_usage(self.path.parent).free
-        if layout.bytes * SPARE > free:
-            raise OSError(
-                f"store {self.path}: {int(np.prod(layout.tiles.shape)):,} runs take up to "
-                f"{layout.bytes / 2**30:.3g} GiB, the disk has {free / 2**30:.3g} GiB; sweep less, record less often "
-                "(record_every) or give another disk"
-            )
 
     def _write_empty(self, place: Any, layout: Layout) -> None:
         zarr, xarray = require("zarr", extra="sweep"), require("xarray", extra="sweep")

@@ -162,7 +162,7 @@ def test_what_is_no_store_is_left_alone(tmp_path):
 def test_a_disk_that_is_too_small_is_refused_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
-    with pytest.raises(OSError, match=r"runs take up to .* GiB, the disk has .* GiB; sweep less"):
+    with pytest.raises(OSError, match=r"runs take up to .* GiB, the disk has .* GiB; sweep fewer"):
         small.sweep(GRID, store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
