@@ -53,6 +53,13 @@ CASES = {
     "a tol below 0": ({"channel.rho": [0.5]}, {"tol": -1.0}, ValueError, "^tol: must be above 0"),
     "a tol that is none": ({"channel.rho": [0.5]}, {"tol": np.nan}, ValueError, "^tol: must be a finite number"),
     "tols": ({"channel.rho": [0.5]}, {"tol": np.ones(3)}, ValueError, "tol: expected a number, the same for all runs"),
+    "a setting that the first object has not": (
+        {"channel": {"i": jc.channels.Ideal(), "l": jc.channels.LogQuantizer()}, "channel.rho": [0.1, 0.2]},
+        {},
+        ValueError,
+        "'channel.rho' is not there with channel=i, which another axis sets",
+    ),
+    "a number beyond floats": ({"channel.rho": [10**400]}, {}, ValueError, "a number is too large for a float"),
     "a budget among good ones": (
         {"problem.allocation.budget": [6.0, 1000.0, -5.0]},
         {},

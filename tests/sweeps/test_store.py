@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -111,6 +112,32 @@ def test_what_is_done_is_not_done_again(monkeypatch, tmp_path):
     assert set(first.attrs) == {"title", "settings", "versions", "shape", "tile"}
     assert json.loads(first.attrs["settings"])["sweep.steps"] == str(small.STEPS)
     assert first["allocation_gap"].attrs["units"]
+
+
+def test_what_was_lost_is_done_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(width, "WIDEST", 6)
+    small.sweep(GRID, store=tmp_path / "store")
+    before, real, ran = contents(tmp_path / "store"), work.run_chunk, []
+    shutil.rmtree(tmp_path / "store" / "training_gap" / "c")
+    (tmp_path / "store" / "status" / "c" / "0" / "0" / "0").unlink()
+    monkeypatch.setattr(work, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
+    small.sweep(GRID, store=tmp_path / "store")
+    assert contents(tmp_path / "store") == before
+    assert len(ran) == 4
+
+
+def test_what_no_run_has_is_no_loss(monkeypatch, tmp_path):
+    grid = {"problem.training.loss": {"convex": small.problem().training.loss, "not": jc.losses.MLP((2,))}}
+    first = small.sweep(grid, store=tmp_path / "store").load()
+    assert first["training_gap"].isnull().all(("seed", "iteration")).values.tolist() == [False, True]
+    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
+    xarray.testing.assert_identical(small.sweep(grid, store=tmp_path / "store").load(), first)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"file cannot be written \(.*\); give a folder that can be written"):
+        small.sweep(GRID, store=tmp_path / "file" / "store")
 
 
 @pytest.mark.parametrize(
