@@ -191,7 +191,7 @@ def compare(
 @app.command()
 def sweep(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A TOML file with a [sweep] table, or the name of a shipped sweep.")
+        str, typer.Argument(metavar="FILE", help="A TOML file with a \\[sweep] table, or the name of a shipped sweep.")
     ] = SWEEPS.default,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sweep.seeds=100.")

@@ -52,6 +52,8 @@ class Catalogue(Generic[Model]):
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{where}: not valid TOML: {error}{_quoted_line(text, error)}") from error
+        if "sweep" in table and "sweep" not in self.model.model_fields:
+            raise ValueError(f"{where}: it has a [sweep] table, so it is a sweep: use jaxcoopt sweep {file}")
         for override in overrides:
             apply_override(table, override)
         try:

@@ -1,6 +1,5 @@
 """`jaxcoopt sweep`: a TOML file in, a Zarr store out."""
 
-import re
 import time
 from pathlib import Path
 
@@ -13,19 +12,22 @@ from rich.text import Text
 from jaxcoopt.experiments.sweep_play import Estimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.status import Status
-
-UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+from jaxcoopt.sweeps.room import size_in_bytes
 
 
 def run_sweep(
     settings: SweepExperiment, store: Path, *, resume: bool, dry_run: bool, memory: str | None, quiet: bool
 ) -> None:
     """Runs it, or says what it would take. Raises FileExistsError for a store that is there and is not to go on."""
-    console, limit = Console(quiet=quiet or jax.process_index() > 0), None if memory is None else size(memory)
+    console = Console(quiet=quiet or jax.process_index() > 0)
+    limit = None if memory is None else size_in_bytes("--memory", memory)
+    there = jax.process_index() == 0 and exists(store)
     if dry_run:
-        console.print(_estimated(estimate(settings, limit=limit), settings.title))
+        console.print(_estimated(estimate(settings, store, limit=limit), settings.title))
+        if there and not resume:
+            console.print(Text(f"{store} is there: add --resume to go on with it, or give another folder"))
         return
-    if jax.process_index() == 0 and not resume and exists(store):
+    if there and not resume:
         raise FileExistsError(f"--store {store}: it is there; add --resume to go on with it, or give another folder")
     start = time.perf_counter()
     table, notes = play_sweep(settings, store, limit=limit, progress=not quiet)
@@ -37,16 +39,6 @@ def run_sweep(
     seconds = time.perf_counter() - start
     console.print(f"{status.size:,} runs ({words}) in {seconds:.1f} s, in {store}; look at them: ", end="")
     console.print(Text(f"jaxcoopt report {store}", style="cyan"))
-
-
-def size(text: str) -> int:
-    """Bytes of "4GiB", "500 MB" or "2e9". Raises ValueError for another text."""
-    found = re.fullmatch(r"\s*([0-9.e+]+)\s*([kmgt]?)(i?b)?\s*", text.lower())
-    try:
-        assert found is not None
-        return int(float(found[1]) * UNITS[found[2]])
-    except (AssertionError, ValueError):
-        raise ValueError(f"--memory: expected a size such as 4GiB, got {text!r}") from None
 
 
 def _estimated(need: Estimate, title: str) -> Table:

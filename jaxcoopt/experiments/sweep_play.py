@@ -19,7 +19,7 @@ from jaxcoopt.run.memory import memory
 from jaxcoopt.sweeps.chunk import Job, run_chunk
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.sweeps.store import Layout, Store
-from jaxcoopt.sweeps.sweep import finished, planned
+from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
 
 TRIED = 10  # iterations that are timed to say how long all will take
 
@@ -47,15 +47,15 @@ def play_sweep(
     """
     with jax.enable_x64(settings.precision == "float64"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
-        job, layout = _planned(settings, limit)
+        job, layout = _planned(settings, store, limit)
         table = finished(job, layout, store, progress)
     return table, list(dict.fromkeys(str(each.message) for each in caught))
 
 
-def estimate(settings: SweepExperiment, *, limit: int | None = None) -> Estimate:
+def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None) -> Estimate:
     """What it would take: the first chunk is compiled, and a few of its iterations are timed."""
     with jax.enable_x64(settings.precision == "float64"):
-        job, layout = _planned(settings, limit)
+        job, layout = _planned(settings, store, limit)
         tiles, plan = layout.tiles, job.plan
         trio = plan.columns(tiles.indices((0,) * len(tiles.tile))[:-1])
         with jax.default_device(jax.local_devices()[0]):
@@ -79,11 +79,13 @@ def exists(store: Path) -> bool:
     return Store(store).exists
 
 
-def _planned(settings: SweepExperiment, limit: int | None) -> tuple[Job, Layout]:
+def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple[Job, Layout]:
     if settings.shard != "runs":
         raise ValueError("shard: a sweep spreads its chunks of runs over the devices; leave it out")
     table = tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"sweep"})))
     base = build(Experiment.model_validate(table))
+    steps, every = spacing(settings.steps, settings.record_every)
+    check_size(base.problem, settings.sweep.size, settings.sweep.seeds, steps, every, store)
     return planned(
         Trio(base.problem, base.network, base.method),
         axes_of_keys(table, settings.sweep, base),
@@ -94,6 +96,7 @@ def _planned(settings: SweepExperiment, limit: int | None) -> tuple[Job, Layout]
         initial=base.initial,
         tol=settings.tol,
         memory=limit,
+        store=store,
         title=settings.title,
     )
 

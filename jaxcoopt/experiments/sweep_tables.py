@@ -1,5 +1,6 @@
 """The [sweep] table of a TOML file: what is swept, and how many seeds."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +62,13 @@ class Sweep(Table):
     """Points that are drawn with `random`."""
     seed: int = Field(0, ge=0)
     """Of what is drawn with `random`."""
+
+    @property
+    def size(self) -> int:
+        """How many points, known before any is made."""
+        if self.grid is None:
+            return self.samples if self.points is None else len(self.points)
+        return math.prod(each.count if isinstance(each, Range) else len(each) for each in self.grid.values())
 
     @model_validator(mode="after")
     def _one(self) -> "Sweep":

@@ -1,16 +1,18 @@
 """The report on a sweep: tables, pictures and one HTML page, from its dataset or its store."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
-from jaxcoopt.report.folder import reserved_folder, save_both
+from jaxcoopt.report.folder import LOCK, reserved_folder, save_both
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
 from jaxcoopt.report.statistics import Statistics, statistics
@@ -19,6 +21,7 @@ from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
 
 WIDTH = 150  # of the tables in a pipe
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -42,25 +45,37 @@ class SweepReport:
         return summary(self.sweep, self.statistics)
 
     def figures(self) -> dict[str, Any]:
-        """Matplotlib figures by file name: a heat map (or a profile along the only axis) and curves of each metric."""
+        """Matplotlib figures by file name: a heat map (or a profile along the only axis) and curves of each metric.
+
+        Of none without a number.
+        """
         return {name: figure for metric in self.metrics for name, figure in self._figures(metric).items()}
 
     def html(self) -> str:
         """The page, with all that it needs inside."""
         return page(self.sweep, self.statistics, self.metrics, self.x, self.y)
 
-    def write(self, folder: Path) -> None:
-        """table.csv, the figures as PNG and SVG, report.html and, last, summary.json: where that is, all is there."""
-        (folder / "summary.json").unlink(missing_ok=True)
+    def write(self, folder: Path, store: Path | None = None) -> None:
+        """table.csv, the figures as PNG and SVG, report.html and, last, summary.json: where that is, all is there.
+
+        store: whose report it is; what an earlier one of the same store left is removed.
+        """
+        for name in () if store is None else _written(folder, store):
+            (folder / name).unlink(missing_ok=True)
+        (folder / SUMMARY).unlink(missing_ok=True)
         write_text(folder / "table.csv", self.table().to_csv(index=False, lineterminator="\n"))
         for name, figure in self.figures().items():
             save_both(figure, folder / f"{name}.png")
         write_text(folder / "report.html", self.html())
-        write_json(folder / "summary.json", self.summary())
+        names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+        origin = {} if store is None else {"store": str(store.resolve()), "files": [*names, SUMMARY]}
+        write_json(folder / SUMMARY, self.summary() | origin)
 
     def _figures(self, metric: str) -> dict[str, Any]:
         sweep, values = self.sweep, self.statistics[metric]
         label = self._label(metric)
+        if not np.isfinite(values.median).any():
+            return {}
         best = best_points(sweep, values.median)
         found = {}
         if self.x is not None and self.y is not None:
@@ -108,11 +123,21 @@ def report_store(
     require("plotly", extra="report")
     found = sweep_report(open_store(store), x, y, metrics)
     out = store.with_name(f"{store.resolve().stem}-report") if out is None else out
-    with reserved_folder(out, overwrite):
-        found.write(out)
+    earlier = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    with reserved_folder(out, overwrite or earlier <= {LOCK, *_written(out, store)}):
+        found.write(out, store)
     if not quiet:
         _show(found, out)
     return found
+
+
+def _written(folder: Path, store: Path) -> list[str]:
+    """What an earlier report of the same store left in a folder, as that says; nothing where there is none."""
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        return [Path(name).name for name in summary["files"]] if summary["store"] == str(store.resolve()) else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _seeds(sweep: Swept) -> str:
@@ -127,5 +152,7 @@ def _show(report: SweepReport, out: Path) -> None:
     console.print(Text(f"{report.sweep.title}: {progress(report.sweep)}"))
     for metric in report.metrics:
         console.print()
-        console.print(screen_table(report.sweep, metric, report.statistics[metric]))
+        shown = np.isfinite(report.statistics[metric].median).any()
+        nothing = Text(f"{metric.replace('_', ' ')}: no finite run, so nothing is drawn and no point is best")
+        console.print(screen_table(report.sweep, metric, report.statistics[metric]) if shown else nothing)
     console.print(Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim"))

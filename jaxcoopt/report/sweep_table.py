@@ -42,6 +42,7 @@ def summary(sweep: Swept, values: dict[str, Statistics]) -> dict[str, Any]:
         "done": int(sweep.done.sum()),
         "iterations": int(sweep.iterations[-1]),
         "status": ended,
+        "points_without": lacking(sweep),
         "best": {name: _best(sweep, each) for name, each in values.items()},
         "diverged": diverged(sweep),
         "settings": sweep.attributes.get("settings"),
@@ -68,8 +69,15 @@ def diverged(sweep: Swept) -> list[dict[str, Any]]:
     return rows
 
 
+def lacking(sweep: Swept) -> dict[str, int]:
+    """The statistics without a value at points of which runs are done that did not diverge: at how many such points."""
+    used = sweep.done > sweep.counts["DIVERGED"]
+    empty = {name: used & ~np.isfinite(each).any(axis=(1, 2)) for name, each in (sweep.metrics | sweep.clocks).items()}
+    return {name: int(points.sum()) for name, points in empty.items() if points.any()}
+
+
 def progress(sweep: Swept) -> str:
-    """ "60 of 120 runs are done (50 %): 40 MAX_STEPS, 20 DIVERGED"."""
+    """ "60 of 120 runs are done (50 %): 40 MAX_STEPS, 20 DIVERGED", and which statistics lack values."""
     runs, done = sweep.status.size, int(sweep.done.sum())
     ended = ", ".join(
         f"{count.sum():,} {name}" for name, count in sweep.counts.items() if name != "PENDING" and count.any()
@@ -77,7 +85,10 @@ def progress(sweep: Swept) -> str:
     part = (
         f"{done:,} of {runs:,} runs are done ({100 * done // runs} %)" if done < runs else f"all {runs:,} runs are done"
     )
-    return f"{part}: {ended}" if ended else part
+    points = len(sweep.where)
+    none = ", ".join(f"{name} at {count:,} of {points:,} points" for name, count in lacking(sweep).items())
+    gaps = f"; no values of {none}: a point has none of its own, or the store has lost them" if none else ""
+    return (f"{part}: {ended}" if ended else part) + gaps
 
 
 def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:

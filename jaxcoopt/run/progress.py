@@ -1,5 +1,7 @@
 """Progress bars: over iterations, with the gaps as they stand, and over a list of things to do."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from jaxtyping import Array
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+EVERY = 30  # seconds, between lines where there is no terminal
 SHOWN = {"allocation_gap": "allocation gap", "training_gap": "training gap"}
 
 
@@ -43,9 +46,15 @@ def counted(shown: bool, total: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def counted_runs(shown: bool, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Yields done(runs, news): draws how many of `total` are, how many a second, time left and the news of the last."""
+    """Yields done(runs, news): draws how many of `total` are, how many a second, time left and the news of the last.
+
+    Where standard error is no terminal, a line now and then says so.
+    """
     if not shown:
         yield lambda runs, news: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(total)
         return
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
@@ -57,6 +66,25 @@ def counted_runs(shown: bool, total: int) -> Iterator[Callable[[int, str], None]
     with _bar(Rate()) as bar:
         task = bar.add_task("compiling", total=total)
         yield lambda runs, news: bar.update(task, advance=runs, description=news or "compiling")
+
+
+def _lines(total: int) -> Callable[[int, str], None]:
+    """done(runs, news): a line at most every `EVERY` seconds, and the last one."""
+    start = said = time.monotonic()
+    count = here = 0
+
+    def done(runs: int, news: str) -> None:
+        nonlocal said, count, here
+        now = time.monotonic()
+        count, here = count + runs, here + runs * bool(news)  # without news: they were done before
+        if count < total and now < said + EVERY:
+            return
+        said, rate = now, here / max(now - start, 1e-9)
+        parts = [f"{count:,} of {total:,} runs", *([f"{rate:,.3g} runs/s"] if rate else [])]
+        parts += [f"{(total - count) / rate:,.0f} s left"] if rate and count < total else []
+        print(", ".join([*parts, *([news] if news else [])]), file=sys.stderr, flush=True)
+
+    return done
 
 
 def _bar(*more: Any) -> "Progress":

@@ -1,13 +1,13 @@
 """What is swept: the axes of a grid, or a list of points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from jaxcoopt.errors import at_least_one
-from jaxcoopt.sweeps.names import Place, Trio, assigned, find
+from jaxcoopt.sweeps.names import Place, Trio, assigned, find, is_there
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
 TAKEN = (SEED, ITERATION, POINT)
@@ -41,6 +41,7 @@ def axes_of(grid: Mapping[str, Values] | Sequence[Mapping[str, Any]], trio: Trio
         for name, values in sorted(
             grid.items(), key=lambda item: item[0].count(".") if isinstance(item[0], str) else 0
         ):
+            _refuse_lacking(name, made.values(), trio)
             made[name] = _axis(name, values, trio)
             trio = point_at((made[name],), (0,), trio)  # what an object holds can be named, too
         axes = tuple(made[name] for name in grid)
@@ -100,6 +101,20 @@ def _axis(name: str, values: Values, trio: Trio) -> Axis:
     return Axis(name, (place,), tuple((entry,) for entry in entries), {name: labels})
 
 
+def _refuse_lacking(name: Any, made: Iterable[Axis], trio: Trio) -> None:
+    """Raise ValueError for a name that the first object of another axis has not, and a later one has."""
+    if not isinstance(name, str) or is_there(name, trio):
+        return
+    for axis in made:
+        there = [is_there(name, point_at((axis,), (i,), trio)) for i in range(len(axis))]
+        if any(there):
+            lacking = f"{axis.dim}={axis.labels[axis.dim][there.index(False)]}"
+            raise ValueError(
+                f"grid: {name!r} is not there with {lacking}, which another axis sets; sweep that apart, or give a "
+                "list of points"
+            )
+
+
 def _points(points: Any, trio: Trio) -> Axis:
     if not isinstance(points, Sequence) or isinstance(points, str) or not all(isinstance(p, Mapping) for p in points):
         raise TypeError(
@@ -132,8 +147,17 @@ def _labels(where: str, entries: Sequence[Any]) -> np.ndarray:
     if any(is_dataclass(entry) or np.ndim(entry) for entry in entries):
         raise TypeError(f"{where}: give objects and arrays a label each: a dict label -> value")
     if all(isinstance(entry, int | float | np.number) and not isinstance(entry, bool) for entry in entries):
-        return np.asarray(entries)
+        numbers = np.asarray(entries)
+        return numbers if numbers.dtype != object else _floats(where, entries)
     return np.array([str(entry) for entry in entries], dtype=object)
+
+
+def _floats(where: str, entries: Sequence[Any]) -> np.ndarray:
+    """Whole numbers beyond 64 bits."""
+    try:
+        return np.array([float(entry) for entry in entries])
+    except OverflowError as error:
+        raise ValueError(f"{where}: a number is too large for a float; give one below 1e308") from error
 
 
 def refuse_twice(axes: Sequence[Axis]) -> None:

@@ -8,26 +8,54 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxcoopt.errors import at_least_one, finite
-from jaxcoopt.problem.reference import run_count
-from jaxcoopt.run.check import check_run
+from jaxcoopt.errors import at_least_one, finite, positive
+from jaxcoopt.problem.reference import Optimum, run_count
+from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.theory.auto import with_placeholders, with_steps
 
 BLOCK = 256  # points that are looked at together
+ALONE = " (run 0)"  # no news where a point was looked at by itself
+FOUND_LATER = Optimum(allocation_cost=np.zeros(()), training_loss=np.zeros(()))
 
 
-def check_points(plan: Plan, initial: Initial | None = None) -> None:
+def check_points(plan: Plan, initial: Initial | None = None, tol: float | None = None) -> None:
     """Raise ValueError or TypeError for the first settings that cannot be run, with the point that they belong to."""
+    if tol is not None and positive("tol", tol).ndim:
+        raise ValueError(f"tol: expected a number, the same for all runs, got shape {np.shape(tol)}")
     for indices in blocks(plan):
-        try:
-            trio = plan.columns(indices)
-            check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, None)
-            with_steps(trio.method, trio.problem, trio.network)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"at {where(plan, indices)}: {error}") from error
+        error = _error(plan, indices, initial, tol)
+        if error is not None:
+            indices, error = _first_bad(plan, indices, initial, tol, error)
+            raise type(error)(f"at {where(plan, indices)}: {str(error).replace(ALONE, '')}") from error
+
+
+def _error(
+    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, tol: float | None
+) -> ValueError | TypeError | None:
+    """What is wrong with points of one group."""
+    try:
+        trio = plan.columns(indices)
+        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, None)
+        with_steps(trio.method, trio.problem, trio.network)
+        check_tol(tol, trio.problem, FOUND_LATER)
+    except (ValueError, TypeError) as error:
+        return error
+    return None
+
+
+def _first_bad(
+    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, tol: float | None, error: Exception
+) -> tuple[Int[np.ndarray, "axes points"], Exception]:
+    """The first point that is wrong by itself and how, found by halving; all of them where none is."""
+    part = indices
+    while part.shape[1] > 1:
+        half = part[:, : part.shape[1] // 2]
+        part = part[:, half.shape[1] :] if _error(plan, half, initial, tol) is None else half
+    alone = _error(plan, part, initial, tol)
+    return (indices, error) if alone is None else (part, alone)
 
 
 def blocks(plan: Plan) -> Iterator[Int[np.ndarray, "axes points"]]:

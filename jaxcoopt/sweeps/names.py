@@ -39,15 +39,17 @@ def find(name: str, trio: Trio, argument: str = "grid") -> Place:
     The root may be left out where only one of method, problem and network has such a setting. Raises ValueError with
     the nearest right names where none has, and with the choices where several have.
     """
-    parts = tuple(name.split(".")) if isinstance(name, str) else ()
-    first, *rest = parts or ("",)
-    places = [Place(first, tuple(rest))] if first in ROOTS else [Place(root, parts) for root in ROOTS]
-    places = [place for place in places if parts and _has(getattr(trio, place.root), place.path)]
+    places = _found(name, trio)
     if not places:
         raise unknown_name(argument, name, _known(trio))
     if len(places) > 1:
         raise ValueError(f"{argument}: {name!r} may be {' or '.join(map(str, places))}; say which")
     return places[0]
+
+
+def is_there(name: str, trio: Trio) -> bool:
+    """Whether there is a place of that name, or several."""
+    return bool(_found(name, trio))
 
 
 def assigned(trio: Trio, place: Place, value: Any) -> Trio:
@@ -64,6 +66,13 @@ def read(trio: Trio, place: Place) -> Any:
     for part in place.path:
         value = value[int(part)] if isinstance(value, tuple) else getattr(value, part)
     return value
+
+
+def _found(name: Any, trio: Trio) -> list[Place]:
+    parts = tuple(name.split(".")) if isinstance(name, str) else ()
+    first, *rest = parts or ("",)
+    places = [Place(first, tuple(rest))] if first in ROOTS else [Place(root, parts) for root in ROOTS]
+    return [place for place in places if parts and _has(getattr(trio, place.root), place.path)]
 
 
 def _has(value: Any, path: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -19,11 +20,11 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
 from jaxcoopt.sweeps.chunk import Outcome
 from jaxcoopt.sweeps.describe import SHOWN, differences
+from jaxcoopt.sweeps.room import bytes_of, check_room
 from jaxcoopt.sweeps.tiles import Tiles
 
 NOT_DONE = -1
 DONE = "chunks/done"  # in a group of its own: it is no result
-SPARE = 1.1  # of the disk space that the numbers take uncompressed
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,12 @@ class Layout:
     @property
     def bytes(self) -> int:
         """Uncompressed."""
-        runs = int(np.prod(self.tiles.shape))
-        return runs * (len(self.variables) * len(self.iterations) * self.dtype.itemsize + 5)
+        return bytes_of(self.runs, len(self.iterations), len(self.variables), self.dtype.itemsize)
+
+    @property
+    def runs(self) -> int:
+        """Of all points and seeds."""
+        return math.prod(self.tiles.shape)
 
 
 class Store:
@@ -77,7 +82,7 @@ class Store:
             self._write_empty(self._place, layout)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._check_disk(layout)
+        check_room(layout.runs, layout.bytes, self.path)
         zarr = require("zarr", extra="sweep")
         temporary = self.path.with_name(f".{self.path.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -107,9 +112,9 @@ class Store:
             )
 
     def missing(self, tiles: Tiles) -> list[tuple[int, ...]]:
-        """The chunks that are not done."""
+        """The chunks that are not done, or were and have lost some of their numbers since."""
         done = self._open()[DONE][:]
-        return [chunk for chunk in tiles if not done[chunk]]
+        return [chunk for chunk in tiles if not (done[chunk] and self._is_whole(chunk))]
 
     def write(self, tiles: Tiles, chunk: Sequence[int], outcome: Outcome) -> None:
         """A chunk's numbers and then, when they are all on the disk, that it is done."""
@@ -118,9 +123,9 @@ class Store:
         numbers = {name: np.moveaxis(rows, 0, -1) for name, rows in outcome.traces.items()}
         numbers |= {"status": outcome.status, "left": outcome.left}
         try:
-            for name, values in numbers.items():
-                if name in arrays:
-                    arrays[name][region] = values.reshape(*shape, *values.shape[1:])[valid]
+            for name in self._results:
+                values = numbers.get(name)  # none of a half that the problem has not
+                arrays[name][region] = np.nan if values is None else values.reshape(*shape, *values.shape[1:])[valid]
             arrays[DONE][tuple(slice(at, at + 1) for at in chunk)] = True
         except OSError as error:
             raise OSError(
@@ -140,9 +145,8 @@ class Store:
         if self.path is None:
             yield
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with lock.open("w") as handle:
+        with self._opened(lock) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system if this process is killed
             except BlockingIOError as error:
@@ -155,21 +159,35 @@ class Store:
     @cached_property
     def _arrays(self) -> dict[str, Any]:
         """Opened once: what is on the disk of them does not change."""
-        group = self._open()
-        return dict(group.arrays()) | {DONE: group[DONE]}
+        with require("zarr", extra="sweep").config.set({"array.write_empty_chunks": True}):  # so that none is missing
+            group = self._open()
+            return dict(group.arrays()) | {DONE: group[DONE]}
+
+    @cached_property
+    def _results(self) -> list[str]:
+        """The arrays that every chunk has a part of."""
+        return [name for name in self._arrays if name in (*UNITS, "status", "left")]
+
+    def _is_whole(self, chunk: tuple[int, ...]) -> bool:
+        """Whether the files of a chunk that is done are all there; what is in memory is not lost."""
+        if self.path is None:
+            return True
+        arrays = {name: self._arrays[name] for name in self._results}
+        keys = ((name, each.metadata, (*chunk, *[0] * (each.ndim - len(chunk)))) for name, each in arrays.items())
+        return all((self.path / name / metadata.encode_chunk_key(key)).is_file() for name, metadata, key in keys)
+
+    def _opened(self, lock: Path) -> TextIO:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            return lock.open("w")
+        except OSError as error:
+            raise OSError(
+                f"store {self.path}: {lock.parent} cannot be written ({error.strerror}); "
+                "give a folder that can be written"
+            ) from error
 
     def _open(self) -> Any:
         return require("zarr", extra="sweep").open_group(self._place, mode="r+")
-
-    def _check_disk(self, layout: Layout) -> None:
-        assert self.path is not None
-        free = shutil.disk_usage(self.path.parent).free
-        if layout.bytes * SPARE > free:
-            raise OSError(
-                f"store {self.path}: {int(np.prod(layout.tiles.shape)):,} runs take up to "
-                f"{layout.bytes / 2**30:.3g} GiB, the disk has {free / 2**30:.3g} GiB; sweep less, record less often "
-                "(record_every) or give another disk"
-            )
 
     def _write_empty(self, place: Any, layout: Layout) -> None:
         zarr, xarray = require("zarr", extra="sweep"), require("xarray", extra="sweep")

@@ -1,7 +1,7 @@
 """`sweep`: many settings and seeds as one job."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from jaxcoopt.sweeps.describe import described, versions
 from jaxcoopt.sweeps.diverged import diverged_points
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.sweeps.riding import Plan, plan
+from jaxcoopt.sweeps.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
 from jaxcoopt.sweeps.store import Layout, Store
 from jaxcoopt.sweeps.tiles import cut
 from jaxcoopt.sweeps.width import chunk_width
 from jaxcoopt.sweeps.work import work_off
 
+CLOCKS = ("bits", "seconds")
 RECORDS = 20  # of a run, unless said otherwise
 
 
@@ -41,7 +43,7 @@ def sweep(
     initial: Initial | None = None,
     tol: float | None = None,
     store: str | Path | None = None,
-    memory: int | None = None,
+    memory: int | str | None = None,
     progress: bool = False,
     title: str = "sweep",
 ) -> Any:
@@ -53,14 +55,16 @@ def sweep(
     that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
-    (bytes that the process may take; None: half of what is free), go over all local devices, and over all processes
-    after `jax.distributed.initialize`. store: a Zarr store, read with xarray.open_zarr; killed and called again, it
-    goes on where it stood, and ends with the same bits. None: in memory. Diverged runs have status 2 and are warned of.
+    (that the process may take, bytes or "4GiB"; None: half of what is free), go over all local devices, and over all
+    processes after `jax.distributed.initialize`. store: a Zarr store, read with xarray.open_zarr(store,
+    consolidated=False); killed and called again, it goes on where it stood, and ends with the same bits. None: in
+    memory. Diverged runs have status 2 and are warned of.
 
     Raises ValueError or TypeError for settings that cannot be run or a store made with others, OSError for a store that
     cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
-    chunk fits.
+    chunk fits, or without a store not all of the numbers.
     """
+    place = None if store is None else Path(store)
     job, layout = planned(
         Trio(problem, network, method),
         grid,
@@ -71,9 +75,10 @@ def sweep(
         initial=initial,
         tol=tol,
         memory=memory,
+        store=place,
         title=title,
     )
-    return finished(job, layout, None if store is None else Path(store), progress)
+    return finished(job, layout, place, progress)
 
 
 def finished(job: Job, layout: Layout, store: Path | None, progress: bool = False) -> Any:
@@ -95,18 +100,21 @@ def planned(
     record_every: int | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
-    memory: int | None = None,
+    memory: int | str | None = None,
+    store: Path | None = None,
     title: str = "sweep",
 ) -> tuple[Job, Layout]:
     """What is to be run and how it is laid out, all checked."""
-    steps, numbers = at_least_one("steps", steps), check_seeds(seeds)
-    every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+    limit = None if memory is None else size_in_bytes("memory", memory)
+    steps, every = spacing(steps, record_every)
     check_base(trio)
+    check_size(trio.problem, points_in(grid), seeds, steps, every, store)
+    numbers = check_seeds(seeds)
     laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
-    check_points(laid, initial)
+    check_points(laid, initial, tol)
     job = Job(laid, steps, every, int(seed), numbers, tol, initial)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
-    tiles = cut(shape, rides, chunk_width(job, memory))
+    tiles = cut(shape, rides, chunk_width(job, limit))
     given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
     axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
     settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
@@ -124,20 +132,37 @@ def planned(
     return job, layout
 
 
+def spacing(steps: int, record_every: int | None) -> tuple[int, int]:
+    """Iterations in all, and from one record to the next."""
+    steps = at_least_one("steps", steps)
+    return steps, max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+
+
+def check_size(problem: Problem, points: int, seeds: Any, steps: int, every: int, store: Path | None) -> None:
+    """Raise MemoryError or OSError for more numbers than there is room for, before any of the points is made."""
+    runs, records = points * seeds_in(seeds), 1 + -(-steps // every)
+    check_room(
+        runs, bytes_of(runs, records, len([*_statistics(problem), *CLOCKS]), np.dtype(float_dtype()).itemsize), store
+    )
+
+
 def _are_axes(grid: Any) -> bool:
     return isinstance(grid, tuple) and all(isinstance(axis, Axis) for axis in grid)
 
 
 def _variables(plan: Plan) -> tuple[str, ...]:
     """The statistics that any of the points has."""
-    names: dict[str, None] = {}
-    for problem in [plan.group(indices[:, 0].tolist()).problem for indices in blocks(plan)]:
-        if problem.allocation is not None:
-            names |= dict.fromkeys(("allocation_cost", "allocation_gap", "budget_residual", "box_violation"))
-        if problem.training is not None:
-            names |= dict.fromkeys(("training_loss", "consensus_error"))
-            names |= dict.fromkeys(("training_gap",) if problem.training.loss.convex else ())
-    return (*names, "bits", "seconds")
+    problems = (plan.group(indices[:, 0].tolist()).problem for indices in blocks(plan))
+    return (*dict.fromkeys(name for problem in problems for name in _statistics(problem)), *CLOCKS)
+
+
+def _statistics(problem: Problem) -> Iterator[str]:
+    """But for what was sent."""
+    if problem.allocation is not None:
+        yield from ("allocation_cost", "allocation_gap", "budget_residual", "box_violation")
+    if problem.training is not None:
+        yield from ("training_loss", "consensus_error")
+        yield from ("training_gap",) if problem.training.loss.convex else ()
 
 
 def _warn(job: Job, table: Any) -> None:

@@ -9,6 +9,7 @@ from jaxcoopt.sweeps.chunk import Job
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
 COMPILER = 400 * 2**20  # bytes that compiling a program takes, about
+SLACK = 1.05  # on what is said to do
 
 
 def chunk_width(job: Job, limit: int | None) -> int:
@@ -29,9 +30,21 @@ def chunk_width(job: Job, limit: int | None) -> int:
     each = devices * (need.state + need.working) / widest
     fits = int((room - need.setup) // each)
     if fits < 1:
-        given = "half of what is free" if limit is None else f"the {limit:,} bytes given"
-        raise MemoryError(
-            f"memory: a chunk of one run needs {need.setup + each:,.0f} bytes, and {max(0, room):,} are left of "
-            f"{given} beside what the process has taken and the compiler will take"
-        )
+        raise MemoryError(_too_small(need.setup + each, limit, room))
     return min(widest, fits)
+
+
+def _too_small(run: float, limit: int | None, room: int) -> str:
+    """What a chunk of one run lacks, in MiB."""
+    taken = psutil.Process().memory_info().rss  # again, as finding out has taken some, too
+    if limit is None or run > available() // 2:
+        return f"memory: a chunk of one run needs {_mib(run)}, and half of what is free is {_mib(room)}"
+    least = SLACK * (taken + COMPILER + run)
+    return (
+        f"memory: {_mib(limit)} are too few; give at least about {_mib(least)} (the process has taken {_mib(taken)}, "
+        f"the compiler takes about {_mib(COMPILER)}, a chunk of one run {_mib(run)})"
+    )
+
+
+def _mib(size: float) -> str:
+    return f"{np.ceil(size / 2**20):,.0f} MiB"

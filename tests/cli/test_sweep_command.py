@@ -1,5 +1,6 @@
 """`jaxcoopt sweep`: what a file may sweep, how large it says it is, and that it goes on where it stood."""
 
+import io
 import re
 from dataclasses import replace
 
@@ -10,11 +11,13 @@ from typer.testing import CliRunner
 
 import jaxcoopt as jc
 from jaxcoopt.cli import app
+from jaxcoopt.experiments import sweep_play
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
-from jaxcoopt.experiments.sweep_command import size
 from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
+from jaxcoopt.run.progress import counted_runs
+from jaxcoopt.sweeps.room import size_in_bytes
 
 SMALL = """
 title = "small"
@@ -139,6 +142,48 @@ def test_bad_sweep_tables(sweep, words):
 
 
 def test_sizes():
-    assert [size(text) for text in ("4GiB", "500 MB", "2e9", "1k")] == [4 * 2**30, 500 * 2**20, 2 * 10**9, 1024]
+    sizes = [size_in_bytes("--memory", given) for given in ("4GiB", "500 MB", "2e9", "1k", 700, 4e9)]
+    assert sizes == [4 * 2**30, 500 * 2**20, 2 * 10**9, 1024, 700, 4 * 10**9]
     with pytest.raises(ValueError, match="--memory: expected a size such as 4GiB, got 'much'"):
-        size("much")
+        size_in_bytes("--memory", "much")
+
+
+def test_a_file_of_more_than_there_is_room_for(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_play, "axes_of_keys", lambda *_: pytest.fail("points were made"))
+    grid = 'sweep.grid={"channel.rho"={start=0.1, stop=1.0, count=1000000000}}'
+    for option in ((), ("--dry-run",)):
+        done = invoke(
+            "sweep", file, "--store", tmp_path / "huge", "--set", grid, "--set", "sweep.seeds=100000", *option
+        )
+        assert (done.exit_code, "100,000,000,000,000 runs take up to" in done.output) == (2, True), done.output
+
+
+def test_progress_is_a_line_where_there_is_no_terminal(file, tmp_path, monkeypatch):
+    done = invoke("sweep", file, "--store", tmp_path / "store")
+    assert re.search(r"^4 of 4 runs, [0-9,.e+]+ runs/s, training gap", done.stderr, re.MULTILINE)
+    assert invoke("sweep", file, "--store", tmp_path / "quiet", "--quiet").stderr == ""
+    said, now = io.StringIO(), iter([0.0, 0.0, 10.0, 31.0, 32.0, 40.0])
+    monkeypatch.setattr("sys.stderr", said)
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    with counted_runs(True, 100) as report:
+        report(20, "")
+        for runs, news in ((10, "a"), (21, "b"), (10, "c"), (39, "d")):
+            report(runs, news)
+    assert said.getvalue().splitlines() == ["51 of 100 runs, 1 runs/s, 49 s left, b", "100 of 100 runs, 2 runs/s, d"]
+
+
+def test_help_shows_the_table_s_name():
+    assert "[sweep] table" in " ".join(invoke("sweep", "--help").output.replace("│", " ").split())
+
+
+def test_run_says_that_a_sweep_is_one(file):
+    done = invoke("run", file)
+    assert done.exit_code == 2
+    assert "it has a [sweep] table, so it is a sweep: use jaxcoopt sweep" in " ".join(done.output.split())
+
+
+def test_dry_run_looks_at_the_store(file, tmp_path):
+    assert "is there: add --resume" not in invoke("sweep", file, "--dry-run", "--store", tmp_path / "new").output
+    done = invoke("sweep", file, "--dry-run", "--store", file)
+    assert done.exit_code == 2
+    assert "there is something else" in done.output

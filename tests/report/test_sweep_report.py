@@ -15,6 +15,7 @@ from jaxcoopt.report.axis import Axis, axis_of
 from jaxcoopt.report.heatmap import NO_POINT, is_grid, panels
 from jaxcoopt.report.statistics import best_first, quartiles, statistics
 from jaxcoopt.report.sweep_report import report_store, sweep_report
+from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import chosen_axes, chosen_metrics, swept
 
 # Writing labels: text has no settled form in Zarr 3. Reading them warns of nothing.
@@ -205,8 +206,9 @@ def test_any_sweep_is_reported(case, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["runs"] == CASES[case]["status"].size
     assert summary["settings"] == {"steps": 1000}
-    assert (tmp_path / "curves_budget_residual.png").stat().st_size > 5000
-    assert (tmp_path / "curves_budget_residual.svg").exists()
+    drawn = case not in ("all diverged", "nothing done")
+    assert (tmp_path / "curves_budget_residual.png").exists() == drawn
+    assert (tmp_path / "curves_budget_residual.svg").exists() == drawn
 
 
 def test_the_table_has_a_line_for_each_metric_and_point(report):
@@ -233,11 +235,42 @@ def test_command(store):
     assert {"report.html", "table.csv", "summary.json", "heatmap_training_gap.png"} <= {
         p.name for p in folder.iterdir()
     }
+    assert CliRunner().invoke(app, ["report", str(store), "--metric", "allocation_gap"]).exit_code == 0
+    assert not (folder / "heatmap_training_gap.png").exists()  # of the earlier report
+    assert (folder / "heatmap_allocation_gap.png").exists()
+    (folder / "notes.txt").write_text("mine")
     again = CliRunner().invoke(app, ["report", str(store)])
     assert again.exit_code == 2
     assert "not empty" in again.output
+    assert (folder / "notes.txt").read_text() == "mine"
     quiet = CliRunner().invoke(app, ["report", str(store), "--overwrite", "--quiet"])
     assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+def test_another_store_s_report_is_kept(store, tmp_path):
+    report_store(store, tmp_path / "report", metrics=("training_gap",), quiet=True)
+    other = store.rename(tmp_path / "other.zarr")
+    with pytest.raises(FileExistsError, match="not empty"):
+        report_store(other, tmp_path / "report", quiet=True)
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    store = tmp_path / "gone.zarr"
+    made.diverge(made.sweep({"a": [1, 2], "b": [1, 2]})).to_zarr(store, zarr_format=3, consolidated=False)
+    done = CliRunner().invoke(app, ["report", str(store)])
+    assert done.exit_code == 0, done.output
+    assert "no finite run, so nothing is drawn" in done.output
+    assert "best points" not in done.output
+    assert not [*(tmp_path / "gone-report").glob("*.png")]
+
+
+def test_statistics_that_were_lost_are_named():
+    dataset = made.sweep({"a": [1, 2, 3]}, seeds=2)
+    assert "no values" not in progress(swept(dataset))
+    made.diverge(dataset, a=2)
+    dataset["training_gap"][:2] = np.nan
+    assert "no values of training_gap at 2 of 3 points" in progress(swept(dataset))
+    assert sweep_report(dataset).summary()["points_without"] == {"training_gap": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a sweep refuses, before anything of it runs, and in which words."""
 
+import re
 from dataclasses import replace
 
 import networkx as nx
@@ -32,7 +33,7 @@ CASES = {
         "method.channel.rho is set by two names",
     ),
     "a name every sweep has": ({"seed": [1]}, {}, ValueError, "a dimension that every sweep has"),
-    "a setting that means nothing": ({"channel.rho": [0.5, -1.0]}, {}, ValueError, "at channel.rho=0.5.*rho"),
+    "a setting that means nothing": ({"channel.rho": [0.5, -1.0]}, {}, ValueError, "^at channel.rho=-1.0: .*rho"),
     "settings that contradict": (
         {"channel": {"log": jc.channels.LogQuantizer(), "ideal": jc.channels.Ideal()}, "channel.rho": [0.5]},
         {},
@@ -45,7 +46,26 @@ CASES = {
     "no seeds": ({"channel.rho": [0.5]}, {"seeds": 0}, ValueError, "seeds: expected 1 or more"),
     "seeds twice": ({"channel.rho": [0.5]}, {"seeds": [1, 1]}, ValueError, "seeds: one is there twice"),
     "no steps": ({"channel.rho": [0.5]}, {"steps": 0}, ValueError, "steps: expected 1 or more"),
-    "no memory": ({"channel.rho": [0.5]}, {"memory": 10_000_000}, MemoryError, "memory: a chunk of one run needs"),
+    "no memory": ({"channel.rho": [0.5]}, {"memory": 10_000_000}, MemoryError, "give at least about .* MiB"),
+    "memory below 0": ({"channel.rho": [0.5]}, {"memory": -5}, ValueError, "memory: must be above 0, got -5"),
+    "a memory of 0": ({"channel.rho": [0.5]}, {"memory": "0 GiB"}, ValueError, "memory: must be above 0, got 0"),
+    "much memory": ({"channel.rho": [0.5]}, {"memory": "much"}, ValueError, "memory: expected a size such as 4GiB"),
+    "a tol below 0": ({"channel.rho": [0.5]}, {"tol": -1.0}, ValueError, "^tol: must be above 0"),
+    "a tol that is none": ({"channel.rho": [0.5]}, {"tol": np.nan}, ValueError, "^tol: must be a finite number"),
+    "tols": ({"channel.rho": [0.5]}, {"tol": np.ones(3)}, ValueError, "tol: expected a number, the same for all runs"),
+    "a setting that the first object has not": (
+        {"channel": {"i": jc.channels.Ideal(), "l": jc.channels.LogQuantizer()}, "channel.rho": [0.1, 0.2]},
+        {},
+        ValueError,
+        "'channel.rho' is not there with channel=i, which another axis sets",
+    ),
+    "a number beyond floats": ({"channel.rho": [10**400]}, {}, ValueError, "a number is too large for a float"),
+    "a budget among good ones": (
+        {"problem.allocation.budget": [6.0, 1000.0, -5.0]},
+        {},
+        ValueError,
+        r"^at problem.allocation.budget=1000.0: allocation.budget: 1000 lies",
+    ),
 }
 
 
@@ -55,6 +75,37 @@ def test_refused(case, monkeypatch, untyped):
     monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
     with pytest.raises(kind, match=words):
         small.sweep(grid, **options)
+
+
+LINE = np.linspace(0.01, 0.05, 10**5)
+
+
+@pytest.mark.parametrize(
+    ("grid", "seeds", "into", "kind", "words"),
+    [
+        ({"training.step": LINE}, 10**5, None, MemoryError, "10,000,000,000 runs take .* are free; .* or give store="),
+        (
+            {"training.step": LINE, "failure_rate": LINE},
+            1000,
+            "huge",
+            OSError,
+            "10,000,000,000,000 runs .* the disk has",
+        ),
+        ({"channel.rho": [0.5]}, 10**15, None, MemoryError, "record less often"),
+    ],
+)
+def test_more_numbers_than_there_is_room_for(grid, seeds, into, kind, words, monkeypatch, tmp_path):
+    monkeypatch.setattr("jaxcoopt.sweeps.sweep.axes_of", lambda *_: pytest.fail("points were made"))
+    with pytest.raises(kind, match=words):
+        small.sweep(grid, seeds=seeds, store=into and tmp_path / "not" / "there" / into)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_memory_that_is_said_to_do_does(untyped):
+    with pytest.raises(MemoryError) as error:
+        small.sweep({"channel.rho": [0.5]}, memory=10_000_000)
+    enough = re.search(r"at least about ([0-9,]+ MiB)", str(error.value))
+    small.sweep({"channel.rho": [0.5]}, memory=enough[1].replace(",", ""))
 
 
 @pytest.mark.parametrize("distribution", [0.5, "text", []])

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -113,6 +114,32 @@ def test_what_is_done_is_not_done_again(monkeypatch, tmp_path):
     assert first["allocation_gap"].attrs["units"]
 
 
+def test_what_was_lost_is_done_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(width, "WIDEST", 6)
+    small.sweep(GRID, store=tmp_path / "store")
+    before, real, ran = contents(tmp_path / "store"), work.run_chunk, []
+    shutil.rmtree(tmp_path / "store" / "training_gap" / "c")
+    (tmp_path / "store" / "status" / "c" / "0" / "0" / "0").unlink()
+    monkeypatch.setattr(work, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
+    small.sweep(GRID, store=tmp_path / "store")
+    assert contents(tmp_path / "store") == before
+    assert len(ran) == 4
+
+
+def test_what_no_run_has_is_no_loss(monkeypatch, tmp_path):
+    grid = {"problem.training.loss": {"convex": small.problem().training.loss, "not": jc.losses.MLP((2,))}}
+    first = small.sweep(grid, store=tmp_path / "store").load()
+    assert first["training_gap"].isnull().all(("seed", "iteration")).values.tolist() == [False, True]
+    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
+    xarray.testing.assert_identical(small.sweep(grid, store=tmp_path / "store").load(), first)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"file cannot be written \(.*\); give a folder that can be written"):
+        small.sweep(GRID, store=tmp_path / "file" / "store")
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -162,7 +189,7 @@ def test_what_is_no_store_is_left_alone(tmp_path):
 def test_a_disk_that_is_too_small_is_refused_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
-    with pytest.raises(OSError, match=r"runs take up to .* GiB, the disk has .* GiB; sweep less"):
+    with pytest.raises(OSError, match=r"runs take up to .* GiB, the disk has .* GiB; sweep fewer"):
         small.sweep(GRID, store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 

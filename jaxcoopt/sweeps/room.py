@@ -1,0 +1,76 @@
+"""Whether a sweep's numbers have room, known from how many there are."""
+
+import math
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+
+from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.run.memory import available
+
+UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+SPARE = 1.1  # of the disk space that the numbers take uncompressed
+CODES = 5  # bytes of a run's status and where it left
+
+
+def points_in(grid: Any) -> int:
+    """How many points a grid, a list of points or a tuple of axes has, without making them; 1 for what is none."""
+    if isinstance(grid, Mapping):
+        return math.prod(map(_length, grid.values()))
+    return math.prod(map(len, grid)) if isinstance(grid, tuple) else _length(grid)
+
+
+def seeds_in(seeds: Any) -> int:
+    """How many there are, whether it is that or a list of run numbers."""
+    return at_least_one("seeds", seeds) if np.ndim(seeds) == 0 else np.size(seeds)
+
+
+def bytes_of(runs: int, records: int, variables: int, itemsize: int) -> int:
+    """What the numbers of all runs take, uncompressed."""
+    return runs * (variables * records * itemsize + CODES)
+
+
+def check_room(runs: int, size: int, store: Path | None) -> None:
+    """Raise MemoryError, or OSError where they go to a store that is not there yet, when so many bytes do not fit."""
+    advice = "sweep fewer points or seeds, record less often (record_every)"
+    if store is None:
+        cpu = jax.default_backend() == "cpu"
+        free = available() if cpu else psutil.virtual_memory().available  # results are on the host
+        if size > free:
+            raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {_gib(free)} are free; {advice} or give store=")
+        return
+    usage = shutil.disk_usage(next(each for each in (store.parent, *store.absolute().parents) if each.exists()))
+    room = usage.total if store.exists() else usage.free  # what is done of a store lies on the disk already
+    if size * SPARE > room:
+        raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {_gib(room)}; {advice} or give another disk")
+
+
+def size_in_bytes(name: str, given: Any) -> int:
+    """Bytes of a number or of "4GiB", "500 MB", "2e9". Raises ValueError for another text or nothing positive."""
+    if not isinstance(given, str):
+        return int(positive(name, given))
+    found = re.fullmatch(r"\s*([0-9.e+]+)\s*([kmgt]?)(i?b)?\s*", given.lower())
+    try:
+        assert found is not None
+        size = float(found[1]) * UNITS[found[2]]
+    except (AssertionError, ValueError):
+        raise ValueError(f"{name}: expected a size such as 4GiB, got {given!r}") from None
+    return int(positive(name, size))
+
+
+def _length(values: Any) -> int:
+    return len(values) if hasattr(values, "__len__") and getattr(values, "shape", None) != () else 1
+
+
+def _needed(runs: int, size: int) -> str:
+    return f"{runs:,} runs take up to {_gib(size)}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.3g} GiB"
