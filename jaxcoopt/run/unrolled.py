@@ -57,9 +57,12 @@ def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int)
 def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
     """`length` iterations, run again block by block."""
     block = _divisor(length, block)
-    again = jax.checkpoint(iterations, static_argnums=2, prevent_cse=False)
-    carry, _ = lax.scan(lambda at, _: (again(setup, at, block), None), carry, length=length // block)
-    return again(setup, carry, length % block) if length % block else carry
+
+    def again(at: Carry, size: int) -> Carry:  # a function of this call's own: JAX keeps what it traced of global ones
+        return jax.checkpoint(partial(iterations, setup, length=size), prevent_cse=False)(at)
+
+    carry, _ = lax.scan(lambda at, _: (again(at, block), None), carry, length=length // block)
+    return again(carry, length % block) if length % block else carry
 
 
 def _divisor(count: int, near: int) -> int:
