@@ -57,10 +57,10 @@ def fit_pooled(training: Training) -> PooledFit:
     def product(v: np.ndarray, d: np.ndarray) -> np.ndarray:
         return np.asarray(curve(batch, v, d))
 
-    found = scipy.optimize.minimize(
-        fun, start, jac=True, hessp=product, method="trust-krylov", options={"gtol": 1e-6, "maxiter": 500}
-    )
-    vector, size = _polish(fun, product, found.x)
+    options = {"gtol": 1e-6, "maxiter": 500}
+    with np.errstate(all="ignore"):  # without an optimum it may run out of numbers; how small the gradient got decides
+        found = scipy.optimize.minimize(fun, start, jac=True, hessp=product, method="trust-krylov", options=options)
+        vector, size = _polish(fun, product, found.x)
     if not size <= GRADIENT_NORM * max(1.0, float(np.linalg.norm(fun(start)[1]))):
         raise RuntimeError(
             f"training has no optimum that could be found: the gradient norm stays at {size:.1e} (wanted "
