@@ -4,12 +4,14 @@ import importlib
 from difflib import get_close_matches
 from itertools import pairwise
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+
+Kind = TypeVar("Kind")
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -110,6 +112,17 @@ def at_least_one(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {value}")
     return int(value)
+
+
+def listed(name: str, value: Any, kind: type[Kind]) -> list[Kind]:
+    """One object or several as a list, or an error."""
+    items = [value] if isinstance(value, kind) else list(value) if isinstance(value, list | tuple) else None
+    wrong = value if items is None else next((item for item in items if not isinstance(item, kind)), None)
+    if wrong is not None:
+        raise TypeError(f"{name}: expected a jaxcoopt.{kind.__name__} or a list of them, got {type(wrong).__name__}")
+    if not items:
+        raise ValueError(f"{name}: expected a jaxcoopt.{kind.__name__} or a list of them, got an empty list")
+    return items
 
 
 def below_one(name: str, value: Any) -> np.ndarray:

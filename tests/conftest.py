@@ -4,6 +4,7 @@ Compiled programs are kept in pytest's cache folder, for the other worker, for s
 compiling takes most of the suite's time.
 """
 
+import gc
 import os
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA calls tuning hints mis
 import jax
 import jaxtyping
 import numpy as np
+import psutil
 import pytest
 from jaxtyping import install_import_hook
 
@@ -33,6 +35,19 @@ def pytest_configure():
 
 def pytest_report_header():
     return f"random problems: {SEED}={os.environ[SEED]}"
+
+
+ROOM = 3 * 2**30  # bytes of programs that a worker keeps: a thousand take more than a small machine has
+kept = 0
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Programs of tests that are over go where they are many; they come back from the cache folder."""
+    global kept
+    if psutil.Process().memory_info().rss > kept + ROOM:
+        jax.clear_caches()
+        gc.collect()
+        kept = psutil.Process().memory_info().rss
 
 
 @pytest.fixture

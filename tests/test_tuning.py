@@ -138,11 +138,37 @@ def test_a_broken_start_is_told_and_left_out(rng):
     solved = jc.solve(problem, NETWORK, FLOW, 5, runs=NODES)
     first = float(solved.trace["allocation_gap"][-1].mean())
     options = {"steps": 5, "iterations": 2, "objective": breaks, "optimizer": optax.sgd(0.0)}
-    with pytest.warns(RuntimeWarning, match="1 of 2 starts are broken: start 1: the objective at iteration 0"):
+    with pytest.warns(RuntimeWarning, match="1 of 2 starts are broken: start 1: the objective is not finite at iter"):
         tuned = jc.tune(problem, NETWORK, FLOW, ["allocation.step"], starts=2, held_out=problem, **options)
     assert tuned.start == 0
-    with pytest.raises(RuntimeError, match=r"every start is broken \(start 0: the objective at iteration 0"):
+    with pytest.raises(RuntimeError, match=r"every start is broken .start 0: the objective.*iteration 0 \(all that is"):
         jc.tune(problem, NETWORK, FLOW, ["allocation.step"], **options | {"objective": lambda result: jnp.nan})
+
+
+def test_what_went_bad_first_is_named_with_its_step(rng):
+    """A step that grows out of the numbers, and costs that have no value left of 0."""
+    problem = jc.Problem(shares(rng))
+    method = replace(FLOW, allocation=jc.methods.LaplacianFlow(1e60))
+    options = {"steps": 20, "iterations": 1, "objective": lambda result: result.trace["allocation_gap"][-1].mean()}
+    with pytest.raises(RuntimeError, match=r"\(allocation_cost is (nan|inf|-inf) from step [1-9]\d* on\)"):
+        jc.tune(problem, NETWORK, method, {"allocation.step": (0, np.inf)}, **options)
+
+
+def test_phases_and_several_networks(rng):
+    """Each phase gets a step of its own; every problem is run over every network."""
+    method = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Phases([0.1, 0.1, 0.1], until=[5, 12])))
+    problem, ring = jc.Problem(shares(rng)), jc.Network.from_graphs(nx.cycle_graph(NODES))
+    tuned = jc.tune(problem, [NETWORK, ring], method, ["allocation.step"], steps=STEPS, iterations=5, starts=2)
+    assert tuned.held_out < tuned.untuned[1]
+    phases = tuned.method.allocation.step
+    assert tuned.history["allocation.step"].shape == (6, 2, 3)
+    np.testing.assert_array_equal(phases.values, tuned.values["allocation.step"])
+    assert len(set(phases.values.tolist())) == 3
+    ends = [
+        np.log10(np.abs(jc.solve(problem, net, tuned.method, STEPS, runs=NODES).trace["allocation_gap"][-1]))
+        for net in (NETWORK, ring)
+    ]
+    assert np.mean(ends) == pytest.approx(tuned.objective, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +182,8 @@ def test_a_broken_start_is_told_and_left_out(rng):
         ([], {}, ValueError, "parameters: expected a list of names"),
         ("training.step", {}, ValueError, "parameters: expected a list of names"),
         (["weights"], {"starts": 2}, ValueError, "link weights are tuned from one start"),
+        (["weights"], {"held_out_network": NETWORK}, ValueError, "link weights are those of one network"),
+        (["channel.rho"], {"held_out": []}, ValueError, "held_out: .* got an empty list"),
         ({"channel.rho": (1.0, 0.5)}, {}, ValueError, r"expected \(low, high\)"),
         (["channel.rho"], {"objective": "fast"}, ValueError, "objective: 'fast' is not known"),
         (["channel.rho"], {"objective": lambda result: result.trace["bits"]}, ValueError, "expected one number"),

@@ -19,6 +19,7 @@ from jaxcoopt.methods.laplacian_flow import (
     UniformFlow,
 )
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.phases import Phases
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 
@@ -44,6 +45,7 @@ __all__ = [
     "HeavyBallTracking",
     "LaplacianFlow",
     "MemorylessDualFlow",
+    "Phases",
     "PrimalDual",
     "RatioConsensus",
     "SaturatedFlow",

@@ -7,6 +7,7 @@ from jaxcoopt.channel.check import check_channel
 from jaxcoopt.errors import finite, refuse_lists
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.methods.responses import Response
 from jaxcoopt.problem.bounds import Bounds
 from jaxcoopt.problem.check import check_per_run
@@ -27,6 +28,11 @@ def check_method(method: CoOptimizer, problem: Problem, runs: int) -> None:
             raise ValueError(f"{lacks}.{half}: missing, but the {has} has one; give both or leave both out")
     _check_kinds(method)
     refuse_lists("method", method)
+    for each in in_each_phase(method):
+        _check_settings(each, problem, runs)
+
+
+def _check_settings(method: CoOptimizer, problem: Problem, runs: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(method):
         name = f"method{jax.tree_util.keystr(path)}"
         check_per_run(name, finite(name, leaf), runs)

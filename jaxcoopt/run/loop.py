@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxcoopt.compensated import Pair, two_sum
 from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
+from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.models import Params
@@ -71,7 +72,7 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     iteration = jnp.asarray(0, jnp.int32)
     links = setup.network.links(setup.network_key, iteration, setup.runs)
     now = Round(links, Draw(setup.batch_key, setup.runs).named("start"))
-    state = setup.method.init(setup.problem, x, params, now)
+    state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
     return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
@@ -173,7 +174,7 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     return replace(
         carry,
         iteration=carry.iteration + 1,
-        state=setup.method.update(carry.state, setup.problem, now),
+        state=at_iteration(setup.method, carry.iteration).update(carry.state, setup.problem, now),
         seconds=seconds,
         seconds_lost=jnp.where(jnp.isfinite(seconds), lost, 0),
         visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.phases import in_each_phase, is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.theory.curvature import Unknown
@@ -40,9 +42,11 @@ def with_steps(method: CoOptimizer, problem: Problem, network: Network) -> CoOpt
     for half in asks_for_auto(method):
         part = replace(getattr(method, half), step=1.0)
         try:
-            bound = known_bound(part, problem, network, method.channel).value
+            phases = in_each_phase(part)
+            bounds = [known_bound(each, problem, network, method.channel).value for each in phases]
         except Unknown as reason:
             raise ValueError(f"method.{half}.step: 'auto' found no bound, as {reason}; give a number") from None
+        bound = reduce(np.minimum, bounds)
         if not (np.isfinite(bound).all() and np.min(bound) > 0):
             raise ValueError(f"method.{half}.step: 'auto' found no bound but {np.min(bound):g}; give a number")
         chosen[half] = replace(part, step=FRACTION * bound)
@@ -59,7 +63,11 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
     for half in HALVES:
         part = getattr(method, half)
         step = getattr(part, "step", None)
-        if step is None or not _one_run((replace(part, step=0.0), getattr(problem, half), method.channel), half):
+        if (
+            step is None
+            or is_phases(step)
+            or not _one_run((replace(part, step=0.0), getattr(problem, half), method.channel), half)
+        ):
             continue
         limit = unstable_beyond(part, problem, network, method.channel, step=float(np.max(step)))
         if limit is not None and np.max(step) > limit * (1 + 1e-6):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.diffusion import LEAD
+from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.network.network import Network
 from jaxcoopt.sweeps.names import Place, Trio, read
 from jaxcoopt.theory.curvature import Unknown
@@ -45,8 +46,8 @@ class Interval(NamedTuple):
 
 def interval(trio: Trio, place: Place) -> Interval:
     """Of a setting of the method: what its check admits, and steps below the bound of `theory.step_bound` if known."""
-    *way, field = place.path
-    owner = read(trio, Place(place.root, tuple(way)))
+    *way, field = place.path[:-1] if place.path[-1] == "values" else place.path
+    owner = at_iteration(read(trio, Place(place.root, tuple(way))), np.asarray(0))
     if field == "gain":
         return Interval(*OF_GAIN.get(type(owner), (0.0, math.inf)))
     if field == "step" and way and way[0] in ("allocation", "training"):

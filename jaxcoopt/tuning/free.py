@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import finite
+from jaxcoopt.methods.phases import Phases
 from jaxcoopt.sweeps.names import Place, Trio, assigned, find, read
 from jaxcoopt.tuning.admissible import Interval, free_weights, interval, weights_of
 
@@ -33,6 +34,11 @@ class Parameters:
     trio: Trio
     each: tuple[Parameter, ...]
 
+    @property
+    def of_links(self) -> bool:
+        """Whether the link weights are among them."""
+        return any(place is None for _, place, _ in self.each)
+
     def start(self, starts: int, seed: int) -> Free:
         """What the settings are, and random numbers around it for the other starts, [starts] each."""
         rng, free = np.random.default_rng(seed), {}
@@ -40,12 +46,14 @@ class Parameters:
             if place is None or inside is None:
                 free[name] = free_weights(self.trio.network)[None]
                 continue
-            first = inside.free(float(read(self.trio, place)))
-            free[name] = first + SPREAD * np.concatenate([[0.0], rng.normal(size=starts - 1)])
+            first = np.vectorize(inside.free)(read(self.trio, place))
+            steps = rng.normal(size=(starts, *(1,) * first.ndim))  # the same for all phases
+            steps[0] = 0
+            free[name] = first + SPREAD * steps
         return {name: jnp.asarray(value, float_dtype()) for name, value in free.items()}
 
     def values(self, free: Free) -> dict[str, Array]:
-        """The settings themselves, [starts] each; link weights [1, graphs, edges]."""
+        """The settings themselves, [starts] or [starts, phases] each; link weights [1, graphs, edges]."""
         return {name: self._value(inside, free[name]) for name, _, inside in self.each}
 
     def _value(self, inside: Interval | None, free: Array) -> Array:
@@ -76,6 +84,8 @@ def parameters_of(given: Sequence[str] | Mapping[str, Any], trio: Trio, starts: 
             each.append(Parameter(name, None, None))
             continue
         place = find(name, trio, "parameters")
+        if isinstance(read(trio, place), Phases):
+            place = Place(place.root, (*place.path, "values"))
         _check(name, place, read(trio, place))
         limits = given[name] if isinstance(given, Mapping) else None
         each.append(Parameter(name, place, interval(trio, place) if limits is None else _interval(name, limits)))
@@ -93,7 +103,7 @@ def _check(name: str, place: Place, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.ndarray, jnp.ndarray, np.number)):
         what = "an object: name a number in it" if hasattr(value, "__dataclass_fields__") else repr(value)
         raise TypeError(f"parameters: {name!r} is no number but {what}; give it a number to start from")
-    if np.ndim(finite(f"parameters: {name}", value)):
+    if np.ndim(finite(f"parameters: {name}", value)) > (place.path[-1] == "values"):
         raise ValueError(f"parameters: {name!r} differs between the runs; give one number to start from")
 
 

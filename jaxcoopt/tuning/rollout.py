@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
@@ -19,6 +20,8 @@ from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.tuning.free import Free, Parameters
 from jaxcoopt.tuning.objectives import Objective
+
+ANY = ("seconds", "bits", "diverged", "converged")  # statistics that may be infinite, or are no numbers
 
 
 @pytree
@@ -67,17 +70,50 @@ class Rollout:
     seed: int
     initial: Initial | None
 
+    def over(self, network: Network) -> "Rollout":
+        """The same on another network."""
+        trio = self.parameters.trio._replace(network=network)
+        return replace(self, parameters=replace(self.parameters, trio=trio))
+
     def scores(self, free: Free, on: Instances) -> Float[Array, " starts"]:
         """The objective of each start."""
         starts = len(next(iter(free.values())))
-        per_run = len(on.numbers) // starts
+        return self._scored(self._run(self._settings(free, on, len(on.numbers) // starts), on), starts)
 
-        def of_runs(value: Array) -> Array:
-            return value[0] if value.ndim > 1 else jnp.repeat(value, per_run)
+    def went_bad(self, free: Free, on: Instances, start: int, name: str | None) -> str | None:
+        """The first statistic of a start's runs that is not finite, or whose derivative by a parameter is not, and the
+        step: told from one more run, every iteration of it recorded. None where all are finite.
+        """
+        starts, often = len(next(iter(free.values()))), replace(self, record_every=1)
 
-        values = {name: of_runs(value) for name, value in self.parameters.values(free).items()}
-        trio = self.parameters.applied(self.parameters.trio._replace(problem=on.problem), values)
-        return self._scored(self._run(trio, on), starts)
+        def trace(free: Free) -> dict[str, Array]:
+            found = often._run(often._settings(free, on, len(on.numbers) // starts), on).trace
+            return {key: rows for key, rows in found.items() if key not in ANY}
+
+        if name is None:
+            found, what = jax.jit(trace)(free), "{} is {}"
+        else:
+            toward = {key: jnp.full_like(value, key == name) for key, value in free.items()}
+            found, what = (
+                jax.jit(lambda free: jax.jvp(trace, (free,), (toward,))[1])(free),
+                "the derivative of {} is {}",
+            )
+        first: dict[str, tuple[int, float]] = {}
+        for key, rows in found.items():
+            mine = np.asarray(rows).reshape(len(rows), starts, -1)[:, start]
+            step = next(iter(np.flatnonzero(~np.isfinite(mine).all(axis=1))), None)
+            if step is not None:
+                first[key] = int(step), mine[step][~np.isfinite(mine[step])][0]
+        if not first:
+            return None
+        key, (step, value) = min(first.items(), key=lambda item: item[1][0])
+        return f"{what.format(key, value)} from step {step} on"
+
+    def _settings(self, free: Free, on: Instances, per_run: int) -> Trio:
+        values = self.parameters.values(free)
+        for name, place, _ in self.parameters.each:  # a start's settings along its runs; all have the same weights
+            values[name] = values[name][0] if place is None else jnp.repeat(values[name].T, per_run, axis=-1)
+        return self.parameters.applied(self.parameters.trio._replace(problem=on.problem), values)
 
     def _run(self, trio: Trio, on: Instances) -> Result:
         setup, carry = prepare(*trio, on.numbers, self.seed, self.initial, None, on.optimum)

@@ -1,9 +1,10 @@
 """`tune`: settings by gradient descent through whole runs."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import optax
 from jaxtyping import Array
 
 from jaxcoopt.channel.check import warn_of_rule
-from jaxcoopt.errors import at_least_one
+from jaxcoopt.errors import at_least_one, listed
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
@@ -34,9 +35,10 @@ RATE = 0.1  # of Adam, in free numbers: about a tenth of the setting an iteratio
 class Tuned:
     """The best settings of all starts and iterations, by the held-out objective.
 
-    method, network: ready for `jaxcoopt.solve`; values: of the parameters; objective, held_out: on the instances they
-    were tuned on, and on the others; untuned: both of the settings that were given; start, iteration: where it was
-    found. history: "objective" and "held_out" [iterations, starts], and the parameters, [iterations, starts, ...].
+    method, network: ready for `jaxcoopt.solve`, the first of several networks; values: of the parameters; objective,
+    held_out: on the instances they were tuned on, and on the others; untuned: both of the settings that were given;
+    start, iteration: where it was found. history: "objective" and "held_out" [iterations, starts], and the parameters,
+    [iterations, starts, ...].
     broken: the starts that left the finite numbers, with what went bad first.
     """
 
@@ -54,7 +56,7 @@ class Tuned:
 
 def tune(
     problem: Problem | Sequence[Problem],
-    network: Network,
+    network: Network | Sequence[Network],
     method: CoOptimizer,
     parameters: Sequence[str] | Mapping[str, Any],
     *,
@@ -65,6 +67,7 @@ def tune(
     starts: int = 1,
     runs: int = 1,
     held_out: Problem | Sequence[Problem] | None = None,
+    held_out_network: Network | Sequence[Network] | None = None,
     patience: int | None = None,
     record_every: int | None = None,
     initial: Initial | None = None,
@@ -75,14 +78,15 @@ def tune(
 
     t <- t - optimizer(d objective / d t),   setting = low + exp(t), or between low and high by a sigmoid of t
 
-    parameters: dotted names of the method's numbers, or a dict name -> (low, high), or None for what the method's own
-    check and `theory.step_bound` admit. "weights" are those of the links: symmetric, above 0, no node's sum above 0.99.
-    objective: "final" (log10 of the gap), "worst" (of the runs), "area" (under the curve), `objectives.at_bits(...)`,
-    or any function from the `Result` of one start to a number that JAX can differentiate. problem: one or a list, one
-    program for all of a shape, with numbers that may be [nodes, instances]; where there is one instance, it is run
-    `runs` times (starts, failures, batches). All of it for each of `starts`: the settings given, and random ones around
-    them, all in one call. held_out: what to validate on, over the same network; None: other runs of the same.
-    patience: iterations without any gain on it after which it stops. optimizer: any of optax, None: Adam at 0.1.
+    parameters: dotted names of the method's numbers, or `methods.Phases`, or a dict name -> (low, high), or None for
+    what the method's own check and `theory.step_bound` admit. "weights" are those of the links: symmetric, above
+    0, no node's sum above 0.99. objective: "final" (log10 of the gap), "worst" (of the runs), "area" (under the curve),
+    `objectives.at_bits(...)`, or any function from the `Result` of one start to a number that JAX can differentiate.
+    problem: one or a list, one program for all of a shape, with numbers that may be [nodes, instances]; where there is
+    one instance, it is run `runs` times (starts, failures, batches). network: one or a list, each of which every
+    problem is run over. All of it for each of `starts`: the settings given, and random ones around them, in one call.
+    held_out, held_out_network: what to validate on, None: the same; where both are None, other runs. patience:
+    iterations without any gain on it after which it stops. optimizer: any of optax, None: Adam at 0.1.
 
     Raises ValueError or TypeError for what cannot be tuned, RuntimeError where every start is broken, warns
     (RuntimeWarning) of those that are.
@@ -90,46 +94,61 @@ def tune(
     iterations, starts = at_least_one("iterations", iterations), at_least_one("starts", starts)
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
-    problems = [problem] if isinstance(problem, Problem) else list(problem)
-    if not problems:
-        raise ValueError("problem: expected a problem or a list of them, got an empty list")
-    method = with_steps(method, problems[0], network)
+    problems, networks = listed("problem", problem, Problem), listed("network", network, Network)
+    other_problems = problems if held_out is None else listed("held_out", held_out, Problem)
+    other_networks = networks if held_out_network is None else listed("held_out_network", held_out_network, Network)
+    method = with_steps(method, problems[0], networks[0])
     warn_of_rule(method.channel)
-    for each in problems:
-        check_run(each, network, method, run_count(each), seed, initial, None)
-    found = parameters_of(parameters, Trio(problems[0], network, method), starts)
+    for each, net in (*product(problems, networks), *product(other_problems, other_networks)):
+        check_run(each, net, method, run_count(each), seed, initial, None)
+    found = parameters_of(parameters, Trio(problems[0], networks[0], method), starts)
+    if found.of_links and (len(networks) > 1 or held_out_network is not None):
+        raise ValueError("parameters: link weights are those of one network; leave the others out")
     rollout = Rollout(found, objective_of(objective), steps, every, seed, initial)
-    on = [instances(each, network.nodes, runs, starts) for each in problems]
-    others, first = (problems, len(on[0].numbers) // starts) if held_out is None else (held_out, 0)
-    others = [others] if isinstance(others, Problem) else list(others)
-    other = [instances(each, network.nodes, runs, starts, first) for each in others]
-    search = _Search(rollout, on, other, optax.adam(RATE) if optimizer is None else optimizer)
+    on = [instances(each, networks[0].nodes, runs, starts) for each in problems]
+    first = len(on[0].numbers) // starts if held_out is None and held_out_network is None else 0
+    other = [instances(each, networks[0].nodes, runs, starts, first) for each in other_problems]
+    learned, validated = ([_compiled(rollout.over(net)) for net in nets] for nets in (networks, other_networks))
+    cases, others = list(product(learned, on)), list(product(validated, other))
+    search = _Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
     return _best(found, history, search.broken)
+
+
+class _Compiled(NamedTuple):
+    """Over one network, for all instances of a shape."""
+
+    rollout: Rollout
+    slope: Callable[[Free, Instances], Any]
+    scores: Callable[[Free, Instances], Array]
+
+
+Case = tuple[_Compiled, Instances]
+
+
+def _compiled(rollout: Rollout) -> _Compiled:
+    def total(free: Free, on: Instances) -> tuple[Array, Array]:
+        scores = rollout.scores(free, on)
+        return scores.sum(), scores  # a start's gradient is that of its own score
+
+    return _Compiled(rollout, jax.jit(jax.value_and_grad(total, has_aux=True)), jax.jit(rollout.scores))
 
 
 class _Search:
     """The descent of all starts at once."""
 
-    def __init__(self, rollout: Rollout, on: list[Instances], other: list[Instances], optimizer: Any) -> None:
-        self.parameters, self.optimizer, self.broken = rollout.parameters, optimizer, {}
-        self._on, self._other = on, other
-
-        def total(free: Free, on: Instances) -> tuple[Array, Array]:
-            scores = rollout.scores(free, on)
-            return scores.sum(), scores  # a start's gradient is that of its own score
-
-        self._slope_on = jax.jit(jax.value_and_grad(total, has_aux=True))  # once for all of a shape
-        self._scores_on = jax.jit(rollout.scores)
+    def __init__(self, parameters: Parameters, cases: list[Case], others: list[Case], optimizer: Any) -> None:
+        self.parameters, self.optimizer, self.broken = parameters, optimizer, {}
+        self._cases, self._others = cases, others
 
     def _slope(self, free: Free) -> tuple[np.ndarray, Free]:
-        """The objective of each start and its slope, the mean over all problems."""
-        found = [self._slope_on(free, on) for on in self._on]
+        """The objective of each start and its slope, the mean over all problems and networks."""
+        found = [over.slope(free, on) for over, on in self._cases]
         slope = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(slope for _, slope in found))
         return np.mean([np.asarray(scores) for (_, scores), _ in found], axis=0), slope
 
     def _validate(self, free: Free) -> np.ndarray:
-        return np.mean([np.asarray(self._scores_on(free, on)) for on in self._other], axis=0)
+        return np.mean([np.asarray(over.scores(free, on)) for over, on in self._others], axis=0)
 
     def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
         """What was seen at each iteration; the last is only looked at."""
@@ -138,7 +157,7 @@ class _Search:
             for iteration in range(iterations + 1):
                 scores, slope = self._slope(free)
                 held_out = self._validate(free)
-                self._mark(iteration, scores, slope)
+                self._mark(iteration, free, scores, slope)
                 held_out[list(self.broken)] = np.nan
                 rows.append({"objective": scores, "held_out": held_out} | self._values(free))
                 least = np.min(np.where(np.isnan(held_out), np.inf, held_out))
@@ -165,18 +184,23 @@ class _Search:
         moves: Any = optax.apply_updates(free, jax.tree.map(still, updates))
         return moves, state
 
-    def _mark(self, iteration: int, scores: np.ndarray, slope: Free) -> None:
+    def _mark(self, iteration: int, free: Free, scores: np.ndarray, slope: Free) -> None:
         """Starts whose objective or slope is not finite."""
         for start in range(len(scores)):
-            bad = [] if np.isfinite(scores[start]) else ["the objective"]
-            bad += [f"the slope in {name}" for name, value in slope.items() if not np.isfinite(value[start]).all()]
-            if bad and start not in self.broken:
-                self.broken[start] = f"{bad[0]} at iteration {iteration}"
+            if start in self.broken:
+                continue
+            bad: list[str | None] = [] if np.isfinite(scores[start]) else [None]
+            bad += [name for name, value in slope.items() if not np.isfinite(value[start]).all()]
+            if bad:
+                what = "the objective" if bad[0] is None else f"the slope in {bad[0]}"
+                seen = (over.rollout.went_bad(free, on, start, bad[0]) for over, on in self._cases)
+                why = next(filter(None, seen), "all that is recorded is finite")
+                self.broken[start] = f"{what} is not finite at iteration {iteration} ({why})"
 
 
 def _best(parameters: Parameters, history: dict[str, np.ndarray], broken: dict[int, str]) -> Tuned:
     held_out, scores = history["held_out"], history["objective"]
-    told = "; ".join(f"start {start}: {what} is not finite" for start, what in broken.items())
+    told = "; ".join(f"start {start}: {what}" for start, what in broken.items())
     if np.isnan(held_out).all():
         raise RuntimeError(
             f"every start is broken ({told}): start from smaller steps, or record a statistic that stays finite"

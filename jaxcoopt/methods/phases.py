@@ -1,0 +1,66 @@
+"""Settings that change as a run goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcoopt.errors import finite
+from jaxcoopt.pytrees import pytree
+
+
+@pytree(static=("until",))
+@dataclass(frozen=True)
+class Phases:
+    """values[0] before iteration until[0], values[1] before until[1], ..., and the last value from then on.
+
+    For any number of a half of a method: LaplacianFlow(step=Phases([0.9, 0.4], until=[50])). values: [phases] or
+    [phases, runs], in the setting's unit; until: iterations, increasing, one less than there are values.
+    """
+
+    values: Any
+    until: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.values, list | tuple):
+            object.__setattr__(self, "values", np.asarray(self.values))
+        object.__setattr__(self, "until", tuple(self.until))
+
+    def at(self, iteration: Any) -> Any:
+        """The value in an iteration, scalar or [runs]."""
+        return self.values[sum((iteration >= end).astype(int) for end in self.until)]
+
+    def check(self, name: str) -> None:
+        """Raise ValueError or TypeError for values and iterations that do not fit."""
+        ends = np.asarray((0, *self.until))
+        if ends.dtype.kind not in "iu" or not (np.diff(ends) > 0).all():
+            raise ValueError(f"{name}.until: expected increasing whole numbers above 0, got {list(self.until)}")
+        count = np.shape(finite(f"{name}.values", self.values))[:1]
+        if count != (len(ends),):
+            told = f"{count[0]} of them" if count else repr(self.values)
+            raise ValueError(f"{name}.values: expected {len(ends)}, one more than until has, got {told}")
+
+
+def at_iteration(method: Any, iteration: Any) -> Any:
+    """The method with every setting as it is in an iteration."""
+    return jax.tree.map(lambda leaf: leaf.at(iteration) if is_phases(leaf) else leaf, method, is_leaf=is_phases)
+
+
+def in_each_phase(method: Any) -> list[Any]:
+    """The method as it is at its start and from each change on. Raises ValueError for phases that mean nothing."""
+    starts = {0}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
+        if is_phases(leaf):
+            name = f"method{jax.tree_util.keystr(path)}"
+            if name.startswith("method.channel"):
+                raise ValueError(f"{name}: settings of a channel are the same all the way; give one number, or [runs]")
+            leaf.check(name)
+            starts.update(leaf.until)
+    return [at_iteration(method, np.asarray(start)) for start in sorted(starts)]
+
+
+def is_phases(leaf: Any) -> bool:
+    """For `is_leaf`."""
+    return isinstance(leaf, Phases)
