@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.derivative import derivative_from
 from jaxcoopt.pytrees import pytree
 
 
@@ -49,31 +50,43 @@ def grid_for(largest: Float[Array, "1 runs"], terms: int) -> Grid:
 
 
 def on_grid(value: Float[Array, "*shape"], anchor: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:
-    """The nearest multiple of the anchor's unit; its derivative is that of the value."""
+    """The nearest multiple of the anchor's unit."""
     return (value + anchor) - anchor
 
 
 def split(value: Float[Array, "*shape"], grid: Grid) -> Pair:
     """A float as multiples of both units; the same up to its sign for a value and its negative."""
-    high = on_grid(value, grid.high)
-    return Pair(high, on_grid(value - high, grid.low))
+    exact = lax.stop_gradient(value)
+    high = on_grid(exact, grid.high)
+    return _moving_with(value, Pair(high, on_grid(exact - high, grid.low)))
 
 
 def add(a: Pair, b: Pair, grid: Grid) -> Pair:
     """a + b, exact for multiples of the grid's units; what of `a` is on a finer grid is rounded to this one."""
+    total = a.value + b.value
+    a, b = lax.stop_gradient((a, b))
     high = on_grid(a.high, grid.high)
     low = on_grid(a.low + (a.high - high), grid.low) + b.low
     carry = on_grid(low, grid.high)
-    return Pair(high + (b.high + carry), low - carry)
+    return _moving_with(total, Pair(high + (b.high + carry), low - carry))
 
 
 def scale(a: Pair, factor: Array, grid: Grid) -> Pair:
     """a times factor, on the grid: the leading halves multiply without rounding, however the rest is fused."""
+    product = a.value * factor
+    a, factor = lax.stop_gradient((a, factor))
     a_head, factor_head = _head(a.high), _head(factor)
     a_tail, factor_tail = a.high - a_head, factor - factor_head
     rest = factor_head * a_tail + (factor_tail * a_head + (factor_tail * a_tail + factor * a.low))
-    product = split(factor_head * a_head, grid)
-    return Pair(product.high, product.low + on_grid(rest, grid.low))
+    exact = split(factor_head * a_head, grid)
+    return _moving_with(product, Pair(exact.high, exact.low + on_grid(rest, grid.low)))
+
+
+def _moving_with(value: Array, exact: Pair) -> Pair:
+    """The pair, whose high part has the derivative of the value in plain arithmetic, and whose low part has none: of
+    every step to the exact pair reverse mode would do the reverse.
+    """
+    return Pair(derivative_from(exact.high, value), exact.low)
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -85,8 +98,8 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
 
 def grown(total: Pair, change: Array) -> Pair:
     """The total and a plain number, to twice the float type's digits."""
-    high, lost = two_sum(total.high, change + total.low)
-    return Pair(high, lost)
+    high, low, exact = lax.stop_gradient((total.high, total.low, change))
+    return _moving_with(total.value + change, Pair(*two_sum(high, exact + low)))
 
 
 def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:

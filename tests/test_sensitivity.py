@@ -296,6 +296,13 @@ def test_jit_and_vmap_say_what_to_do():
         jax.vmap(price)(jnp.ones(2))
 
 
+def test_a_known_problem_has_its_optimum_inside_jit_too(rng):
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(OUTWARD, rng.normal(size=OUTWARD.shape)), 3.0))
+    there = jc.reference(problem)
+    here = jax.jit(lambda scale: scale * jc.reference(problem).allocation)(1.0)
+    np.testing.assert_array_equal(here, there.allocation)
+
+
 def test_known_halves_stay_numpy(rng):
     """A known problem has no derivatives and no warning of kinks; nor has the known half of another."""
     given, rest = samples(rng, "linear")

@@ -73,19 +73,32 @@ class LogQuantizer(Channel):
         rho, size = along_runs(self.rho, u), jnp.abs(u)
         index, zero = self._cut(nearest_level(size, rho), size < jnp.finfo(u.dtype).tiny, jnp.round)
         value = jnp.where(zero, 0, jnp.copysign(level_value(index, rho), u))
-        return derivative_from(value + 0 * u, self._curve(u))  # NaN and infinity are no levels: both give NaN
+        curve = self._straight(u) if self.rule == "straight-through" else self._curve(u)
+        return derivative_from(value + 0 * u, curve)  # NaN and infinity are no levels: both give NaN
+
+    def _straight(self, u: Values) -> Values:
+        """A function with the straight-through slopes: 1 in u, and q(u) (round(v) - v) in rho, v = ln|u| / rho; beyond
+        the largest level 0 in u, q(u) / scale in scale, and in rho with ln scale for ln|u|.
+
+        Each slope a number of its own: of the formula itself reverse mode would keep every part. By log and exp, as a
+        second use of the levels would have the compiler compute them twice.
+        """
+        rho, scale = along_runs(self.rho, u), along_runs(self.scale, u)
+        exact = jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho
+        index, zero = self._cut(jnp.round(exact), u == 0, jnp.round)
+        value = jnp.where(zero, 0, jnp.copysign(jnp.exp(rho * index), u))
+        if self.bits is None:
+            return u + _by(rho, value * (index - exact))
+        cut = self._cut(exact, zero, jnp.round)[0] < exact  # beyond the largest level
+        exact, in_scale = jnp.where(cut, jnp.log(scale) / rho, exact), jnp.where(cut, value / scale, 0)
+        return jnp.where(cut, lax.stop_gradient(u), u) + _by(rho, value * (index - exact)) + _by(scale, in_scale)
 
     def _curve(self, u: Values) -> Values:
         """A smooth function that has the derivatives wanted; nothing of it is computed where none is."""
-        rho, smoothed = along_runs(self.rho, u), self.rule == "smoothed"
-        size = jnp.log(jnp.where(u == 0, 1, jnp.abs(u)))
-        index = (size if smoothed else lax.stop_gradient(size)) / rho
+        rho = along_runs(self.rho, u)
         rounded = rounding(self.rule, along_runs(self.width, u))
-        most, zero = self._cut(rounded(index), u == 0, rounded)
-        curve = jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * most))
-        if self.rule != "straight-through":
-            return curve
-        return curve + jnp.where(most < rounded(index), lax.stop_gradient(u), u)
+        index, zero = self._cut(rounded(jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho), u == 0, rounded)
+        return jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * index))
 
     def _cut(self, index: Values, zero: Array, rounding: Callable[[Array], Array]) -> tuple[Values, Array]:
         """The index, at most the largest of the bits, and where u counts as 0: below the smallest, too."""
@@ -114,6 +127,11 @@ class LogQuantizer(Channel):
             positive(f"channel.{name}", getattr(self, name))
         check_bits(self.bits)
         check_derivative(self.derivative)
+
+
+def _by(setting: Array, slope: Array) -> Array:
+    """0, with that slope in the setting."""
+    return lax.stop_gradient(slope) * (setting - lax.stop_gradient(setting))
 
 
 @pytree(static=("bits", "placement", "derivative"))

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero, linear_call
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, split
@@ -18,6 +16,7 @@ from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.symmetric import symmetric
 
 Quantize = Callable[[Array], Array]
 Rule = Callable[[Any, Any, Array], Any]  # (u_i, u_j, w_ij), pytrees of [nodes, runs], to what i gets from j
@@ -58,8 +57,7 @@ class Links:
         """
         if through is not None:
             return jax.tree.map(lambda u: self._mix_by_tables(u, through), values)
-        parts, form = jax.tree.flatten(self)
-        return jax.tree.map(lambda u: _mixed(form, parts, u), values)
+        return jax.tree.map(lambda u: symmetric(Links._mix_linear, self, u), values)
 
     def flow(self, values: Any, amount: Rule, grid: Grid) -> Pair:
         """sum_j amount(u_i, u_j, w_ij) in whole units of the grid: one end gains exactly what the other loses.
@@ -199,35 +197,6 @@ class Links:
     def _number(self, node: Int[Array, " rows"]) -> Int[Array, " rows"]:
         """The nodes' numbers in the network."""
         return node if self.halo is None else take(self.halo.number, node)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _mixed(form: Any, parts: list[Array], u: Float[Array, "nodes *shape runs"]) -> Array:
-    """The mix of the links with these leaves."""
-    return form.unflatten(parts)._mix_linear(u)
-
-
-@partial(_mixed.defjvp, symbolic_zeros=True)
-def _mixed_jvp(form: Any, primals: tuple[list[Array], Array], tangents: tuple[list[Any], Any]) -> Any:
-    """Linear in values and in weights, and symmetric in the values: transposed it is itself, and nothing is scattered.
-
-    The leaves are apart, as what stands for a derivative of 0 is no array.
-    """
-    (parts, u), (moved, u_moved) = primals, tangents
-    out, change = _mixed(form, parts, u), jnp.zeros_like(u)
-    if not isinstance(u_moved, SymbolicZero):
-        mix = partial(_mixed, form)
-        change = linear_call(mix, mix, [lax.stop_gradient(part) for part in parts], u_moved)
-    if not all(isinstance(each, SymbolicZero) for each in moved):
-        change = change + form.unflatten(list(map(_tangent, parts, moved)))._mix_linear(u)
-    return out, change
-
-
-def _tangent(part: Array, moved: Any) -> Array:
-    """By how much a leaf is moved; neighbours and what else is no float stay."""
-    if not jnp.issubdtype(part.dtype, jnp.floating):
-        return part
-    return jnp.zeros_like(part) if isinstance(moved, SymbolicZero) else moved
 
 
 def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:

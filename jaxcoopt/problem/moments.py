@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.problem.models import Params
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.symmetric import symmetric
 
 SMALL_FEATURES, SMALL_RUNS = 20, 32  # sizes up to which sums of products are quicker on a CPU (benchmarks/NOTES.md)
 
@@ -43,7 +44,7 @@ def moments_of(
 def least_squares_gradient(params: Params, moments: Moments) -> Params:
     """d/d(w, b) of the mean of (x.w + b - y)^2 / 2: E[x x^T] w + E[x] b - E[x y] and E[x].w + b - E[y]."""
     weights = params["weights"]
-    slope = _times(moments.second, weights) - moments.product
+    slope = symmetric(_times, moments.second, weights) - moments.product
     if "bias" not in params:
         return {"weights": slope}
     bias = params["bias"]

@@ -1,5 +1,6 @@
 """The optimum that all gaps are measured against, in float64 whatever the run's precision."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +44,11 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong,
     RuntimeError where training has no finite optimum (then add l2 > 0).
 
-    Outside of jit, jax.grad, jvp and vjp differentiate the answer by any number of the problem, to any order, from the
-    optimality conditions; it is then a JAX array of the session's float type. A share at an active bound moves with
-    the bound. RuntimeWarning says where derivatives are one-sided: at a share whose bound is just about to let go,
-    which is held there, and where all shares are at bounds. A non-convex loss has no optimum to differentiate.
+    Works inside jit on a problem that is known there. Outside of it, jax.grad, jvp and vjp differentiate the answer by
+    any number of the problem, to any order, from the optimality conditions; it is then a JAX array of the session's
+    float type. A share at an active bound moves with the bound. RuntimeWarning says where derivatives are one-sided: at
+    a share whose bound is just about to let go, which is held there, and where all shares are at bounds. A non-convex
+    loss has no optimum to differentiate.
     """
     check_halves(problem)
     nodes = node_count(problem) if nodes is None else nodes
@@ -54,8 +56,9 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
         raise ValueError(
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
         )
-    check_problem(known(problem), nodes, run_count(problem))
-    return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
+    with nullcontext() if traced(problem) else jax.ensure_compile_time_eval():  # inside someone else's jit, too
+        check_problem(known(problem), nodes, run_count(problem))
+        return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
 
 
 def run_count(problem: Problem) -> int:

@@ -76,11 +76,20 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
-def advance(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> tuple[Carry, dict[str, Array]]:
-    """`length` iterations, by `run` where it is given, then one record; converged runs stand still."""
+def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
+    """`length` iterations, then one record; converged runs stand still."""
+    return recorded(setup, carry, moved_on(setup, carry, length))
+
+
+def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> Carry:
+    """`length` iterations, by `run` where it is given."""
     new = replace(carry, state=setup.method.refresh(carry.state))
     run = iterations if run is None else run
-    new = (run if setup.split is None else setup.split.over_blocks(run))(setup, new, length)
+    return (run if setup.split is None else setup.split.over_blocks(run))(setup, new, length)
+
+
+def recorded(setup: Setup, carry: Carry, new: Carry) -> tuple[Carry, dict[str, Array]]:
+    """One record of the new carry, in which the runs that had converged in the old one still stand there."""
     if setup.tol is not None:
         new = replace(new, state=_keep(carry.done, carry.state, new.state))
     problem, estimate = setup.problem, setup.method.estimate(new.state)

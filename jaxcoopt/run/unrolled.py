@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcoopt.run.loop import Carry, Setup, advance, iterations
+from jaxcoopt.run.loop import Carry, Setup, advance, iterations, moved_on, recorded
 
 RESIDUALS = 4  # what reverse mode keeps of an iteration over what it keeps between blocks, about
 
@@ -21,16 +21,17 @@ def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dic
     the square root of the steps, however far records are apart, and every iteration is run twice.
     """
     block = max(1, math.isqrt(sum(lengths) // RESIDUALS))
-    every = lengths[1]
+    every, far = lengths[1], lengths[1] >= 2 * block  # far: blocks lie within the intervals, not around them
     whole = lengths[1:].count(every)
-    interval: Callable[..., Any] = partial(advance, setup, length=every)
-    if every >= 2 * block:
-        interval = partial(interval, run=partial(_in_blocks, block=block))
     carry, first = advance(setup, carry, 0)
-    carry, middle = _grouped(interval, carry, whole, 1 if every >= 2 * block else max(1, block // every))
+    if far:
+        in_blocks = partial(_interval_in_blocks, setup, length=every, block=block)
+        carry, middle = lax.scan(lambda at, _: in_blocks(at), carry, length=whole)
+    else:
+        carry, middle = _grouped(partial(advance, setup, length=every), carry, whole, max(1, block // every))
     parts = [jax.tree.map(lambda value: value[None], first), middle]
     for length in lengths[1 + whole :]:
-        carry, last = advance(setup, carry, length)
+        carry, last = _interval_in_blocks(setup, carry, length, block) if far else advance(setup, carry, length)
         parts.append(jax.tree.map(lambda value: value[None], last))
     return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
 
@@ -40,9 +41,6 @@ def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int)
     group = _divisor(count, group)
 
     def together(at: Carry, size: int) -> tuple[Carry, Any]:
-        if group == 1 and size == 1:  # nothing is kept of what is run again below
-            at, record = interval(at)
-            return at, jax.tree.map(lambda value: value[None], record)
         return lax.scan(lambda at, _: interval(at), at, length=size)
 
     again = jax.checkpoint(together, static_argnums=1, prevent_cse=False)
@@ -52,6 +50,12 @@ def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int)
         carry, rest = again(carry, count % group)
         records = jax.tree.map(lambda *rows: jnp.concatenate(rows), records, rest)
     return carry, records
+
+
+def _interval_in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> tuple[Carry, Any]:
+    """`advance`, of which reverse mode keeps the carries between blocks."""
+    new = moved_on(setup, carry, length, partial(_in_blocks, block=block))
+    return jax.checkpoint(partial(recorded, setup), prevent_cse=False)(carry, new)
 
 
 def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
