@@ -142,6 +142,11 @@ def compiled_for(runs: int) -> Any:
     return _WIDE if runs >= LEAST_WIDE else _NARROW
 
 
+def vectors_for(runs: int) -> dict[str, Any]:
+    """Compiler options for so many runs."""
+    return WIDE_VECTORS if runs >= LEAST_WIDE else NARROW_VECTORS
+
+
 LEAST_WIDE = 16  # runs, whose loops are worth wide vectors
 # AVX-512 halves the quantizer's time with so many runs, with fewer it costs a third (benchmarks/NOTES.md). Where there
 # is none, and on other devices, the option does nothing.

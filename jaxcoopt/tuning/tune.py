@@ -20,6 +20,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
 from jaxcoopt.run.check import check_run
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.loop import vectors_for
 from jaxcoopt.run.progress import counted
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.theory.auto import with_steps
@@ -108,7 +109,10 @@ def tune(
     on = [instances(each, networks[0].nodes, runs, starts) for each in problems]
     first = len(on[0].numbers) // starts if held_out is None and held_out_network is None else 0
     other = [instances(each, networks[0].nodes, runs, starts, first) for each in other_problems]
-    learned, validated = ([_compiled(rollout.over(net)) for net in nets] for nets in (networks, other_networks))
+    options = vectors_for(max(len(each.numbers) for each in (*on, *other)))
+    learned, validated = (
+        [_compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks)
+    )
     cases, others = list(product(learned, on)), list(product(validated, other))
     search = _Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
@@ -126,12 +130,13 @@ class _Compiled(NamedTuple):
 Case = tuple[_Compiled, Instances]
 
 
-def _compiled(rollout: Rollout) -> _Compiled:
+def _compiled(rollout: Rollout, options: dict[str, Any]) -> _Compiled:
     def total(free: Free, on: Instances) -> tuple[Array, Array]:
         scores = rollout.scores(free, on)
         return scores.sum(), scores  # a start's gradient is that of its own score
 
-    return _Compiled(rollout, jax.jit(jax.value_and_grad(total, has_aux=True)), jax.jit(rollout.scores))
+    slope = jax.jit(jax.value_and_grad(total, has_aux=True), compiler_options=options)
+    return _Compiled(rollout, slope, jax.jit(rollout.scores, compiler_options=options))
 
 
 class _Search:
