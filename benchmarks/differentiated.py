@@ -3,7 +3,8 @@
 100 nodes, 10 parameters, 64 runs, both halves over log-quantized links. Reverse mode (the gradient of the last gaps
 with respect to four settings) and forward mode (one of them) beside the plain run: seconds, and bytes of working memory
 as the compiler lays them out. All compiled before they are timed, with vectors of 256 bits, which is XLA's default on a
-CPU, and of 512, which `jaxcoopt.solve` and `jaxcoopt.tune` ask for themselves. solve: the same run outside of jit. Writes benchmarks/results/differentiated.json.
+CPU, and of 512, which `jaxcoopt.solve` and `jaxcoopt.tune` ask for themselves. solve: the same run outside of jit.
+Writes benchmarks/results/differentiated.json.
 """
 
 import argparse
