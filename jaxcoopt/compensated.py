@@ -11,14 +11,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxcoopt.derivative import derivative_from
 from jaxcoopt.pytrees import pytree
 
 
 @pytree
 @dataclass(frozen=True)
 class Pair:
-    """The number high + low; both [nodes, runs]."""
+    """The number high + low; both [nodes, runs]. Derivatives are those of plain arithmetic, all of them in high."""
 
     high: Float[Array, "*shape"]
     low: Float[Array, "*shape"]
@@ -56,50 +55,41 @@ def on_grid(value: Float[Array, "*shape"], anchor: Float[Array, "*#shape"]) -> F
 
 def split(value: Float[Array, "*shape"], grid: Grid) -> Pair:
     """A float as multiples of both units; the same up to its sign for a value and its negative."""
-    exact = lax.stop_gradient(value)
-    high = on_grid(exact, grid.high)
-    return _moving_with(value, Pair(high, on_grid(exact - high, grid.low)))
+    high = on_grid(value, grid.high)
+    return Pair(high, lax.stop_gradient(on_grid(value - high, grid.low)))
 
 
 def add(a: Pair, b: Pair, grid: Grid) -> Pair:
     """a + b, exact for multiples of the grid's units; what of `a` is on a finer grid is rounded to this one."""
-    total = a.value + b.value
-    a, b = lax.stop_gradient((a, b))
     high = on_grid(a.high, grid.high)
-    low = on_grid(a.low + (a.high - high), grid.low) + b.low
+    low = lax.stop_gradient(on_grid(a.low + (a.high - high), grid.low) + b.low)
     carry = on_grid(low, grid.high)
-    return _moving_with(total, Pair(high + (b.high + carry), low - carry))
+    return Pair(high + (b.high + carry), low - carry)
 
 
 def scale(a: Pair, factor: Array, grid: Grid) -> Pair:
     """a times factor, on the grid: the leading halves multiply without rounding, however the rest is fused."""
-    product = a.value * factor
+    product = a.high * factor
     a, factor = lax.stop_gradient((a, factor))
     a_head, factor_head = _head(a.high), _head(factor)
     a_tail, factor_tail = a.high - a_head, factor - factor_head
     rest = factor_head * a_tail + (factor_tail * a_head + (factor_tail * a_tail + factor * a.low))
     exact = split(factor_head * a_head, grid)
-    return _moving_with(product, Pair(exact.high, exact.low + on_grid(rest, grid.low)))
-
-
-def _moving_with(value: Array, exact: Pair) -> Pair:
-    """The pair, whose high part has the derivative of the value in plain arithmetic, and whose low part has none: of
-    every step to the exact pair reverse mode would do the reverse.
-    """
-    return Pair(derivative_from(exact.high, value), exact.low)
+    no_more = product - lax.stop_gradient(product)  # 0, with the derivative of the product
+    return Pair(exact.high + no_more, exact.low + on_grid(rest, grid.low))
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     """a + b as its rounded value and the exact rounding error."""
     total = a + b
     b_part = total - a
-    return total, (a - (total - b_part)) + (b - b_part)
+    return total, lax.stop_gradient((a - (total - b_part)) + (b - b_part))
 
 
 def grown(total: Pair, change: Array) -> Pair:
     """The total and a plain number, to twice the float type's digits."""
-    high, low, exact = lax.stop_gradient((total.high, total.low, change))
-    return _moving_with(total.value + change, Pair(*two_sum(high, exact + low)))
+    high, lost = two_sum(total.high, change + total.low)
+    return Pair(high, lost)
 
 
 def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:

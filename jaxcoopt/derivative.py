@@ -6,7 +6,10 @@ from jaxtyping import Array
 
 @jax.custom_jvp
 def derivative_from(exact: Array, surrogate: Array) -> Array:
-    """The value of `exact` with the derivative of `surrogate`, nothing of which is computed where none is wanted."""
+    """The value of `exact` with the derivative of `surrogate`, nothing of which is computed where none is wanted.
+
+    The first derivative: JAX drops such rules from a loop once it is linearized, and second ones then miss a part.
+    """
     return exact
 
 

@@ -1,49 +1,65 @@
-"""Products with symmetric operators, whose transposes are themselves: reverse mode runs what forward mode does."""
+"""Products with symmetric operators, whose transposes are themselves: reverse mode runs what forward mode does.
+
+JAX would make scatters of a mix's gathers, and a slow layout of a matrix product. A primitive of our own, as only that
+has a transpose of its own under jvp, vjp and vmap, nested in any order.
+"""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.custom_derivatives import SymbolicZero, linear_call
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 Apply = Callable[[Any, Array], Array]
 
 
 def symmetric(apply: Apply, operator: Any, u: Array) -> Array:
-    """A u = apply(operator, u), linear in the operator's floats and in u, with v . A u = u . A v.
-
-    JAX would make scatters of a mix's gathers, and a slow layout of a matrix product.
-    """
+    """A u = apply(operator, u), of u's shape, linear in the operator's floats and in u, with v . A u = u . A v."""
     parts, form = jax.tree.flatten(operator)
-    return _applied((apply, form), parts, u)
+    return _product.bind(*parts, u, apply=apply, form=form)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _applied(form: Any, parts: list[Array], u: Array) -> Array:
-    apply, operator = form
-    return apply(operator.unflatten(parts), u)
+_product = Primitive("symmetric_product")
 
 
-@partial(_applied.defjvp, symbolic_zeros=True)
-def _applied_jvp(form: Any, primals: tuple[list[Array], Array], tangents: tuple[list[Any], Any]) -> Any:
-    """The operator's leaves are apart, as what stands for a derivative of 0 is no array."""
-    (parts, u), (moved, u_moved) = primals, tangents
-    out, change = _applied(form, parts, u), jnp.zeros_like(u)
-    if not isinstance(u_moved, SymbolicZero):
-        itself = partial(_applied, form)
-        change = linear_call(itself, itself, [lax.stop_gradient(part) for part in parts], u_moved)
-    if not all(isinstance(each, SymbolicZero) for each in moved):
-        apply, operator = form
-        change = change + apply(operator.unflatten(list(map(_tangent, parts, moved))), u)
-    return out, change
+def _plain(*args: Array, apply: Apply, form: Any) -> Array:
+    *parts, u = args
+    return apply(form.unflatten(parts), u)
+
+
+def _jvp(primals: Any, tangents: Any, *, apply: Apply, form: Any) -> tuple[Array, Any]:
+    (*parts, u), (*moved, u_moved) = primals, tangents
+    out, changes = _product.bind(*parts, u, apply=apply, form=form), []
+    if not isinstance(u_moved, ad.Zero):
+        changes.append(_product.bind(*parts, u_moved, apply=apply, form=form))
+    if not all(isinstance(each, ad.Zero) for each in moved):
+        changes.append(apply(form.unflatten(list(map(_tangent, parts, moved))), u))
+    return out, sum(changes[1:], start=changes[0])
 
 
 def _tangent(part: Array, moved: Any) -> Array:
     """By how much a leaf is moved; neighbours and what else is no float stay."""
     if not jnp.issubdtype(part.dtype, jnp.floating):
         return part
-    return jnp.zeros_like(part) if isinstance(moved, SymbolicZero) else moved
+    return jnp.zeros_like(part) if isinstance(moved, ad.Zero) else moved
+
+
+def _transpose(change: Array, *args: Any, apply: Apply, form: Any) -> list[Any]:
+    *parts, _ = args
+    return [None] * len(parts) + [_product.bind(*parts, change, apply=apply, form=form)]
+
+
+def _batched(args: Any, axes: Any, *, apply: Apply, form: Any) -> tuple[Array, int]:
+    return jax.vmap(lambda *each: _plain(*each, apply=apply, form=form), axes)(*args), 0
+
+
+_product.def_impl(_plain)
+_product.def_abstract_eval(lambda *args, **_: ShapedArray(args[-1].shape, args[-1].dtype))
+mlir.register_lowering(_product, mlir.lower_fun(_plain, multiple_results=False))
+ad.primitive_jvps[_product] = _jvp
+ad.primitive_transposes[_product] = _transpose
+batching.primitive_batchers[_product] = _batched

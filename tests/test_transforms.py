@@ -26,6 +26,7 @@ def network(failure_rate=0.0):
 
 
 NETWORK, FAILING = network(), network(0.2)
+RING, DATA_TARGETS = jc.Network.from_graphs(nx.cycle_graph(NODES)), DATA.normal(size=(NODES, 5))
 SETTINGS = {"step": 0.1, "momentum": 0.3, "rate": 0.1, "rho": 0.5}
 OPTIMUM = jc.reference(SHARES)
 
@@ -93,6 +94,47 @@ def test_grad_under_jit_equals_grad(optimum):
         ]
 
     assert jax.jit(jax.grad(value))(0.05) == pytest.approx(float(jax.grad(value)(0.05)), rel=1e-12)
+
+
+def test_derivatives_nest_and_are_batched():
+    """Of settings, link weights and data: jacfwd and jacrev agree, to the second order, and vmap is a loop."""
+    x = DATA.normal(size=(NODES, 5, 3))
+    given = {"step": jnp.asarray(0.1), "rate": jnp.asarray(0.1), "scale": jnp.asarray(1.0), "weight": jnp.asarray(1.0)}
+
+    def value(given):
+        training = jc.Training(jc.losses.Linear(0.1), given["scale"] * x, DATA_TARGETS)
+        net = NETWORK.with_weights(given["weight"] * NETWORK.edges.weights)
+        method = method_of(given | {"momentum": 0.3, "rho": 0.5}, ideal=True)
+        result = jc.solve(jc.Problem(PROBLEM.allocation, training), net, method, 5, seed=1, record_every=5)
+        return result.trace["allocation_cost"][-1, 0] + result.trace["training_loss"][-1, 0]
+
+    forward, reverse = jax.jit(jax.jacfwd(value))(given), jax.jit(jax.grad(value))
+    once = reverse(given)
+    hessian = jax.jit(jax.jacfwd(jax.grad(value)))(given)
+    batch = jax.tree.map(lambda leaf: leaf * jnp.asarray([1.0, 1.1]), given)
+    batched = jax.jit(jax.vmap(jax.grad(value)))(batch)
+    for name in given:
+        assert float(forward[name]) == pytest.approx(float(once[name]), rel=1e-10), name
+        second = reverse(jax.tree.map(lambda leaf: leaf[1], batch))
+        np.testing.assert_allclose(batched[name], [once[name], second[name]], rtol=1e-10, err_msg=name)
+        h = 1e-4
+        ahead, behind = (reverse(given | {name: given[name] + way * h}) for way in (1, -1))
+        for other in given:
+            wanted = (ahead[other] - behind[other]) / (2 * h)
+            np.testing.assert_allclose(hessian[other][name], wanted, rtol=1e-5, atol=1e-7, err_msg=f"{name}, {other}")
+
+
+@pytest.mark.parametrize("rule", [jc.methods.DualConsensusADMM, jc.methods.TrackingADMM])
+def test_slopes_of_local_problems_solved_before(rule):
+    """Where the run has converged, the brackets around a node's own optimum are empty: no way to its slope."""
+
+    def cost(penalty):
+        result = jc.solve(SHARES, RING, jc.CoOptimizer(rule(penalty)), 150, record_every=150, optimum=OPTIMUM)
+        return result.trace["allocation_gap"][-1, 0] + result.allocation[0, 0]
+
+    compiled, h = jax.jit(jax.value_and_grad(cost)), 1e-3
+    slope = (compiled(0.5 + h)[0] - compiled(0.5 - h)[0]) / (2 * h)
+    np.testing.assert_allclose(compiled(0.5)[1], slope, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("every", [8, 100, 1024])  # blocks of records, records of blocks, one record at the end

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.derivative import derivative_from
 from jaxcoopt.problem.box import finite_box
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 from jaxcoopt.problem.problem import Allocation
@@ -30,9 +31,24 @@ def least_cost(
 ) -> Shares:
     """argmin over the box of f_i(x) + slope x + stiffness/2 (x - center)^2, stiffness > 0, from a point inside.
 
-    Newton's method on the derivative, which grows, held to a bracket that a halving shrinks where Newton leaves it.
+    Newton's method on the derivative, which grows, held to a bracket that a halving shrinks where Newton leaves it. The
+    answer's own derivative is that of the optimality condition: a bound's where it is at one.
     """
+    x = _found(*lax.stop_gradient((cost, slope, stiffness, center, box, start)), steps)
+    force = marginal(cost, x) + slope + stiffness * (x - center)
+    inside = x - force / lax.stop_gradient(curvature(cost, x) + stiffness)
+    return derivative_from(x, jnp.where(x <= box[0], box[0], jnp.where(x >= box[1], box[1], inside)))
 
+
+def _found(
+    cost: Cost,
+    slope: Shares,
+    stiffness: Shares,
+    center: Shares,
+    box: tuple[Shares, Shares],
+    start: Shares,
+    steps: int,
+) -> Shares:
     def derivative(x: Shares) -> Shares:
         return marginal(cost, x) + slope + stiffness * (x - center)
 
