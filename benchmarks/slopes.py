@@ -37,7 +37,7 @@ def instance(rng):
     graph = nx.cycle_graph(NODES)
     graph.add_edge(0, 3)
     allocation = jc.Allocation(
-        jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.uniform(0, 3, NODES)), NODES, lower=0.0, upper=1.5
+        jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.uniform(0.5, 1.8, NODES)), NODES, lower=0.0, upper=1.4
     )
     features = rng.normal(size=(NODES, 10, 3))
     labels = np.sign(features @ rng.normal(size=3) + rng.normal(size=(NODES, 10)))

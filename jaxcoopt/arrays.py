@@ -1,12 +1,15 @@
 """Array conventions: nodes first, runs last, one float type."""
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.core import ShapedArray
 from jax.dtypes import canonicalize_dtype
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 
@@ -21,22 +24,34 @@ def along_runs(value: Any, like: Array) -> Array:
     if like.ndim < 3:
         return value if value.ndim == 0 else value.reshape((1,) * (like.ndim - 1) + value.shape)
     row = value.reshape((1,) * (like.ndim - 1) + (value.shape or (1,)))
-    return _spread(jnp.broadcast_shapes(row.shape, like.shape), row)
+    return _spread(np.broadcast_shapes(row.shape, like.shape), row)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _spread(shape: tuple[int, ...], row: Array) -> Array:
-    return jnp.broadcast_to(row, shape)
-
-
-@_spread.defjvp
-def _spread_jvp(shape: tuple[int, ...], primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """By way of one number for each node, so that the transpose sums over a node's parameters first: as one sum over
-    both it takes XLA six times as long on a CPU.
+    """jnp.broadcast_to, with a transpose of its own: summed over a node's parameters first and then over the nodes. As
+    one sum over both it takes XLA six times as long on a CPU.
     """
-    (row,), (moved,) = primals, tangents
-    of_nodes = jnp.broadcast_to(moved, (shape[0], *row.shape[1:]))
-    return _spread(shape, row), jnp.broadcast_to(lax.optimization_barrier(of_nodes), shape)
+    return _spread_row.bind(row, shape=shape)
+
+
+def _total(sums: Any, row: Any, *, shape: tuple[int, ...]) -> list[Any]:
+    if isinstance(sums, ad.Zero):
+        return [ad.Zero(row.aval)]
+    of_nodes = lax.optimization_barrier(sums.sum(axis=tuple(range(1, len(shape) - 1)), keepdims=True))
+    absent = tuple(axis for axis, size in enumerate(np.shape(row.aval)) if size == 1)
+    return [of_nodes.sum(axis=absent, keepdims=True)]
+
+
+def _batched(args: Any, axes: Any, *, shape: tuple[int, ...]) -> tuple[Array, int]:
+    return jax.vmap(lambda row: jnp.broadcast_to(row, shape), axes)(*args), 0
+
+
+_spread_row = Primitive("spread_row")
+_spread_row.def_impl(jnp.broadcast_to)
+_spread_row.def_abstract_eval(lambda row, shape: ShapedArray(shape, row.dtype))
+mlir.register_lowering(_spread_row, mlir.lower_fun(jnp.broadcast_to, multiple_results=False))
+ad.deflinear2(_spread_row, _total)
+batching.primitive_batchers[_spread_row] = _batched
 
 
 def stored(tree: Any, always: Array) -> Any:
