@@ -13,6 +13,7 @@ from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.sweeps.names import Trio, find, read
+from jaxcoopt.tuning.objectives import at_bits
 from jaxcoopt.tuning.tune import Tuned, tune
 
 
@@ -41,7 +42,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
             built.method,
             wanted.parameters,
             steps=settings.steps,
-            objective=wanted.objective,
+            objective=wanted.objective if wanted.bits is None else at_bits(wanted.bits),
             optimizer=optax.adam(wanted.rate),
             iterations=wanted.iterations,
             starts=wanted.starts,

@@ -1,10 +1,12 @@
 """The [tune] table of a TOML file: which settings, towards what."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.settings import Experiment
+
+AT_BITS = "at_bits"
 
 
 class Tune(Table):
@@ -13,7 +15,10 @@ class Tune(Table):
     parameters: list[str] = Field(min_length=1)
     """Names such as "training.step" and "channel.rho"."""
     objective: str = "final"
-    """final: log10 of the gap at the end; worst: of the worst run; area: the mean over all records."""
+    """final: log10 of the gap at the end; worst: of the worst run; area: the mean over all records; at_bits: when the
+    mean node has sent `bits`."""
+    bits: float | None = Field(None, gt=0)
+    """For the objective "at_bits"."""
     iterations: int = Field(100, ge=1)
     """Of the descent."""
     rate: float = Field(0.1, gt=0)
@@ -24,6 +29,15 @@ class Tune(Table):
     """For each start, and as many others to validate on: they differ in their start, failures and mini-batches."""
     patience: int | None = Field(None, ge=1)
     """Iterations without any gain on the held-out runs after which it stops."""
+
+    @model_validator(mode="after")
+    def _bits_go_with_their_objective(self) -> "Tune":
+        if (self.bits is None) == (self.objective == AT_BITS):
+            raise ValueError(
+                f'tune.bits: needed with objective = "{AT_BITS}" and no other, got bits = {self.bits} with '
+                f'objective = "{self.objective}"'
+            )
+        return self
 
 
 class TuneExperiment(Experiment):

@@ -48,6 +48,16 @@ def test_what_is_found_is_written_and_runs(tmp_path):
     assert "not empty" in again.output
 
 
+def test_a_bit_budget_goes_with_its_objective(tmp_path):
+    command = [arg for each in [*SMALL, "tune.objective=at_bits", "tune.bits=500"] for arg in ("--set", each)]
+    told = invoke("tune", "ring", "--out", str(tmp_path / "tuned"), *command)
+    assert told.exit_code == 0, told.output
+    assert "objective (at_bits)" in told.output
+    for alone in ("tune.objective=at_bits", "tune.bits=500"):
+        with pytest.raises(ValueError, match="bits: needed with objective"):
+            TUNINGS.read("ring", [alone])
+
+
 def test_a_file_without_the_table_is_refused():
     with pytest.raises(ValueError, match="tune"):
         TUNINGS.read("ring", ["tune.parameters=[]"])
