@@ -3,7 +3,8 @@
 germany50, random instances. Grid search: 20 steps x 20 momenta over Metropolis weights, the best median gap. `jc.tune`:
 the same two settings and the weights of all links, from the middle of that grid; an iteration of it is counted as 6
 runs (five for a gradient, one for validation). Both look at the same 20 instances; the gaps are those of 20 others.
-Writes benchmarks/results/tuned.json.
+Allocation with costs drawn anew for each instance, and with nodes that keep theirs up to a quarter. Writes
+benchmarks/results/tuned.json.
 """
 
 import argparse
@@ -26,9 +27,19 @@ RESULT = Path(__file__).parent / "results" / "tuned.json"
 
 
 def allocations(rng, nodes):
-    shape = (nodes, INSTANCES)
-    cost = jc.costs.Quadratic(10 ** rng.uniform(-0.5, 0.5, shape), rng.uniform(0.5, 2.5, shape))
-    return [jc.Problem(jc.Allocation(cost, np.full(INSTANCES, float(nodes))))]
+    """Nothing of a node stays from one instance to the next."""
+    return shares(10 ** rng.uniform(-0.5, 0.5, (nodes, INSTANCES)), rng)
+
+
+def same_centers(rng, nodes):
+    """Each node keeps its hardware, the order of its curvature; what is asked of it is drawn anew."""
+    hardware = 10 ** np.random.default_rng(7).uniform(-0.5, 0.5, (nodes, 1))
+    return shares(hardware * 10 ** rng.uniform(-0.1, 0.1, (nodes, INSTANCES)), rng)
+
+
+def shares(curvature, rng):
+    cost = jc.costs.Quadratic(curvature, rng.uniform(0.5, 2.5, curvature.shape))
+    return [jc.Problem(jc.Allocation(cost, np.full(INSTANCES, float(len(curvature)))))]
 
 
 def trainings(rng, nodes):
@@ -38,6 +49,13 @@ def trainings(rng, nodes):
         targets = features @ rng.normal(size=5) + 0.3 * rng.normal(size=(nodes, 20))
         problems.append(jc.Problem(training=jc.Training(jc.losses.Linear(l2=1e-2), features, targets)))
     return problems
+
+
+CASES = {
+    "allocation": ("allocation", allocations),
+    "allocation, the same centers": ("allocation", same_centers),
+    "training": ("training", trainings),
+}
 
 
 def gaps(problems, network, method, half, steps, runs=None):
@@ -66,12 +84,12 @@ def grid_search(problems, network, method_of, half, steps, grid):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--halves", nargs="+", default=["allocation", "training"])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
     network = jc.Network.from_graphs(backbone("sndlib/germany50"))
     rows = []
-    for half in options.halves:
-        draw = allocations if half == "allocation" else trainings
+    for case in options.cases:
+        half, draw = CASES[case]
         problems, others = (draw(np.random.default_rng(seed), network.nodes) for seed in (0, 1))
         steps = 60 if half == "allocation" else 200
         top = jc.theory.step_bound(
@@ -99,7 +117,7 @@ def main():
         descended = np.ravel(gaps(others, tuned.network, tuned.method, half, steps))
         rows.append(
             {
-                "half": half,
+                "case": case,
                 "steps": steps,
                 "grid": {
                     "point": point,

@@ -48,7 +48,7 @@ def _batched(args: Any, axes: Any, *, shape: tuple[int, ...]) -> tuple[Array, in
 
 _spread_row = Primitive("spread_row")
 _spread_row.def_impl(jnp.broadcast_to)
-_spread_row.def_abstract_eval(lambda row, shape: ShapedArray(shape, row.dtype))
+_spread_row.def_abstract_eval(lambda row, shape: ShapedArray(shape, row.dtype, weak_type=row.weak_type))
 mlir.register_lowering(_spread_row, mlir.lower_fun(jnp.broadcast_to, multiple_results=False))
 ad.deflinear2(_spread_row, _total)
 batching.primitive_batchers[_spread_row] = _batched
