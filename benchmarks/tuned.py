@@ -3,7 +3,7 @@
 germany50, random instances. Grid search: 20 steps x 20 momenta over Metropolis weights, the best median gap. `jc.tune`:
 the same two settings and the weights of all links, from the middle of that grid; an iteration of it is counted as 6
 runs (five for a gradient, one for validation). Both look at the same 20 instances; the gaps are those of 20 others.
-Allocation with costs drawn anew for each instance, and with nodes that keep theirs up to a quarter. Writes
+Allocation with curvatures drawn anew for each instance, and with nodes whose own stays within a quarter. Writes
 benchmarks/results/tuned.json.
 """
 

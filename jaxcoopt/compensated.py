@@ -74,9 +74,11 @@ def scale(a: Pair, factor: Array, grid: Grid) -> Pair:
     a_head, factor_head = _head(a.high), _head(factor)
     a_tail, factor_tail = a.high - a_head, factor - factor_head
     rest = factor_head * a_tail + (factor_tail * a_head + (factor_tail * a_tail + factor * a.low))
-    exact = split(factor_head * a_head, grid)
-    no_more = product - lax.stop_gradient(product)  # 0, with the derivative of the product
-    return Pair(exact.high + no_more, exact.low + on_grid(rest, grid.low))
+    no_more = product - lax.stop_gradient(
+        product
+    )  # 0, or fused its rounding: less than the grid tells; for derivatives
+    exact = split(factor_head * a_head + no_more, grid)
+    return Pair(exact.high, exact.low + on_grid(rest, grid.low))
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from jaxtyping import Array
 def derivative_from(exact: Array, surrogate: Array) -> Array:
     """The value of `exact` with the derivative of `surrogate`, nothing of which is computed where none is wanted.
 
-    The first derivative: JAX drops such rules from a loop once it is linearized, and second ones then miss a part.
+    The first derivative: reverse mode over a loop loses such a rule, and second derivatives then miss a part.
     """
     return exact
 

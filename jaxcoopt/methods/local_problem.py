@@ -1,5 +1,7 @@
 """A node's own problem: its cost plus a parabola, over its box."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -20,6 +22,21 @@ def own_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
     return jnp.broadcast_to(lower, like.shape), jnp.broadcast_to(upper, like.shape)
 
 
+class _Own(NamedTuple):
+    """f_i(x) + slope x + stiffness/2 (x - center)^2."""
+
+    cost: Cost
+    slope: Shares
+    stiffness: Shares
+    center: Shares
+
+    def derivative(self, x: Shares) -> Shares:
+        return marginal(self.cost, x) + self.slope + self.stiffness * (x - self.center)
+
+    def curvature(self, x: Shares) -> Shares:
+        return curvature(self.cost, x) + self.stiffness
+
+
 def least_cost(
     cost: Cost,
     slope: Shares,
@@ -34,36 +51,25 @@ def least_cost(
     Newton's method on the derivative, which grows, held to a bracket that a halving shrinks where Newton leaves it. The
     answer's own derivative is that of the optimality condition: a bound's where it is at one.
     """
-    x = _found(*lax.stop_gradient((cost, slope, stiffness, center, box, start)), steps)
-    force = marginal(cost, x) + slope + stiffness * (x - center)
-    inside = x - force / lax.stop_gradient(curvature(cost, x) + stiffness)
+    own = _Own(cost, slope, stiffness, center)
+    x = _argmin(*lax.stop_gradient((own, box, start)), steps)
+    inside = x - own.derivative(x) / lax.stop_gradient(own.curvature(x))
     return derivative_from(x, jnp.where(x <= box[0], box[0], jnp.where(x >= box[1], box[1], inside)))
 
 
-def _found(
-    cost: Cost,
-    slope: Shares,
-    stiffness: Shares,
-    center: Shares,
-    box: tuple[Shares, Shares],
-    start: Shares,
-    steps: int,
-) -> Shares:
-    def derivative(x: Shares) -> Shares:
-        return marginal(cost, x) + slope + stiffness * (x - center)
-
+def _argmin(own: _Own, box: tuple[Shares, Shares], start: Shares, steps: int) -> Shares:
     start = jnp.clip(start, *box)
-    reach = jnp.abs(derivative(start)) / stiffness  # the derivative grows by at least the stiffness
+    reach = jnp.abs(own.derivative(start)) / own.stiffness  # the derivative grows by at least the stiffness
     low, high = jnp.maximum(box[0], start - reach), jnp.minimum(box[1], start + reach)
 
     def halve(_: Array, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         low, high, x = at
-        value = derivative(x)
+        value = own.derivative(x)
         low, high = jnp.where(value <= 0, x, low), jnp.where(value > 0, x, high)
-        newton = x - value / (curvature(cost, x) + stiffness)
+        newton = x - value / own.curvature(x)
         return low, high, jnp.where((newton >= low) & (newton <= high), newton, 0.5 * (low + high))
 
     # The ends first: an optimum there is met exactly.
-    at_low, at_high = derivative(low) >= 0, derivative(high) <= 0
+    at_low, at_high = own.derivative(low) >= 0, own.derivative(high) <= 0
     _, _, x = lax.fori_loop(0, steps, halve, (low, high, start))
     return jnp.where(at_low, low, jnp.where(at_high, high, x))

@@ -80,9 +80,9 @@ class Rollout:
         starts = len(next(iter(free.values())))
         return self._scored(self._run(self._settings(free, on, len(on.numbers) // starts), on), starts)
 
-    def went_bad(self, free: Free, on: Instances, start: int, name: str | None) -> str | None:
-        """The first statistic of a start's runs that is not finite, or whose derivative by a parameter is not, and the
-        step: told from one more run, every iteration of it recorded. None where all are finite.
+    def went_bad(self, free: Free, on: Instances, name: str | None) -> list[str | None]:
+        """For each start, the first statistic of its runs that is not finite, or whose derivative by the parameter
+        is not, and the step: from one more run, every iteration of it recorded. None where all are finite.
         """
         starts, often = len(next(iter(free.values()))), replace(self, record_every=1)
 
@@ -90,24 +90,15 @@ class Rollout:
             found = often._run(often._settings(free, on, len(on.numbers) // starts), on).trace
             return {key: rows for key, rows in found.items() if key not in ANY}
 
-        if name is None:
-            found, what = jax.jit(trace)(free), "{} is {}"
-        else:
+        def change(free: Free) -> dict[str, Array]:
             toward = {key: jnp.full_like(value, key == name) for key, value in free.items()}
-            found, what = (
-                jax.jit(lambda free: jax.jvp(trace, (free,), (toward,))[1])(free),
-                "the derivative of {} is {}",
-            )
-        first: dict[str, tuple[int, float]] = {}
-        for key, rows in found.items():
-            mine = np.asarray(rows).reshape(len(rows), starts, -1)[:, start]
-            step = next(iter(np.flatnonzero(~np.isfinite(mine).all(axis=1))), None)
-            if step is not None:
-                first[key] = int(step), mine[step][~np.isfinite(mine[step])][0]
-        if not first:
-            return None
-        key, (step, value) = min(first.items(), key=lambda item: item[1][0])
-        return f"{what.format(key, value)} from step {step} on"
+            return jax.jvp(trace, (free,), (toward,))[1]
+
+        found, what = (jax.jit(trace)(free), "") if name is None else (jax.jit(change)(free), "the derivative of ")
+        of_start = {key: np.asarray(rows).reshape(len(rows), starts, -1) for key, rows in found.items()}
+        return [
+            _first_not_finite({key: rows[:, start] for key, rows in of_start.items()}, what) for start in range(starts)
+        ]
 
     def _settings(self, free: Free, on: Instances, per_run: int) -> Trio:
         values = self.parameters.values(free)
@@ -136,3 +127,17 @@ class Rollout:
             return score
 
         return jax.vmap(of_start, in_axes=(axes,))(apart)
+
+
+def _first_not_finite(trace: dict[str, np.ndarray], what: str) -> str | None:
+    """In words; trace: [steps + 1, runs] each."""
+    first = {}
+    for key, rows in trace.items():
+        steps = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(steps):
+            first[key] = steps[0]
+    if not first:
+        return None
+    key = min(first, key=lambda name: first[name])
+    row = trace[key][first[key]]
+    return f"{what}{key} is {row[~np.isfinite(row)][0]} from step {first[key]} on"

@@ -39,8 +39,7 @@ class Tuned:
     method, network: ready for `jaxcoopt.solve`, the first of several networks; values: of the parameters; objective,
     held_out: on the instances they were tuned on, and on the others; untuned: both of the settings that were given;
     start, iteration: where it was found. history: "objective" and "held_out" [iterations, starts], and the parameters,
-    [iterations, starts, ...].
-    broken: the starts that left the finite numbers, with what went bad first.
+    [iterations, starts, ...]. broken: the starts that left the finite numbers, with what went bad first.
     """
 
     method: CoOptimizer
@@ -191,15 +190,14 @@ class _Search:
 
     def _mark(self, iteration: int, free: Free, scores: np.ndarray, slope: Free) -> None:
         """Starts whose objective or slope is not finite."""
-        for start in range(len(scores)):
-            if start in self.broken:
+        for name, values in ((None, scores), *slope.items()):  # None: the objective
+            bad = [i for i, each in enumerate(values) if i not in self.broken and not np.isfinite(each).all()]
+            if not bad:
                 continue
-            bad: list[str | None] = [] if np.isfinite(scores[start]) else [None]
-            bad += [name for name, value in slope.items() if not np.isfinite(value[start]).all()]
-            if bad:
-                what = "the objective" if bad[0] is None else f"the slope in {bad[0]}"
-                seen = (over.rollout.went_bad(free, on, start, bad[0]) for over, on in self._cases)
-                why = next(filter(None, seen), "all that is recorded is finite")
+            seen = list(zip(*(over.rollout.went_bad(free, on, name) for over, on in self._cases), strict=True))
+            for start in bad:
+                what = "the objective" if name is None else f"the slope in {name}"
+                why = next(filter(None, seen[start]), "all that is recorded is finite")
                 self.broken[start] = f"{what} is not finite at iteration {iteration} ({why})"
 
 
