@@ -202,7 +202,7 @@ def sweep(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="What the process may take, such as 4GiB; else half of the rest.")
     ] = None,
-    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0, for several; they all end where it dies.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0, for several.")] = None,
     processes: Annotated[int | None, typer.Option(help="How many there are.")] = None,
     process_id: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
