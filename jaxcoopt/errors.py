@@ -37,11 +37,11 @@ def traced(*trees: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
-class Unknown(np.ndarray):
+class StandIn(np.ndarray):
     """A stand-in for a traced number, which has a shape but no value: 0.5, which is positive and below 1."""
 
     @classmethod
-    def like(cls, leaf: Any) -> "Unknown":
+    def like(cls, leaf: Any) -> "StandIn":
         """Of the shape of a leaf."""
         return np.full(leaf.shape, 0.5).view(cls)
 
@@ -136,6 +136,6 @@ def below_one(name: str, value: Any) -> np.ndarray:
 def above_one(name: str, value: Any) -> np.ndarray:
     """`value` as a finite float64 array, or an error when an entry is 1 or less."""
     array = finite(name, value)
-    if np.any(array <= 1) and not isinstance(value, Unknown):
+    if np.any(array <= 1) and not isinstance(value, StandIn):
         raise ValueError(f"{name}: must be above 1, got {array.min():g}")
     return array

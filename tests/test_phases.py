@@ -74,7 +74,7 @@ def test_slopes_of_phases(rng):
         (
             Phases([0.1, 0.2, 0.3], [5, 5]),
             ValueError,
-            r"until: expected increasing whole numbers above 0, got \[5, 5\]",
+            r"until: expected increasing whole numbers above 0 and below 2.31, got \[5, 5\]",
         ),
         (Phases([0.1, 0.2], [2.5]), ValueError, r"until: expected increasing whole numbers"),
         (Phases([0.1, -0.2], [5]), ValueError, r"method.allocation.step: must be above 0, got -0.2"),

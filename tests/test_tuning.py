@@ -12,7 +12,7 @@ import pytest
 import jaxcoopt as jc
 from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.tuning.admissible import MOST_MIXED, Interval, free_weights, weights_of
-from jaxcoopt.tuning.free import parameters_of
+from jaxcoopt.tuning.parameters import parameters_of
 
 NODES, STEPS = 6, 20
 NETWORK = jc.Network.from_graphs([nx.cycle_graph(NODES), nx.star_graph(NODES - 1)])
@@ -51,7 +51,7 @@ def test_the_slope_of_the_free_numbers_is_that_of_finite_differences(rng):
     problem, ideal = jc.Problem(shares(rng), training(rng)), replace(METHOD, channel=jc.channels.Ideal())
     optimum = jc.reference(problem)
     names = ["weights", "allocation.step", "allocation.momentum", "training.step"]
-    found = parameters_of(names, Trio(problem, NETWORK, ideal), 1)
+    found = parameters_of(names, ideal, [(problem, NETWORK)])
     free = found.start(1, 0)
 
     @jax.jit
@@ -82,7 +82,7 @@ def test_link_weights_stay_symmetric_positive_and_stable(rng):
         weights = np.asarray(weights_of(NETWORK, jnp.asarray(scale * rng.normal(size=NETWORK.edges.weights.shape))))
         network = NETWORK.with_weights(jnp.asarray(weights))
         there = np.asarray(NETWORK.edges.weights) > 0
-        assert (weights[there] >= 0).all()
+        assert (weights[there] > 0).all()
         assert (weights[~there] == 0).all()
         for laplacian in jc.theory.laplacians(network):
             dense = laplacian.toarray()
@@ -95,8 +95,8 @@ def test_link_weights_stay_symmetric_positive_and_stable(rng):
 @pytest.mark.parametrize("inside", [Interval(0.0, np.inf), Interval(0.0, 1.0), Interval(0.5, 1.0), Interval(0.0, 0.3)])
 def test_no_free_number_leaves_the_interval(inside):
     values = np.asarray(inside.value(jnp.asarray([-700.0, -20.0, 0.0, 20.0, 700.0])))
-    assert (values > inside.low).all() or np.isinf(inside.high)
-    assert (values < inside.high).all() or np.isinf(inside.high)
+    assert (values > inside.low).all()
+    assert (values < inside.high).all()
     middle = inside.low + 0.4 * (min(inside.high, 2) - inside.low)
     assert float(inside.value(jnp.asarray(inside.free(middle)))) == pytest.approx(middle)
 
@@ -104,8 +104,8 @@ def test_no_free_number_leaves_the_interval(inside):
 def test_steps_stay_below_the_bound_of_theory(rng):
     problem = jc.Problem(training=training(rng))
     bound = jc.theory.step_bound(METHOD.training, problem, NETWORK, METHOD.channel).value
-    (parameter,) = parameters_of(["training.step"], Trio(problem, NETWORK, METHOD), 1).each
-    assert parameter.interval == Interval(0.0, pytest.approx(bound))
+    (parameter,) = parameters_of(["training.step"], METHOD, [(problem, NETWORK)]).each
+    assert parameter.inside == Interval(0.0, pytest.approx(bound))
 
 
 def test_objectives_are_what_they_say(rng):
@@ -171,6 +171,122 @@ def test_phases_and_several_networks(rng):
     assert np.mean(ends) == pytest.approx(tuned.objective, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*beyond.*:RuntimeWarning")
+def test_what_differs_between_runs_stays_with_its_start(rng):
+    """Of the loss, the links, settings that are not tuned and the start: with two starts as with one."""
+    count = 3
+    allocation = jc.Allocation(shares(rng, count).cost, np.full(count, 6.0))
+    given = rng.normal(size=(NODES, count))
+    given += (6 - given.sum(axis=0)) / NODES
+    problem = jc.Problem(allocation, replace(training(rng), loss=jc.losses.Linear(np.array([0.1, 0.2, 0.4]))))
+    network = jc.Network.from_graphs(nx.cycle_graph(NODES), failure_rate=np.array([0.0, 0.1, 0.3]))
+    method = jc.CoOptimizer(
+        jc.methods.LaplacianFlow(
+            jc.methods.Phases(np.array([[0.05, 0.06, 0.07], [0.02, 0.03, 0.04]]), until=[9]), np.array([0.1, 0.2, 0.3])
+        ),
+        jc.methods.GradientTracking(0.02),
+        jc.channels.LogQuantizer(np.array([0.2, 0.4, 0.8])),
+    )
+    start = jc.Initial(given, {"weights": rng.normal(size=(NODES, 3, count)), "bias": rng.normal(size=NODES)})
+    options = {"steps": 15, "iterations": 1, "initial": start, "held_out": problem}
+    alone, both = (jc.tune(problem, network, method, ["training.step"], starts=n, **options) for n in (1, 2))
+    np.testing.assert_allclose(both.history["objective"][:, 0], alone.history["objective"][:, 0], rtol=1e-12)
+    assert both.history["objective"][0, 1] != both.history["objective"][0, 0]
+    result = jc.solve(problem, network, method, 15, runs=count, initial=start)
+    assert jc.objectives.final(result) == pytest.approx(alone.untuned[0], rel=1e-9)
+
+
+def test_link_weights_from_several_starts(rng):
+    problem = jc.Problem(shares(rng))
+    options = {"steps": STEPS, "iterations": 2, "held_out": problem}
+    alone, both = (jc.tune(problem, NETWORK, FLOW, ["weights", "channel.rho"], starts=n, **options) for n in (1, 2))
+    np.testing.assert_allclose(both.history["objective"][:, 0], alone.history["objective"][:, 0], rtol=1e-9)
+    assert both.history["weights"].shape == (3, 2, *NETWORK.edges.weights.shape)
+    assert not np.allclose(both.history["weights"][0, 0], both.history["weights"][0, 1])
+    end = jc.solve(problem, both.network, both.method, STEPS, runs=NODES)
+    assert jc.objectives.final(end) == pytest.approx(both.held_out, abs=1e-9)
+
+
+def test_untuned_is_of_the_settings_that_were_given(rng):
+    """Also where these are at an end of what may be tuned, from just inside of which the descent starts."""
+    problem, plain = jc.Problem(shares(rng)), replace(FLOW, allocation=jc.methods.LaplacianFlow(0.05, 0.0))
+    options = {"steps": STEPS, "iterations": 1, "held_out": problem}
+    tuned = jc.tune(problem, NETWORK, plain, ["allocation.momentum"], **options)
+    end = jc.solve(problem, NETWORK, plain, STEPS, runs=NODES)
+    assert tuned.untuned[0] == tuned.untuned[1] == pytest.approx(float(jc.objectives.final(end)), abs=1e-9)
+    assert tuned.history["objective"][0, 0] != pytest.approx(tuned.untuned[0], abs=1e-6)
+
+
+def test_steps_are_admitted_that_all_problems_and_networks_stand(rng):
+    small = jc.Problem(training=training(rng))
+    large = replace(small, training=replace(small.training, features=3 * small.training.features))
+    ring = jc.Network.from_graphs(nx.cycle_graph(NODES))
+    cases = [(small, NETWORK), (small, ring), (large, NETWORK), (large, ring)]
+    bounds = [jc.theory.step_bound(METHOD.training, *case, METHOD.channel).value for case in cases]
+    short = replace(METHOD, training=jc.methods.GradientTracking(1e-4))
+    (parameter,) = parameters_of(["training.step"], short, cases).each
+    assert parameter.inside == Interval(0.0, pytest.approx(min(bounds)))
+    auto = replace(METHOD, allocation=None, training=jc.methods.GradientTracking("auto"))
+    tuned = jc.tune([small, large], [NETWORK, ring], auto, ["channel.rho"], steps=3, iterations=1, runs=2)
+    assert tuned.method.training.step == pytest.approx(min(bounds) / 2)
+
+
+def test_what_has_no_effect_is_told(rng):
+    """A phase that is never reached, and link weights of a method that does not use them."""
+    problem = jc.Problem(shares(rng))
+    late = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Phases([0.05, 0.1], until=[50])))
+    with pytest.warns(RuntimeWarning, match=r"allocation.step\[1\] has no effect on the objective"):
+        jc.tune(problem, NETWORK, late, ["allocation.step"], steps=5, iterations=1)
+    with pytest.warns(RuntimeWarning, match="weights has no effect on the objective"):
+        jc.tune(problem, NETWORK, jc.CoOptimizer(jc.methods.DualFlow()), ["weights"], steps=5, iterations=1)
+
+
+def test_what_is_compiled_in_is_refused(rng):
+    problem = jc.Problem(training=training(rng))
+    method = jc.CoOptimizer(
+        training=jc.methods.GradientTracking(0.02, batch_size=3), channel=jc.channels.LogQuantizer(bits=8)
+    )
+    for name in ("training.batch_size", "channel.bits"):
+        with pytest.raises(TypeError, match=f"{name}' is compiled into the program .* jaxcoopt.sweep"):
+            jc.tune(problem, NETWORK, method, [name], steps=2, iterations=1)
+
+
+def test_a_start_beyond_what_is_proved_is_told_and_kept(rng):
+    """Steps up to a sharp bound only; others are tuned from where they are."""
+    shared, data = jc.Problem(shares(rng)), jc.Problem(training=training(rng))
+    bounds = jc.Problem(replace(shared.allocation, lower=0.0, upper=4.0))
+    flow = replace(FLOW, allocation=jc.methods.LaplacianFlow(0.1, 0.1))
+    with pytest.warns(RuntimeWarning, match="beyond the .* so it is tuned without that bound"):
+        tuned = jc.tune(bounds, NETWORK, flow, ["allocation.step"], steps=STEPS, iterations=2)
+    end = jc.solve(bounds, NETWORK, flow, STEPS, runs=NODES)
+    assert tuned.history["objective"][0, 0] == pytest.approx(float(jc.objectives.final(end)), abs=1e-9)
+    ring = jc.Network.from_graphs(nx.cycle_graph(NODES))
+    for step, method in ((1e3, jc.methods.GradientTracking), (1e3, jc.methods.EXTRA)):
+        ideal = jc.CoOptimizer(training=method(step))
+        with pytest.raises(ValueError, match=r"training.step starts at 1e.03, and from .* grows without limit"):
+            jc.tune(data, ring, ideal, ["training.step"], steps=2, iterations=1)
+
+
+def test_steps_stay_below_a_bound_that_moves_with_the_other_settings(rng):
+    """Weights and momentum move the bound: whatever the descent does, the step is below that of where they stand."""
+    problem = jc.Problem(replace(shares(rng), lower=0.0, upper=4.0))
+    ring = jc.Network.from_graphs(nx.cycle_graph(NODES))
+    start = replace(FLOW, allocation=jc.methods.LaplacianFlow(0.006, 0.3))
+    names = ["weights", "allocation.step", "allocation.momentum", "channel.rho"]
+    options = {"optimizer": optax.sgd(30.0), "steps": 10, "iterations": 8, "starts": 2}
+    tuned = jc.tune(problem, ring, start, names, **options)
+    reached = []
+    for iteration in range(9):
+        for number in range(2):
+            values = {name: tuned.history[name][iteration, number] for name in names}
+            flow = jc.methods.LaplacianFlow(*(float(values[f"allocation.{name}"]) for name in ("step", "momentum")))
+            channel = replace(FLOW.channel, rho=float(values["channel.rho"]))
+            bound = jc.theory.step_bound(flow, problem, ring.with_weights(values["weights"]), channel)
+            reached.append(flow.step / float(np.min(bound.value)))
+    assert max(reached) <= 1 + 1e-9
+    assert max(reached) > 0.99
+
+
 @pytest.mark.parametrize(
     ("names", "options", "error", "words"),
     [
@@ -181,11 +297,26 @@ def test_phases_and_several_networks(rng):
         (["channel.width"], {}, ValueError, "smooths derivatives and changes no run"),
         ([], {}, ValueError, "parameters: expected a list of names"),
         ("training.step", {}, ValueError, "parameters: expected a list of names"),
-        (["weights"], {"starts": 2}, ValueError, "link weights are tuned from one start"),
         (["weights"], {"held_out_network": NETWORK}, ValueError, "link weights are those of one network"),
         (["channel.rho"], {"held_out": []}, ValueError, "held_out: .* got an empty list"),
         ({"channel.rho": (1.0, 0.5)}, {}, ValueError, r"expected \(low, high\)"),
-        (["channel.rho"], {"objective": "fast"}, ValueError, "objective: 'fast' is not known"),
+        ({"channel.rho": (0.1, 0.5)}, {}, ValueError, r"channel.rho: starts at 0.8, outside of \(0.1, 0.5\)"),
+        (["channel.rho"], {"objective": "fast"}, ValueError, "objective: 'fast' is not known; .*at_bits"),
+        (["channel.rho"], {"objective": lambda result: 3}, TypeError, "objective: expected a real number"),
+        (["channel.rho"], {"objective": lambda result: None}, TypeError, "objective: expected a real number"),
+        (
+            ["channel.rho"],
+            {"objective": lambda result: float(result.trace["bits"].sum())},
+            TypeError,
+            "objective: it is differentiated, so write it with jax.numpy",
+        ),
+        (["channel.rho"], {"patience": 0}, ValueError, "patience: expected 1 or more"),
+        ({"channel.rho": 5}, {}, ValueError, r"parameters: channel.rho: expected \(low, high\), two numbers"),
+        ({"channel.rho": (-1.0, 2.0)}, {}, ValueError, "channel.rho: must be above 0"),
+        ({"allocation.momentum": (0.0, 3.0)}, {}, ValueError, "momentum: must be below 1"),
+        ({"weights": (0.1, 0.2)}, {}, ValueError, "'weights' take no interval"),
+        (["weights", "network.weights"], {}, ValueError, "are the same; name it once"),
+        (["training.step", "method.training.step"], {}, ValueError, "are the same; name it once"),
         (["channel.rho"], {"objective": lambda result: result.trace["bits"]}, ValueError, "expected one number"),
         (["channel.rho"], {"iterations": 0}, ValueError, "iterations"),
     ],

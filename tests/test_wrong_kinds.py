@@ -41,8 +41,16 @@ import jaxcoopt as jc
 from jaxcoopt.channel import Clip, LogQuantizer
 from jaxcoopt.methods import LaplacianFlow
 
+
+def tuned(parameters=("allocation.step",), **options):
+    return jc.tune(jc.Problem(cpu()), NETWORK, jc.CoOptimizer(flow()), parameters, steps=2, iterations=1, **options)
+
+
 # Wrong kinds, which the suite's run-time type checker (tests/conftest.py) refuses before the library can; built late.
 KINDS: dict[str, Case] = {
+    "tune objective": (lambda: tuned(objective=["final"]), TypeError, ("objective", "a name, or a function")),
+    "tune optimizer": (lambda: tuned(optimizer="adam"), TypeError, ("optimizer", "one of optax", "adam")),
+    "tune parameters": (lambda: tuned(parameters=5), ValueError, ("parameters", "a list of names", "5")),
     "problem dict": (
         lambda: jc.solve({}, NETWORK, jc.CoOptimizer(flow()), 2),
         TypeError,

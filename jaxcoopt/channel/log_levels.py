@@ -18,8 +18,9 @@ class _Format(NamedTuple):
     """A float type: its bits, and minimax polynomials, lowest power first.
 
     log2: log2(1 + t) / t on [sqrt(1/2) - 1, sqrt(2) - 1], 3.0e-7 (float64: 3.4e-13) off in log2(1 + t). exp2: 2^t on
-    [-1/2, 1/2], exact at 0, 9.3e-8 (4.4e-16) off. bits: of the heads of rho / ln 2 and of its inverse, such that their
-    products with an index below 2^16 (2^29) and an exponent are exact. lowest, highest: log2 of the levels it holds.
+    [-1/2, 1/2], exact at 0, 9.3e-8 (4.4e-16) off. head_bits, inverse_bits: of the heads of rho / ln 2 and of its
+    inverse, such that their products with an index below 2^16 (2^29) and an exponent are exact. lowest, highest: log2
+    of the levels it holds.
     """
 
     integer: Any

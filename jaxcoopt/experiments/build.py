@@ -7,6 +7,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 from jaxtyping import Float
+from scipy import sparse
 
 from jaxcoopt import datasets
 from jaxcoopt.experiments import data_tables, problem_tables
@@ -42,8 +43,7 @@ def build(settings: Experiment) -> Built:
     """
     graphs = [_graph(f"network.graphs.{i}", graph) for i, graph in enumerate(settings.network.graphs)]
     with under("network"):
-        table = settings.network
-        network = Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
+        network = _network(settings.network, graphs)
     demand = None if settings.demand is None else _demand(settings.demand, network.nodes)
     samples = None
     if settings.data is not None:
@@ -78,6 +78,22 @@ def _graph(path: str, table: data_tables.Backbone | data_tables.Topology) -> nx.
         if isinstance(table, data_tables.Backbone):
             return datasets.backbone(table.name)
         return datasets.topology(table.name, table.nodes, table.degree, table.probability, table.seed)
+
+
+def _network(table: data_tables.Network, graphs: list[nx.Graph]) -> Network:
+    """With weights by a rule, or those that are listed."""
+    if isinstance(table.weights, str):
+        return Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
+    network = Network.from_graphs(graphs)
+    given, expected = [len(row) for row in table.weights], [network.edges.count] * network.graphs
+    if given != expected:
+        raise ValueError(
+            f"weights: got lists of {given} numbers for {network.graphs} graph(s) with {network.edges.count} links in "
+            "all; give one list for each graph with a number for each link, 0 where the graph lacks it"
+        )
+    ends, shape = (np.asarray(network.edges.tail), np.asarray(network.edges.head)), (network.nodes, network.nodes)
+    one_way = [sparse.coo_array((np.asarray(row), ends), shape) for row in table.weights]
+    return Network.from_graphs(graphs, [half + half.T for half in one_way], table.failure_rate, table.switching)
 
 
 def _demand(table: data_tables.Trace, nodes: int) -> Float[np.ndarray, " nodes"]:

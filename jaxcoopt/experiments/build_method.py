@@ -3,8 +3,9 @@
 from typing import Any
 
 from jaxcoopt.experiments.amounts import Table
-from jaxcoopt.experiments.method_tables import MAKERS, Method
+from jaxcoopt.experiments.method_tables import MAKERS, Method, PhasesTable
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.phases import Phases
 
 
 def build_method(method: Method, channel: Any) -> CoOptimizer:
@@ -14,6 +15,8 @@ def build_method(method: Method, channel: Any) -> CoOptimizer:
 
 def _made(value: Any) -> Any:
     """What a table with a kind stands for; numbers and texts stand for themselves."""
+    if isinstance(value, PhasesTable):
+        return Phases(value.values, value.until)
     if not isinstance(value, Table):
         return value
     settings = {name: _made(getattr(value, name)) for name in type(value).model_fields}

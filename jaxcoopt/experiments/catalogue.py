@@ -53,7 +53,9 @@ class Catalogue(Generic[Model]):
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{where}: not valid TOML: {error}{_quoted_line(text, error)}") from error
         if "sweep" in table and "sweep" not in self.model.model_fields:
-            raise ValueError(f"{where}: it has a [sweep] table, so it is a sweep: use jaxcoopt sweep {file}")
+            raise ValueError(f"{where}: it has a [sweep] table: use jaxcoopt sweep {file}")
+        if "tune" not in self.model.model_fields:
+            table.pop("tune", None)  # what is tuned is an experiment, too
         for override in overrides:
             apply_override(table, override)
         try:

@@ -66,8 +66,10 @@ class Network(Table):
 
     graphs: list[Graph] = Field(min_length=1)
     """One graph, or several over the same nodes that the network switches between."""
-    weights: Literal["metropolis", "max_degree"] = "metropolis"
-    """The rule for the weights of the links."""
+    weights: Literal["metropolis", "max_degree"] | list[list[float]] = "metropolis"
+    """The rule for the weights of the links; or a number for each link of all graphs together, sorted by the numbers of
+    their nodes, one list for each graph, as `jaxcoopt tune` finds them.
+    """
     failure_rate: float = 0.0
     """The chance that a link, both directions together, is down at an iteration."""
     switching: Literal["cycle", "random"] = "cycle"

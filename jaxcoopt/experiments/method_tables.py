@@ -42,6 +42,15 @@ def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999) -> optax.Grad
     return optax.adam(learning_rate, b1, b2)
 
 
+class PhasesTable(Table):
+    """A number that changes as a run goes on."""
+
+    values: list[float] = Field(min_length=1)
+    """Before the first of `until`, before the second, ..., and from the last on."""
+    until: list[int]
+    """Iterations, increasing, one less than there are values."""
+
+
 OPTIMIZERS = {"sgd": sgd, "adam": adam}
 # Rows that differ in their settings only are one table, by the first one's name.
 ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
@@ -87,11 +96,14 @@ WORDS = {
 """What keys are for, in errors."""
 
 
-def _annotation(parameter: inspect.Parameter, hint: Any, automatic: bool) -> Any:
-    """What a TOML file may give for a parameter: a number where the signature leaves it open, "auto" for a step."""
+def _annotation(parameter: inspect.Parameter, hint: Any, of_method: bool) -> Any:
+    """What a TOML file may give for a parameter: a number where the signature leaves it open, in phases for a method,
+    and "auto" for its step.
+    """
     optional = parameter.default is None
     if hint is Any:
-        number = float | Literal["auto"] if automatic and parameter.name == "step" else float
+        number = float | PhasesTable if of_method else float
+        number = number | Literal["auto"] if of_method and parameter.name == "step" else number
         return number | None if optional else number
     if hint is Bounds:
         return BoundsTable

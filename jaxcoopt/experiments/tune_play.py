@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 import tomli_w
 
@@ -14,15 +15,16 @@ from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.sweeps.names import Trio, find, read
 from jaxcoopt.tuning.objectives import at_bits
+from jaxcoopt.tuning.parameters import WEIGHTS
 from jaxcoopt.tuning.tune import Tuned, tune
 
 
 @dataclass(frozen=True)
 class PlayedTuning:
-    """tuned; before: the values there were; settings: TOML text of the experiment with those that were found; notes."""
+    """tuned; before: the values there were; settings: TOML text of the file with those that were found; notes."""
 
     tuned: Tuned
-    before: dict[str, float]
+    before: dict[str, Any]
     settings: str
     notes: list[str]
 
@@ -40,7 +42,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
             built.problem,
             built.network,
             built.method,
-            wanted.parameters,
+            _intervals(wanted.parameters),
             steps=settings.steps,
             objective=wanted.objective if wanted.bits is None else at_bits(wanted.bits),
             optimizer=optax.adam(wanted.rate),
@@ -55,16 +57,32 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
         )
         trio, before = Trio(built.problem, built.network, built.method), {}
         for name, value in tuned.values.items():
+            if name in WEIGHTS:
+                before[name] = np.asarray(built.network.edges.weights)
+                table["network"]["weights"] = value.tolist()
+                continue
             place = find(name, trio, "tune.parameters")
-            before[name] = float(read(trio, place))
+            before[name] = read(trio, place)
             _put(table, place.path, value)
     Experiment.model_validate(table)
+    table["tune"] = wanted.model_dump(exclude_none=True)
     return PlayedTuning(tuned, before, tomli_w.dumps(table), list(dict.fromkeys(str(each.message) for each in caught)))
 
 
-def _put(table: dict[str, Any], path: tuple[str, ...], value: float) -> None:
+def _intervals(parameters: Any) -> Any:
+    """Names, or names and what each stays between, None where that is for the library to say."""
+    if isinstance(parameters, list):
+        return parameters
+    return {name: None if limits == "auto" else limits for name, limits in parameters.items()}
+
+
+def _put(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """The halves of the method have tables of their own below [method], its channel has one at the top."""
     *way, last = path if path[0] == "channel" else ("method", *path)
     for part in way:
         table = table.setdefault(part, {})
-    table[last] = value
+    if np.ndim(value):  # of `Phases`, whose name may be given without or with its "values"
+        table = table if last == "values" else table[last]
+        table["values"] = value.tolist()
+    else:
+        table[last] = value

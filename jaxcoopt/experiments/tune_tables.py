@@ -1,5 +1,7 @@
 """The [tune] table of a TOML file: which settings, towards what."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from jaxcoopt.experiments.amounts import Table
@@ -12,8 +14,10 @@ AT_BITS = "at_bits"
 class Tune(Table):
     """Settings of the method, by gradient descent through whole runs."""
 
-    parameters: list[str] = Field(min_length=1)
-    """Names such as "training.step" and "channel.rho"."""
+    parameters: list[str] | dict[str, tuple[float, float] | Literal["auto"]] = Field(min_length=1)
+    """Names such as "training.step" and "channel.rho", and "weights" for those of all links; or a table of them, each
+    with the two numbers that it stays between, or "auto".
+    """
     objective: str = "final"
     """final: log10 of the gap at the end; worst: of the worst run; area: the mean over all records; at_bits: when the
     mean node has sent `bits`."""
@@ -41,7 +45,7 @@ class Tune(Table):
 
 
 class TuneExperiment(Experiment):
-    """An experiment, and what of it is tuned."""
+    """An experiment, and what of it is tuned; its `runs`, `tol` and `shard` are for `jaxcoopt run` of what is found."""
 
     tune: Tune
     """What is tuned."""

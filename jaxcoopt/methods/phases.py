@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.errors import finite
+from jaxcoopt.errors import finite, traced
 from jaxcoopt.pytrees import pytree
+
+LAST = 2**31 - 1  # iterations are counted in 32 bits
 
 
 @pytree(static=("until",))
@@ -25,18 +28,23 @@ class Phases:
 
     def __post_init__(self) -> None:
         if isinstance(self.values, list | tuple):
-            object.__setattr__(self, "values", np.asarray(self.values))
+            object.__setattr__(self, "values", (jnp.stack if traced(self.values) else np.asarray)(self.values))
+        if not np.iterable(self.until):
+            raise TypeError(f"Phases.until: expected iterations, one less than there are values, got {self.until!r}")
         object.__setattr__(self, "until", tuple(self.until))
 
     def at(self, iteration: Any) -> Any:
         """The value in an iteration, scalar or [runs]."""
-        return self.values[sum((iteration >= end).astype(int) for end in self.until)]
+        iteration = jnp.asarray(iteration)
+        return jnp.asarray(self.values)[jnp.sum(iteration >= jnp.asarray(self.until, iteration.dtype))]
 
     def check(self, name: str) -> None:
         """Raise ValueError or TypeError for values and iterations that do not fit."""
         ends = np.asarray((0, *self.until))
-        if ends.dtype.kind not in "iu" or not (np.diff(ends) > 0).all():
-            raise ValueError(f"{name}.until: expected increasing whole numbers above 0, got {list(self.until)}")
+        if ends.dtype.kind not in "iu" or not (np.diff(ends) > 0).all() or ends[-1] > LAST:
+            raise ValueError(
+                f"{name}.until: expected increasing whole numbers above 0 and below 2^31, got {list(self.until)}"
+            )
         count = np.shape(finite(f"{name}.values", self.values))[:1]
         if count != (len(ends),):
             told = f"{count[0]} of them" if count else repr(self.values)

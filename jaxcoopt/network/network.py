@@ -111,8 +111,14 @@ class Network:
             kernel=kernel,  # pyright: ignore[reportArgumentType]
         )
 
-    def with_weights(self, weights: Float[Array, "graphs edges"]) -> "Network":
-        """The same links with other weights, above 0, one for each edge of the union in each graph; may be traced."""
+    def with_weights(self, weights: Any) -> "Network":
+        """The same links with other weights, above 0, [graphs, edges] in the order of `edges`; may be traced.
+
+        Raises ValueError for another shape.
+        """
+        weights = jnp.asarray(weights, self.edges.weights.dtype)
+        if weights.shape != self.edges.weights.shape:
+            raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
         of_entries = jax.vmap(lambda of_graph, link: of_graph[link])(weights, self.tables.link)
         entries = jnp.where(self.tables.weights > 0, of_entries, 0)
         weights = jnp.where(self.edges.weights > 0, weights, 0)

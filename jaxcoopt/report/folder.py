@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,11 @@ def write_folder(
         "feasibility.png": lambda path: save(feasibility_figure(result, title), path),
         "summary.json": lambda path: write_json(path, finish()),
     }
+    write_all(folder, writers)
+
+
+def write_all(folder: Path, writers: Mapping[str, Callable[[Path], None]]) -> None:
+    """Every file by its writer, in order. Raises OSError naming the file that cannot be written."""
     for name, write in writers.items():
         with _advised(folder, f"writing {name}"):
             write(folder / name)

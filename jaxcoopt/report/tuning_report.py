@@ -1,6 +1,7 @@
 """What a tuning leaves behind: its settings, its history as a table and a picture, and what was gained."""
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,41 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from jaxcoopt.methods.phases import Phases
+from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
 from jaxcoopt.report.summary import write_text
 from jaxcoopt.tuning.tune import Tuned
 
+MOST_TOLD = 4  # numbers of a setting, one by one
+
 
 def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:
     """history.csv, history.png and, last, tuned.toml. Raises OSError naming the file that cannot be written."""
+    (folder / "tuned.toml").unlink(missing_ok=True)
+    write_all(
+        folder,
+        {
+            "history.csv": lambda path: write_text(path, history_csv(tuned)),
+            "history.png": lambda path: save(history_figure(tuned), path),
+            "tuned.toml": lambda path: write_text(path, settings),
+        },
+    )
+
+
+def history_csv(tuned: Tuned) -> str:
+    """A line for each iteration and start; phases and link weights in columns of their own."""
     iterations, starts = tuned.history["objective"].shape
-    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["iteration", "start", *tuned.history])
-        for at in np.ndindex(iterations, starts):
-            rows.writerow([*at, *(float(values[at]) for values in tuned.history.values())])
-    history_figure(tuned).savefig(folder / "history.png")
-    write_text(folder / "tuned.toml", settings)
+    columns: dict[str, np.ndarray] = {}
+    for name, values in tuned.history.items():
+        for inner in np.ndindex(values.shape[2:]):  # of phases and link weights
+            columns[name + "".join(f"[{i}]" for i in inner)] = values[(..., *inner)]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["iteration", "start", *columns])
+    for at in np.ndindex(iterations, starts):
+        rows.writerow([*at, *(float(values[at]) for values in columns.values())])
+    return text.getvalue()
 
 
 def history_figure(tuned: Tuned) -> Any:
@@ -40,14 +61,23 @@ def history_figure(tuned: Tuned) -> Any:
     return figure
 
 
-def tuning_table(title: str, tuned: Tuned, before: Mapping[str, float], objective: str) -> Table:
+def tuning_table(title: str, tuned: Tuned, before: Mapping[str, Any], objective: str) -> Table:
     """Settings and objectives before and after, for the terminal."""
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("tuned", justify="right")
     for name, value in tuned.values.items():
-        table.add_row(name, f"{before[name]:.4g}", f"{value:.4g}")
+        table.add_row(name, _told(before[name]), _told(value))
     table.add_row(f"objective ({objective})", f"{tuned.untuned[0]:.3f}", f"{tuned.objective:.3f}")
     table.add_row("on held-out runs", f"{tuned.untuned[1]:.3f}", f"{tuned.held_out:.3f}")
     return table
+
+
+def _told(value: Any) -> str:
+    """A number, the phases' one by one, of many the smallest and the largest."""
+    numbers = np.ravel(value.values if isinstance(value, Phases) else value)
+    if len(numbers) > MOST_TOLD:
+        there = numbers[numbers > 0]
+        return f"{there.min():.4g} to {there.max():.4g}"
+    return ", ".join(f"{number:.4g}" for number in numbers)

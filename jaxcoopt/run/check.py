@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcoopt.errors import Unknown, inside_jit, positive, traced, unknown_name
+from jaxcoopt.errors import StandIn, inside_jit, positive, traced, unknown_name
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.failures import failure_chance
@@ -46,7 +46,7 @@ def check_run(
             raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
-    check_method(jax.tree.map(lambda leaf: Unknown.like(leaf) if traced(leaf) else leaf, method), problem, runs)
+    check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
 
 
 def check_shard(shard: Any, *given: Any) -> None:

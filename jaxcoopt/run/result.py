@@ -1,5 +1,6 @@
 """What a run gives back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcoopt.errors import require
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
+from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
@@ -73,13 +75,23 @@ class Result:
             "left": ("run", np.asarray(self.left)),
         }
         attributes: dict[str, Any] = {}
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self.method):
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
+        for name, leaf in _settings(self.method):
             if jnp.ndim(leaf):
                 coordinates[name] = ("run", np.asarray(leaf))
             else:
                 attributes[name] = np.asarray(leaf).item()
         return xarray.Dataset(variables, coordinates, attributes)
+
+
+def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:
+    """By name, each a scalar or [runs]; those of phases as name[0], name[1], ... and name.until[0], ..."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        if is_phases(leaf):
+            yield from ((f"{name}[{i}]", value) for i, value in enumerate(leaf.values))
+            yield from ((f"{name}.until[{i}]", end) for i, end in enumerate(leaf.until))
+        else:
+            yield name, leaf
 
 
 def result_of(

@@ -13,7 +13,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import in_each_phase, is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.theory.curvature import Unknown
+from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.steps import known_bound, unstable_beyond
 
 AUTO = "auto"
@@ -44,7 +44,7 @@ def with_steps(method: CoOptimizer, problem: Problem, network: Network) -> CoOpt
         try:
             phases = in_each_phase(part)
             bounds = [known_bound(each, problem, network, method.channel).value for each in phases]
-        except Unknown as reason:
+        except NoNumber as reason:
             raise ValueError(f"method.{half}.step: 'auto' found no bound, as {reason}; give a number") from None
         bound = reduce(np.minimum, bounds)
         if not (np.isfinite(bound).all() and np.min(bound) > 0):

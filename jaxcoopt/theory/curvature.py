@@ -21,7 +21,7 @@ POINTS = 129  # where f'' is looked at, over each node's box
 DENSE = 256  # rows of a matrix of second moments up to which all its eigenvalues are computed
 
 
-class Unknown(Exception):
+class NoNumber(Exception):
     """No number can be given; the message says why, for whoever asked."""
 
 
@@ -33,7 +33,7 @@ def linear_hessians(training: Training) -> Float[np.ndarray, "nodes size size"]:
     loss, features = training.loss, _with_one(training)
     assert isinstance(loss, losses.Linear)
     if np.ndim(loss.l2):
-        raise Unknown("l2 differs between runs")
+        raise NoNumber("l2 differs between runs")
     second = np.einsum("nsf,ns,nsg->nfg", features, _share(training), features, optimize=True)
     ridge = np.full(features.shape[2], float(loss.l2))
     ridge[np.shape(training.features)[2] :] = 0
@@ -62,7 +62,7 @@ def smoothness(training: Training, *, samples: bool = False) -> Any:
     """L, the largest smoothness constant of the g_i, scalar or [runs]: max_i w_i (c lambda_max(E[x x^T]) + l2).
 
     c bounds the second derivative of the loss in the score: 1 linear, 1/4 logistic, sharpness/4 smooth hinge, 1/2
-    softmax. samples: the largest over mini-batches instead, where E[x x^T] is that of one sample. Raises `Unknown` for
+    softmax. samples: the largest over mini-batches instead, where E[x x^T] is that of one sample. Raises `NoNumber` for
     losses that have none.
     """
     bend, features, share = _second_derivative(training.loss), _with_one(training), _share(training)
@@ -78,7 +78,7 @@ def smoothness(training: Training, *, samples: bool = False) -> Any:
 
 @singledispatch
 def _second_derivative(loss: Any) -> Any:
-    raise Unknown(f"the loss {type(loss).__name__} has no smoothness constant that is known")
+    raise NoNumber(f"the loss {type(loss).__name__} has no smoothness constant that is known")
 
 
 @_second_derivative.register
@@ -169,11 +169,11 @@ def _bend(cost: Cost, first: Any, last: Any, parts: Any) -> Any:
 
 @singledispatch
 def stiffness(bounds: Bounds, allocation: Allocation) -> Any:
-    """What a bound's price adds to f'' at most, absolute, scalar or [runs]; `Unknown` where it is no such thing.
+    """What a bound's price adds to f'' at most, absolute, scalar or [runs]; `NoNumber` where it is no such thing.
 
     A softplus penalty adds weight sharpness / 4 in the middle of its edge, a square one 2 weight beyond it.
     """
-    raise Unknown(f"what the bounds {type(bounds).__name__} add to the curvature is not known")
+    raise NoNumber(f"what the bounds {type(bounds).__name__} add to the curvature is not known")
 
 
 @stiffness.register

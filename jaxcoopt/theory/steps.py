@@ -18,7 +18,7 @@ from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.theory.curvature import (
-    Unknown,
+    NoNumber,
     bounded,
     constant_curvature,
     curvature_range,
@@ -64,15 +64,15 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
     """
     try:
         return known_bound(method, problem, network, Ideal() if channel is None else channel)
-    except Unknown:
+    except NoNumber:
         return None
 
 
 def known_bound(method: Any, problem: Problem, network: Network, channel: Channel) -> StepBound:
-    """As `step_bound`; raises `Unknown`, which says why, where it gives None."""
+    """As `step_bound`; raises `NoNumber`, which says why, where it gives None."""
     half = half_of(method, problem)
     if traced(half, network, channel, method):
-        raise Unknown("it follows from numbers that are not known before the run (it is inside jax.jit or jax.grad)")
+        raise NoNumber("it follows from numbers that are not known before the run (it is inside jax.jit or jax.grad)")
     if isinstance(half, Training):
         return _training(threshold(method, channel), half, network, channel)
     return allocation_bound(method, half, network, channel)
@@ -103,7 +103,7 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
         raise ValueError("problem.training: missing; the bound is one of gradient tracking")
     try:
         smooth, upper = smoothness(problem.training), sector(Ideal() if channel is None else channel).upper
-    except Unknown:
+    except NoNumber:
         return None
     if not np.isfinite(upper).all():
         return None
@@ -125,7 +125,7 @@ def _training(found: Threshold, training: Training, network: Network, channel: C
         try:
             value = sharp(found.phi, laplacians(network)[0].toarray(), linear_hessians(training))
             return StepBound(value, found.source, f"spectrum of the iteration on {network.nodes} nodes", sharp=True)
-        except Unknown:
+        except NoNumber:
             pass
     why = f"{found.text}; L = {_text(smooth)}, lambda_max = {top:.3g}, kappa = {_text(gain)}"
     return StepBound(value, found.source, why)
@@ -133,15 +133,15 @@ def _training(found: Threshold, training: Training, network: Network, channel: C
 
 @singledispatch
 def allocation_bound(method: Any, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
-    """The bound of an allocation method; `Unknown` where there is none."""
-    raise Unknown(f"no step bound is known for {type(method).__name__}")
+    """The bound of an allocation method; `NoNumber` where there is none."""
+    raise NoNumber(f"no step bound is known for {type(method).__name__}")
 
 
 @allocation_bound.register
 def _(method: LaplacianFlow, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
     _, most = curvature_range(allocation, network.nodes)
     if not np.isfinite(most).all():
-        raise Unknown("the cost's curvature grows without limit over the box; give allocation.lower and upper")
+        raise NoNumber("the cost's curvature grows without limit over the box; give allocation.lower and upper")
     gain, added = _gain(channel), stiffness(method.bounds, allocation)
     factor, source = _flow_factor(method, allocation)
     linear = channel.lossless and constant_curvature(allocation.cost) and not bounded(allocation)
@@ -166,13 +166,13 @@ def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[Any, st
     2 (1 + beta); others leave the circle only for beta > 1 / (1 + g).
     """
     if not isinstance(method.response, Linear):
-        raise Unknown(f"no step bound is known for flows that answer by {type(method.response).__name__}")
+        raise NoNumber(f"no step bound is known for flows that answer by {type(method.response).__name__}")
     momentum = 0.0 if method.momentum is None else np.asarray(method.momentum, np.float64)
     factor, source = 2 * (1 + momentum), "Polyak 1964; Ghadimi, Shames, Johansson 2013"
     if isinstance(method.bounds, Multiplier) and bounded(allocation):
         gain = np.asarray(method.bounds.gain, np.float64)
         if np.any(momentum * (1 + gain) >= 1):
-            raise Unknown("with multipliers, momentum must be below 1 / (1 + gain): above, no step is stable")
+            raise NoNumber("with multipliers, momentum must be below 1 / (1 + gain): above, no step is stable")
         return _plain(factor / (1 + gain / 2)), f"{source}, with the multipliers' answer"
     return _plain(factor), source
 
@@ -200,7 +200,7 @@ def unstable_beyond(
         if isinstance(half, Training):
             return _training_limit(method, half, network, channel, step)
         return _flow_limit(method, half, network, lower, step)
-    except Unknown:
+    except NoNumber:
         return None
 
 
@@ -253,7 +253,7 @@ def _gain(channel: Channel) -> Any:
     """
     upper = sector(channel).upper
     if not np.isfinite(upper).all():
-        raise Unknown(f"nothing bounds what {type(channel).__name__} makes of a small number")
+        raise NoNumber(f"nothing bounds what {type(channel).__name__} makes of a small number")
     return 1.0 if channel.placement == "innovation" else upper
 
 

@@ -28,7 +28,7 @@ from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
-from jaxcoopt.theory.curvature import Unknown
+from jaxcoopt.theory.curvature import NoNumber
 
 PAPER = "arXiv 2510.25176"
 
@@ -52,7 +52,7 @@ class Threshold:
     def least(self, top: Any) -> Any:
         """The smallest phi over [0, top], top scalar or [runs]: all phi have it at one of the ends."""
         if np.any(np.asarray(top) >= self.most):
-            raise Unknown(
+            raise NoNumber(
                 f"the links are too strong: kappa lambda_max = {np.max(top):.3g} must be below {self.most:.3g} "
                 "(scale the weights down, or quantize more finely)"
             )
@@ -61,8 +61,8 @@ class Threshold:
 
 @singledispatch
 def threshold(method: Any, channel: Channel) -> Threshold:
-    """The threshold of a training method over a channel; raises `Unknown` where none is known."""
-    raise Unknown(f"no step bound is known for {type(method).__name__}")
+    """The threshold of a training method over a channel; raises `NoNumber` where none is known."""
+    raise NoNumber(f"no step bound is known for {type(method).__name__}")
 
 
 @threshold.register
@@ -108,13 +108,13 @@ def _(method: CHOCO, channel: Channel) -> Threshold:
 @threshold.register
 def _(method: GradientTracking, channel: Channel) -> Threshold:
     if method.optimizer is not None:
-        raise Unknown("the step is the optimizer's")
+        raise NoNumber("the step is the optimizer's")
     batches = method.batch_size is not None
     momentum = 0.0 if method.momentum is None else np.asarray(method.momentum, np.float64)
     source = f"spectrum of the linearised iteration ({PAPER})" + (", each mini-batch by itself" if batches else "")
     if method.order == "atc":
         if np.any(momentum):
-            raise Unknown("no step bound is known for ATC tracking with momentum")
+            raise NoNumber("no step bound is known for ATC tracking with momentum")
         text = "min(2, ((2 - l) / (l - 1))^2 / 2 where l > 1) / L, l = kappa lambda_max"
         return Threshold(_adapt_then_combine, text, source, exact=not batches, in_mean=False, samples=batches)
     text = "(1 - momentum) (2 - l)^2 / (2 L), l = kappa lambda_max"

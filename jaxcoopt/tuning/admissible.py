@@ -1,7 +1,10 @@
 """What values a setting may take, and free numbers that stand for them: tuning cannot leave the admissible set."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +12,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.methods.choco import CHOCO
+from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.curvature_flow import CurvatureFlow
 from jaxcoopt.methods.diffusion import LEAD
-from jaxcoopt.methods.phases import at_iteration
+from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.network.network import Network
-from jaxcoopt.sweeps.names import Place, Trio, read
-from jaxcoopt.theory.curvature import Unknown
-from jaxcoopt.theory.steps import known_bound
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.sweeps.names import Place
+from jaxcoopt.theory.auto import HALVES
+from jaxcoopt.theory.curvature import NoNumber
+from jaxcoopt.theory.steps import StepBound, known_bound
 
 MARGIN = 1e-4  # of an interval, kept from its open ends
 OF_FIELD = {"momentum": (0.0, 1.0), "relaxation": (0.5, 1.0), "damping": (0.0, 1.0)}
@@ -35,28 +41,48 @@ class Interval(NamedTuple):
             return self.low + jnp.exp(free)
         return self.low + (self.high - self.low) * (MARGIN + (1 - 2 * MARGIN) * jax.nn.sigmoid(free))
 
-    def free(self, value: float) -> float:
-        """The way back, from well inside where the value is at an end."""
+    def free(self, value: float, margin: float = 0.01) -> float:
+        """The way back, from that part of the interval inside where the value is nearer to an end."""
         if math.isinf(self.high):
             return math.log(max(value - self.low, 1e-12))
         part = ((value - self.low) / (self.high - self.low) - MARGIN) / (1 - 2 * MARGIN)
-        part = min(max(part, 0.01), 0.99)
+        part = min(max(part, margin), 1 - margin)
         return math.log(part) - math.log1p(-part)
 
 
-def interval(trio: Trio, place: Place) -> Interval:
-    """Of a setting of the method: what its check admits, and steps below the bound of `theory.step_bound` if known."""
-    *way, field = place.path[:-1] if place.path[-1] == "values" else place.path
-    owner = at_iteration(read(trio, Place(place.root, tuple(way))), np.asarray(0))
-    if field == "gain":
-        return Interval(*OF_GAIN.get(type(owner), (0.0, math.inf)))
-    if field == "step" and way and way[0] in ("allocation", "training"):
-        try:
-            most = float(np.min(known_bound(owner, trio.problem, trio.network, trio.method.channel).value))
-        except Unknown:
-            most = math.inf
-        return Interval(0.0, most)
-    return Interval(*OF_FIELD.get(field, (0.0, math.inf)))
+def interval(method: CoOptimizer, place: Place) -> Interval:
+    """Of a setting of the method: what its check admits, and gains of at most 1 where papers prove no more."""
+    if _field(place) == "gain":
+        return Interval(*OF_GAIN.get(type(_owner(method, place)), (0.0, math.inf)))
+    return Interval(*OF_FIELD.get(_field(place), (0.0, math.inf)))
+
+
+def is_step(place: Place) -> bool:
+    """Whether it is the step of a half of the method."""
+    return _field(place) == "step" and len(_way(place)) == 1 and _way(place)[0] in HALVES
+
+
+def bound_of(method: CoOptimizer, place: Place, cases: Sequence[tuple[Problem, Network]]) -> StepBound | None:
+    """The least bound of `theory.step_bound` for a step in all cases and phases, None where one is not known."""
+    phases = in_each_phase(_owner(method, place))
+    try:
+        bounds = [known_bound(phase, *case, method.channel) for phase in phases for case in cases]
+    except NoNumber:
+        return None
+    least = min(bounds, key=lambda bound: float(np.min(bound.value)))
+    return replace(least, value=float(np.min(least.value)))
+
+
+def _owner(method: CoOptimizer, place: Place) -> Any:
+    return reduce(getattr, _way(place), method)
+
+
+def _way(place: Place) -> tuple[str, ...]:
+    return place.path[: -2 if place.path[-1] == "values" else -1]
+
+
+def _field(place: Place) -> str:
+    return place.path[-2 if place.path[-1] == "values" else -1]
 
 
 def weights_of(network: Network, free: Float[Array, "graphs edges"]) -> Float[Array, "graphs edges"]:

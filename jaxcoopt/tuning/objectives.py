@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.errors import unknown_name
+from jaxcoopt.errors import positive, unknown_name
 from jaxcoopt.run.result import Result
 
 Objective = Callable[[Result], Any]
@@ -41,11 +41,16 @@ def area(result: Result) -> Array:
 
 
 def at_bits(bits: float) -> Objective:
-    """log10 of the gap when the mean node has sent so many bits, between the records around it."""
+    """log10 of the gap when the mean node has sent so many bits, between the records around it; NaN where a run ends
+    before.
+    """
+    positive("bits", bits)
 
     def gap_at_bits(result: Result) -> Array:
-        at = jax.vmap(lambda sent, gap: jnp.interp(jnp.asarray(bits, sent.dtype), sent, gap), in_axes=1)
-        return at(result.trace["bits"], log_gap(result)).mean()
+        def of_run(sent: Array, gap: Array) -> Array:
+            return jnp.interp(jnp.asarray(bits, sent.dtype), sent, gap, right=jnp.nan)
+
+        return jax.vmap(of_run, in_axes=1)(result.trace["bits"], log_gap(result)).mean()
 
     return gap_at_bits
 
@@ -57,6 +62,8 @@ def objective_of(given: str | Objective) -> Objective:
     """By name, or as it is."""
     if callable(given):
         return given
+    if not isinstance(given, str):
+        raise TypeError(f"objective: expected a name, or a function of a Result, got {given!r:.80}")
     if given not in OBJECTIVES:
-        raise unknown_name("objective", given, tuple(OBJECTIVES))
+        raise unknown_name("objective", given, (*OBJECTIVES, "jaxcoopt.objectives.at_bits(...)"))
     return OBJECTIVES[given]

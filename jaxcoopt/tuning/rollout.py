@@ -1,15 +1,20 @@
 """All starts on all instances as the runs of one differentiated call."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.network.network import Network
-from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.align import aligned
+from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.drive import intervals
@@ -18,17 +23,18 @@ from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.sweeps.names import Trio
-from jaxcoopt.tuning.free import Free, Parameters
 from jaxcoopt.tuning.objectives import Objective
+from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 
+KNOWN = ("allocation_cost", "price", "training_loss")  # of the optimum, scalar or [runs]
 ANY = ("seconds", "bits", "diverged", "converged")  # statistics that may be infinite, or are no numbers
 
 
 @pytree
 @dataclass(frozen=True)
 class Instances:
-    """What one start is run on. problem: with the runs of all starts, one start after another; numbers: by which each
-    run draws, the same for all starts.
+    """What all starts are run on. problem: with the runs of all starts, one start after another; optimum: of one
+    start's runs; numbers: by which each run draws, the same for all starts.
     """
 
     problem: Problem
@@ -43,20 +49,46 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
     """
     own, optimum = run_count(problem), reference(problem, nodes)
     numbers = jnp.asarray(np.tile(first + np.arange(runs if own == 1 else own), starts))
-    if own == 1:
-        return Instances(problem, optimum, numbers)
+    problem = aligned(problem, nodes)
+    training = problem.training and replace(problem.training, loss=_repeated(problem.training.loss, starts))
+    problem = Problem(_repeated(problem.allocation, starts), training, _repeated(problem.work, starts))
+    return Instances(problem, optimum, numbers)
 
-    def repeated(leaf: Any, dims: int = 2) -> Any:
-        """[nodes, runs], or [runs] with dims = 1; what is smaller is the same in all runs."""
-        per_run = np.ndim(leaf) == dims and np.shape(leaf)[-1] == own
-        return np.concatenate([np.asarray(leaf)] * starts, axis=-1) if per_run else leaf
 
-    allocation, work = jax.tree.map(repeated, (problem.allocation, problem.work))
-    if allocation is not None:
-        allocation = replace(allocation, budget=repeated(allocation.budget, dims=1))
-    known = {name: repeated(getattr(optimum, name), dims=1) for name in ("allocation_cost", "price")}
-    problem = replace(problem, allocation=allocation, work=work)
-    return Instances(problem, replace(optimum, allocation=None, **known), numbers)
+def _repeated(tree: Any, starts: int) -> Any:
+    """Leaves that are scalar or end in [1] or [runs], of which the runs come once for each start."""
+
+    def repeated(leaf: Any) -> Any:
+        same = np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1
+        return leaf if same else jnp.concatenate([jnp.asarray(leaf)] * starts, axis=-1)
+
+    return jax.tree.map(repeated, tree)
+
+
+def _repeated_settings(method: CoOptimizer, starts: int) -> CoOptimizer:
+    """Those of phases are [phases] or [phases, runs]."""
+
+    def repeated(leaf: Any) -> Any:
+        if is_phases(leaf):
+            return leaf if np.ndim(leaf.values) == 1 else replace(leaf, values=_repeated(leaf.values, starts))
+        return _repeated(leaf, starts)
+
+    return jax.tree.map(repeated, method, is_leaf=is_phases)
+
+
+def _repeated_start(initial: Initial | None, training: Training | None, starts: int) -> Initial | None:
+    """Allocations are [nodes] or [nodes, runs], parameters [*shape], [nodes, *shape] or [nodes, *shape, runs]."""
+    if initial is None or starts == 1:
+        return initial
+    x, params = initial.allocation, initial.params
+    if np.ndim(x) == 2:
+        x = _repeated(x, starts)
+    if params is not None and training is not None:
+        like = jax.eval_shape(partial(training.loss.init, features=training.features.shape[2]), jax.random.key(0))
+        params = jax.tree.map(
+            lambda leaf, of: _repeated(leaf, starts) if np.ndim(leaf) > of.ndim + 1 else leaf, params, like
+        )
+    return Initial(x, params)
 
 
 @dataclass(frozen=True)
@@ -75,19 +107,24 @@ class Rollout:
         trio = self.parameters.trio._replace(network=network)
         return replace(self, parameters=replace(self.parameters, trio=trio))
 
-    def scores(self, free: Free, on: Instances) -> Float[Array, " starts"]:
-        """The objective of each start."""
-        starts = len(next(iter(free.values())))
-        return self._scored(self._run(self._settings(free, on, len(on.numbers) // starts), on), starts)
+    def scores(self, values: Values, on: Instances) -> Float[Array, " starts"]:
+        """The objective of each start; one start after the other where each has link weights of its own."""
+        starts = starts_of(values)
+        if starts > 1 and self.parameters.of_links:
+            return lax.map(lambda own: self.scores(jax.tree.map(lambda leaf: leaf[None], own), on)[0], values)
+        return self._scored(self._run(values, on), on, starts)
 
     def went_bad(self, free: Free, on: Instances, name: str | None) -> list[str | None]:
         """For each start, the first statistic of its runs that is not finite, or whose derivative by the parameter
         is not, and the step: from one more run, every iteration of it recorded. None where all are finite.
         """
-        starts, often = len(next(iter(free.values()))), replace(self, record_every=1)
+        starts, often = starts_of(free), replace(self, record_every=1)
+        if starts > 1 and self.parameters.of_links:
+            own = [jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], free) for i in range(starts)]
+            return [self.went_bad(each, on, name)[0] for each in own]
 
         def trace(free: Free) -> dict[str, Array]:
-            found = often._run(often._settings(free, on, len(on.numbers) // starts), on).trace
+            found = often._run(often.parameters.values(free), on).trace
             return {key: rows for key, rows in found.items() if key not in ANY}
 
         def change(free: Free) -> dict[str, Array]:
@@ -100,33 +137,56 @@ class Rollout:
             _first_not_finite({key: rows[:, start] for key, rows in of_start.items()}, what) for start in range(starts)
         ]
 
-    def _settings(self, free: Free, on: Instances, per_run: int) -> Trio:
-        values = self.parameters.values(free)
-        for name, place, _ in self.parameters.each:  # a start's settings along its runs; all have the same weights
-            values[name] = values[name][0] if place is None else jnp.repeat(values[name].T, per_run, axis=-1)
-        return self.parameters.applied(self.parameters.trio._replace(problem=on.problem), values)
+    def _settings(self, values: Values, on: Instances) -> Trio:
+        """A start's values along its runs, its link weights where it is the only one, and what is not tuned."""
+        starts, (_, network, method) = starts_of(values), self.parameters.trio
+        failure_rate = _repeated(network.failure_rate, starts)
+        trio = Trio(on.problem, replace(network, failure_rate=failure_rate), _repeated_settings(method, starts))
+        along = {
+            each.name: values[each.name][0]
+            if isinstance(each, LinkWeights)
+            else jnp.repeat(values[each.name].T, len(on.numbers) // starts, axis=-1)
+            for each in self.parameters.each
+        }
+        return self.parameters.applied(trio, along)
 
-    def _run(self, trio: Trio, on: Instances) -> Result:
-        setup, carry = prepare(*trio, on.numbers, self.seed, self.initial, None, on.optimum)
+    def _run(self, values: Values, on: Instances) -> Result:
+        starts, trio = starts_of(values), self._settings(values, on)
+        known = {name: _repeated(getattr(on.optimum, name), starts) for name in KNOWN}
+        initial = _repeated_start(self.initial, trio.problem.training, starts)
+        setup, carry = prepare(*trio, on.numbers, self.seed, initial, None, replace(on.optimum, **known))
         lengths = intervals(self.steps, self.record_every)
         carry, records = unrolled(setup, carry, lengths)
         return result_of(setup, carry, records, np.cumsum(lengths), trio.method)
 
-    def _scored(self, result: Result, starts: int) -> Float[Array, " starts"]:
+    def _scored(self, result: Result, on: Instances, starts: int) -> Float[Array, " starts"]:
+        result = replace(result, optimum=on.optimum)
         parts = {name: getattr(result, name) for name in ("allocation", "params", "trace", "status", "left")}
         apart = jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:-1], starts, -1), parts)
         axes = jax.tree.map(lambda leaf: leaf.ndim - 2, apart)
 
         def of_start(mine: dict[str, Any]) -> Array:
-            score = jnp.asarray(self.objective(replace(result, **mine)))
-            if score.shape != ():
-                raise ValueError(
-                    f"objective: expected one number from the result of a start, got shape {score.shape}; take a mean, "
-                    "or another statistic, over the runs"
-                )
-            return score
+            return _score(self.objective, replace(result, **mine))
 
         return jax.vmap(of_start, in_axes=(axes,))(apart)
+
+
+def _score(objective: Objective, result: Result) -> Array:
+    """The objective's number, or an error that says what it gave instead."""
+    try:
+        score = objective(result)
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        raise TypeError(
+            "objective: it is differentiated, so write it with jax.numpy, without float(), NumPy or branches on values"
+        ) from error
+    if not jnp.issubdtype(getattr(score, "dtype", type(score)), jnp.floating):
+        raise TypeError(f"objective: expected a real number with a fraction, got {score!r:.80}")
+    if jnp.shape(score) != ():
+        raise ValueError(
+            f"objective: expected one number from the result of a start, got shape {jnp.shape(score)}; take a mean, or "
+            "another statistic, over the runs"
+        )
+    return jnp.asarray(score)
 
 
 def _first_not_finite(trace: dict[str, np.ndarray], what: str) -> str | None:

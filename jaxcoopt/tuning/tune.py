@@ -1,16 +1,13 @@
 """`tune`: settings by gradient descent through whole runs."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
 
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import at_least_one, listed
@@ -21,14 +18,14 @@ from jaxcoopt.problem.reference import run_count
 from jaxcoopt.run.check import check_run
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
-from jaxcoopt.run.progress import counted
-from jaxcoopt.sweeps.names import Trio
-from jaxcoopt.theory.auto import with_steps
-from jaxcoopt.tuning.free import Free, Parameters, parameters_of
+from jaxcoopt.theory.auto import asks_for_auto, with_placeholders, with_steps
 from jaxcoopt.tuning.objectives import Objective, objective_of
-from jaxcoopt.tuning.rollout import Instances, Rollout, instances
+from jaxcoopt.tuning.parameters import Parameters, parameters_of
+from jaxcoopt.tuning.rollout import Rollout, instances
+from jaxcoopt.tuning.search import Search, compiled
 
 RECORDS = 20  # of a run, unless said otherwise
+SAME = 1e-4  # relatively: differences of the objective that are none
 RATE = 0.1  # of Adam, in free numbers: about a tenth of the setting an iteration
 
 
@@ -37,9 +34,11 @@ class Tuned:
     """The best settings of all starts and iterations, by the held-out objective.
 
     method, network: ready for `jaxcoopt.solve`, the first of several networks; values: of the parameters; objective,
-    held_out: on the instances they were tuned on, and on the others; untuned: both of the settings that were given;
-    start, iteration: where it was found. history: "objective" and "held_out" [iterations, starts], and the parameters,
-    [iterations, starts, ...]. broken: the starts that left the finite numbers, with what went bad first.
+    held_out: on the instances they were tuned on, and on the others; untuned: both of the settings that were given,
+    from just inside of which the descent starts where one is at an end of what it may be, and which are returned where
+    nothing better is found; start, iteration: where the best was found. history: "objective" and "held_out"
+    [iterations, starts], and the parameters, [iterations, starts, ...]. broken: the starts that left the finite
+    numbers, with what went bad first.
     """
 
     method: CoOptimizer
@@ -79,130 +78,61 @@ def tune(
     t <- t - optimizer(d objective / d t),   setting = low + exp(t), or between low and high by a sigmoid of t
 
     parameters: dotted names of the method's numbers, or `methods.Phases`, or a dict name -> (low, high), or None for
-    what the method's own check and `theory.step_bound` admit. "weights" are those of the links: symmetric, above
-    0, no node's sum above 0.99. objective: "final" (log10 of the gap), "worst" (of the runs), "area" (under the curve),
-    `objectives.at_bits(...)`, or any function from the `Result` of one start to a number that JAX can differentiate.
-    problem: one or a list, one program for all of a shape, with numbers that may be [nodes, instances]; where there is
-    one instance, it is run `runs` times (starts, failures, batches). network: one or a list, each of which every
-    problem is run over. All of it for each of `starts`: the settings given, and random ones around them, in one call.
-    held_out, held_out_network: what to validate on, None: the same; where both are None, other runs. patience:
-    iterations without any gain on it after which it stops. optimizer: any of optax, None: Adam at 0.1.
+    what the method's own check admits, and steps below `theory.step_bound` where they start below it. "weights" are
+    those of the links: symmetric, above 0, no node's sum above 0.99. objective: "final" (log10 of the gap), "worst" (of
+    the runs), "area" (under the curve), `objectives.at_bits(...)`, or any function from the `Result` of one start to a
+    number that JAX can differentiate. problem: one or a list, one program for all of a shape, with numbers that may be
+    [nodes, instances]; where there is one instance, it is run `runs` times (starts, failures, batches). network: one or
+    a list, each of which every problem is run over. All of it for each of `starts`, the settings given and random ones
+    around them: in one call, or one after the other where link weights are tuned. held_out, held_out_network: what to
+    validate on, None: the same; where both are None, other runs. patience: iterations without any gain on it after
+    which it stops. optimizer: of optax, one that needs nothing but gradients, None: Adam at 0.1. record_every:
+    iterations between the records that the objective sees, None: steps / 20. initial: as in `jaxcoopt.solve`. seed: of
+    the starts, failures and batches, and of the random settings.
 
     Raises ValueError or TypeError for what cannot be tuned, RuntimeError where every start is broken, warns
     (RuntimeWarning) of those that are.
     """
     iterations, starts = at_least_one("iterations", iterations), at_least_one("starts", starts)
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
+    patience = None if patience is None else at_least_one("patience", patience)
+    if not isinstance(optimizer, optax.GradientTransformation | None):
+        raise TypeError(f"optimizer: expected one of optax, such as optax.adam(0.1), got {optimizer!r:.80}")
     every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
     problems, networks = listed("problem", problem, Problem), listed("network", network, Network)
     other_problems = problems if held_out is None else listed("held_out", held_out, Problem)
     other_networks = networks if held_out_network is None else listed("held_out_network", held_out_network, Network)
-    method = with_steps(method, problems[0], networks[0])
+    all_cases = [*product(problems, networks), *product(other_problems, other_networks)]
+    sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
+    for (each, net), size in zip(all_cases, sizes, strict=True):
+        check_run(each, net, with_placeholders(method), size, seed, initial, None)
+    method = _with_steps(method, all_cases)
     warn_of_rule(method.channel)
-    for each, net in (*product(problems, networks), *product(other_problems, other_networks)):
-        check_run(each, net, method, run_count(each), seed, initial, None)
-    found = parameters_of(parameters, Trio(problems[0], networks[0], method), starts)
+    found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
     rollout = Rollout(found, objective_of(objective), steps, every, seed, initial)
-    on = [instances(each, networks[0].nodes, runs, starts) for each in problems]
-    first = len(on[0].numbers) // starts if held_out is None and held_out_network is None else 0
-    other = [instances(each, networks[0].nodes, runs, starts, first) for each in other_problems]
+    at_once = 1 if found.of_links else starts
+    on = [instances(each, networks[0].nodes, runs, at_once) for each in problems]
+    first = len(on[0].numbers) // at_once if held_out is None and held_out_network is None else 0
+    other = [instances(each, networks[0].nodes, runs, at_once, first) for each in other_problems]
     options = vectors_for(max(len(each.numbers) for each in (*on, *other)))
-    learned, validated = (
-        [_compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks)
-    )
+    learned, validated = ([compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks))
     cases, others = list(product(learned, on)), list(product(validated, other))
-    search = _Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
+    search = Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
-    return _best(found, history, search.broken)
+    return _best(found, history, search, starts)
 
 
-class _Compiled(NamedTuple):
-    """Over one network, for all instances of a shape."""
-
-    rollout: Rollout
-    slope: Callable[[Free, Instances], Any]
-    scores: Callable[[Free, Instances], Array]
-
-
-Case = tuple[_Compiled, Instances]
+def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> CoOptimizer:
+    """With one number for every step that is "auto", which all problems and networks stand."""
+    found = [with_steps(method, *case) for case in cases]
+    least = {half: min(float(np.min(getattr(each, half).step)) for each in found) for half in asks_for_auto(method)}
+    return replace(method, **{half: replace(getattr(method, half), step=step) for half, step in least.items()})
 
 
-def _compiled(rollout: Rollout, options: dict[str, Any]) -> _Compiled:
-    def total(free: Free, on: Instances) -> tuple[Array, Array]:
-        scores = rollout.scores(free, on)
-        return scores.sum(), scores  # a start's gradient is that of its own score
-
-    slope = jax.jit(jax.value_and_grad(total, has_aux=True), compiler_options=options)
-    return _Compiled(rollout, slope, jax.jit(rollout.scores, compiler_options=options))
-
-
-class _Search:
-    """The descent of all starts at once."""
-
-    def __init__(self, parameters: Parameters, cases: list[Case], others: list[Case], optimizer: Any) -> None:
-        self.parameters, self.optimizer, self.broken = parameters, optimizer, {}
-        self._cases, self._others = cases, others
-
-    def _slope(self, free: Free) -> tuple[np.ndarray, Free]:
-        """The objective of each start and its slope, the mean over all problems and networks."""
-        found = [over.slope(free, on) for over, on in self._cases]
-        slope = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(slope for _, slope in found))
-        return np.mean([np.asarray(scores) for (_, scores), _ in found], axis=0), slope
-
-    def _validate(self, free: Free) -> np.ndarray:
-        return np.mean([np.asarray(over.scores(free, on)) for over, on in self._others], axis=0)
-
-    def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
-        """What was seen at each iteration; the last is only looked at."""
-        state, rows, best, since = self.optimizer.init(free), [], np.inf, 0
-        with counted(progress, iterations + 1) as done:
-            for iteration in range(iterations + 1):
-                scores, slope = self._slope(free)
-                held_out = self._validate(free)
-                self._mark(iteration, free, scores, slope)
-                held_out[list(self.broken)] = np.nan
-                rows.append({"objective": scores, "held_out": held_out} | self._values(free))
-                least = np.min(np.where(np.isnan(held_out), np.inf, held_out))
-                done(f"held-out objective {least:.3g}")
-                since = 0 if least < best else since + 1
-                best = min(best, least)
-                if len(self.broken) == len(held_out) or (patience is not None and since >= patience):
-                    break
-                free, state = self._moved(free, slope, state)
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _values(self, free: Free) -> dict[str, np.ndarray]:
-        return {name: np.asarray(value) for name, value in self.parameters.values(free).items()}
-
-    def _moved(self, free: Free, slope: Free, state: Any) -> tuple[Free, Any]:
-        """Broken starts stand still."""
-        standing = np.isin(np.arange(len(next(iter(free.values())))), list(self.broken))
-
-        def still(leaf: Array) -> Array:
-            return jnp.where(standing.reshape(-1, *(1,) * (leaf.ndim - 1)), 0.0, leaf)
-
-        with jax.numpy_dtype_promotion("standard"):  # optax counts in whole numbers
-            updates, state = self.optimizer.update(jax.tree.map(still, slope), state, free)
-        moves: Any = optax.apply_updates(free, jax.tree.map(still, updates))
-        return moves, state
-
-    def _mark(self, iteration: int, free: Free, scores: np.ndarray, slope: Free) -> None:
-        """Starts whose objective or slope is not finite."""
-        for name, values in ((None, scores), *slope.items()):  # None: the objective
-            bad = [i for i, each in enumerate(values) if i not in self.broken and not np.isfinite(each).all()]
-            if not bad:
-                continue
-            seen = list(zip(*(over.rollout.went_bad(free, on, name) for over, on in self._cases), strict=True))
-            for start in bad:
-                what = "the objective" if name is None else f"the slope in {name}"
-                why = next(filter(None, seen[start]), "all that is recorded is finite")
-                self.broken[start] = f"{what} is not finite at iteration {iteration} ({why})"
-
-
-def _best(parameters: Parameters, history: dict[str, np.ndarray], broken: dict[int, str]) -> Tuned:
-    held_out, scores = history["held_out"], history["objective"]
+def _best(parameters: Parameters, history: dict[str, np.ndarray], search: Search, starts: int) -> Tuned:
+    held_out, scores, broken = history["held_out"], history["objective"], search.broken
     told = "; ".join(f"start {start}: {what}" for start, what in broken.items())
     if np.isnan(held_out).all():
         raise RuntimeError(
@@ -212,15 +142,30 @@ def _best(parameters: Parameters, history: dict[str, np.ndarray], broken: dict[i
         warnings.warn(f"{len(broken)} of {held_out.shape[1]} starts are broken: {told}", RuntimeWarning, stacklevel=3)
     iteration, start = np.unravel_index(np.nanargmin(held_out), held_out.shape)
     chosen = {each.name: history[each.name][iteration, start] for each in parameters.each}
+    found = float(scores[iteration, start]), float(held_out[iteration, start])
+    untuned = search.as_given(starts)
+    if untuned[1] < found[1] - SAME * abs(found[1]):
+        warnings.warn(
+            f"nothing better was found than the settings that were given ({untuned[1]:.3g} on what is held out, "
+            f"{found[1]:.3g} tuned), so these are returned: try more iterations, more starts, or other intervals",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        chosen, found, start, iteration = (
+            {each.name: each.given(parameters.trio) for each in parameters.each},
+            untuned,
+            0,
+            0,
+        )
     values = {name: value.item() if np.ndim(value) == 0 else value for name, value in chosen.items()}
     trio = parameters.applied(parameters.trio, values)
     return Tuned(
         method=trio.method,
         network=trio.network,
         values=values,
-        objective=float(scores[iteration, start]),
-        held_out=float(held_out[iteration, start]),
-        untuned=(float(scores[0, 0]), float(held_out[0, 0])),
+        objective=found[0],
+        held_out=found[1],
+        untuned=untuned,
         start=int(start),
         iteration=int(iteration),
         history=history,

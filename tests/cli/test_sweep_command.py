@@ -179,7 +179,7 @@ def test_help_shows_the_table_s_name():
 def test_run_says_that_a_sweep_is_one(file):
     done = invoke("run", file)
     assert done.exit_code == 2
-    assert "it has a [sweep] table, so it is a sweep: use jaxcoopt sweep" in " ".join(done.output.split())
+    assert "it has a [sweep] table: use jaxcoopt sweep" in " ".join(done.output.split())
 
 
 def test_dry_run_looks_at_the_store(file, tmp_path):

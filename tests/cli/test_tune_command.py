@@ -1,6 +1,8 @@
 """`jaxcoopt tune`: better settings in a file that `jaxcoopt run` takes."""
 
 import csv
+import json
+import math
 import tomllib
 
 import pytest
@@ -46,6 +48,36 @@ def test_what_is_found_is_written_and_runs(tmp_path):
     again = invoke("tune", "ring", "--out", str(out), *command)
     assert again.exit_code == 2
     assert "not empty" in again.output
+
+
+def test_phases_and_link_weights_are_written_and_run_again(tmp_path):
+    """The objective of a run of what is written is the one that was found."""
+    out = tmp_path / "tuned"
+    changes = [
+        *SMALL,
+        "network.failure_rate=0.0",
+        'tune.parameters=["allocation.step", "weights"]',
+        "method.allocation.step={values=[0.1, 0.05], until=[10]}",
+        'network.graphs=[{kind="topology", name="ring", nodes=6}, {kind="topology", name="star", nodes=6}]',
+    ]
+    told = invoke("tune", "ring", "--out", str(out), *[arg for each in changes for arg in ("--set", each)])
+    assert told.exit_code == 0, told.output
+    assert "0.1, 0.05" in told.output
+    table = tomllib.loads((out / "tuned.toml").read_text())
+    assert len(table["method"]["allocation"]["step"]["values"]) == 2
+    assert table["method"]["allocation"]["step"]["until"] == [10]
+    assert [len(row) for row in table["network"]["weights"]] == [9, 9]
+    with (out / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = min(rows, key=lambda row: float(row["held_out"]))
+    assert table["network"]["weights"][1][2] == pytest.approx(float(best["weights[1][2]"]))
+    ran = invoke("run", str(out / "tuned.toml"), "--out", str(tmp_path / "run"), "-q")
+    assert ran.exit_code == 0, ran.output
+    gap = json.loads((tmp_path / "run" / "summary.json").read_text())["allocation_gap"]
+    assert math.log10(gap) == pytest.approx(float(best["held_out"]), abs=0.05)
+    wrong = invoke("run", str(out / "tuned.toml"), "--set", "network.weights=[[1.0]]")
+    assert wrong.exit_code == 2
+    assert "one list for each graph" in wrong.output.replace("\n", " ")
 
 
 def test_a_bit_budget_goes_with_its_objective(tmp_path):
