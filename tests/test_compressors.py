@@ -187,7 +187,12 @@ def test_iterations_nodes_and_leaves_draw_apart(rng, name):
 
     def losses(iteration):
         draw = draw_of([0], iteration)
-        sent = send(RANDOM[name], {"a": jnp.asarray(u), "b": jnp.asarray(u)}, {"a": 0 * u, "b": 0 * u}, draw)
+        sent = send(
+            RANDOM[name],
+            {"a": jnp.asarray(u), "b": jnp.asarray(u)},
+            {"a": jnp.zeros_like(u), "b": jnp.zeros_like(u)},
+            draw,
+        )
         return jnp.stack([sent["a"][..., 0], sent["b"][..., 0]])
 
     q = np.asarray(jax.jit(jax.vmap(losses))(jnp.arange(many)))  # [iterations, leaves, nodes, size]

@@ -113,10 +113,12 @@ def test_derivatives_nest_and_are_batched():
     hessian = jax.jit(jax.jacfwd(jax.grad(value)))(given)
     batch = jax.tree.map(lambda leaf: leaf * jnp.asarray([1.0, 1.1]), given)
     batched = jax.jit(jax.vmap(jax.grad(value)))(batch)
+    together = jax.jit(jax.grad(lambda batch: jax.vmap(value)(batch).sum()))(batch)
     for name in given:
         assert float(forward[name]) == pytest.approx(float(once[name]), rel=1e-10), name
         second = reverse(jax.tree.map(lambda leaf: leaf[1], batch))
-        np.testing.assert_allclose(batched[name], [once[name], second[name]], rtol=1e-10, err_msg=name)
+        for both in (batched[name], together[name]):
+            np.testing.assert_allclose(both, [once[name], second[name]], rtol=1e-10, err_msg=name)
         h = 1e-4
         ahead, behind = (reverse(given | {name: given[name] + way * h}) for way in (1, -1))
         for other in given:

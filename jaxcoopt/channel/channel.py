@@ -42,6 +42,10 @@ class Channel(abc.ABC):
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """q(u) of every node's message, u [nodes, *shape, runs]; `draw` is what random ones draw from."""
 
+    def follow(self, estimate: Values, u: Values, draw: Draw | None = None) -> Values:
+        """e + q(u - e): what is known of u, by what was known and what is sent."""
+        return estimate + self.quantize(u - estimate, draw)
+
     @abc.abstractmethod
     def sector(self) -> tuple[Any, Any]:
         """(lower, upper) with lower <= q(u)/u <= upper for every u the bits can tell from 0."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel, Placement, Values, float_bits
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw

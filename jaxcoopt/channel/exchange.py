@@ -4,6 +4,7 @@ Kept apart from the mix because XLA would otherwise evaluate the quantizer once 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -33,11 +34,11 @@ def send(channel: Channel, u: Any, message: Message, draw: Draw) -> Message:
         return None
     match channel.placement:
         case "message":
-            return _quantized(channel, u, draw)
+            return _each(channel, channel.quantize, draw, u)
         case "difference":
             return None
         case "innovation":
-            return jax.tree.map(jnp.add, message, _quantized(channel, jax.tree.map(jnp.subtract, u, message), draw))
+            return _each(channel, channel.follow, draw, message, u)
         case unknown:
             raise ValueError(f"channel.placement: {unknown!r} is not known")
 
@@ -60,9 +61,10 @@ def difference(channel: Channel, own: Array, other: Array) -> Array:
     return channel.quantize(other - own) if on_link else other - own
 
 
-def _quantized(channel: Channel, u: Any, draw: Draw) -> Any:
-    leaves, structure = jax.tree.flatten(u)
-    sent = [channel.quantize(leaf, draw.named(i) if channel.random else None) for i, leaf in enumerate(leaves)]
+def _each(channel: Channel, send: Callable[..., Array], draw: Draw, *trees: Any) -> Any:
+    """Leaf by leaf, each with a draw of its own."""
+    leaves, structure = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True), jax.tree.structure(trees[0])
+    sent = [send(*parts, draw.named(i) if channel.random else None) for i, parts in enumerate(leaves)]
     return jax.tree.unflatten(structure, sent)
 
 

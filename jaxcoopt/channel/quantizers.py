@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import along_runs, row_of, scaled
 from jaxcoopt.channel.channel import Channel, Derivative, Placement, Values, float_bits
 from jaxcoopt.channel.check import check_bits, check_derivative
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.channel.surrogate import rounding
-from jaxcoopt.derivative import derivative_from
+from jaxcoopt.derivative import derivative_from, with_slope
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
 from jaxcoopt.pytrees import pytree
@@ -70,28 +69,50 @@ class LogQuantizer(Channel):
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """sgn(u) exp(rho round(ln|u| / rho)), cut to the levels that the bits can tell apart; 0 below normal floats."""
-        rho, size = along_runs(self.rho, u), jnp.abs(u)
+        if self.rule != "straight-through":
+            return derivative_from(self._nearest(u), self._curve(u))
+        sent = derivative_from(self._nearest(u), self._unless_cut(u, u, jnp.zeros_like(u)))
+        return self._with_slopes(sent, sent, u)
+
+    def follow(self, estimate: Values, u: Values, draw: Draw | None = None) -> Values:
+        """e + q(u - e); straight-through, this moves with u, and not with e."""
+        if self.rule != "straight-through":
+            return super().follow(estimate, u, draw)
+        known = derivative_from(estimate + self._nearest(u - estimate), self._unless_cut(u - estimate, u, estimate))
+        sent = known - estimate
+        return self._with_slopes(known, sent, sent - (known - u))
+
+    def _nearest(self, u: Values) -> Values:
+        rho, size = row_of(self.rho, u), jnp.abs(u)
         index, zero = self._cut(nearest_level(size, rho), size < jnp.finfo(u.dtype).tiny, jnp.round)
-        value = jnp.where(zero, 0, jnp.copysign(level_value(index, rho), u))
-        curve = self._straight(u) if self.rule == "straight-through" else self._curve(u)
-        return derivative_from(value + 0 * u, curve)  # NaN and infinity are no levels: both give NaN
+        nothing = 0 * u  # NaN for NaN and infinity, which are no levels
+        return jnp.where(zero, nothing, jnp.copysign(level_value(index, rho), u)) + nothing
 
-    def _straight(self, u: Values) -> Values:
-        """A function with the straight-through slopes: 1 in u, and q(u) (round(v) - v) in rho, v = ln|u| / rho; beyond
-        the largest level 0 in u, q(u) / scale in scale, and in rho with ln scale for ln|u|.
-
-        Each slope a number of its own: of the formula itself reverse mode would keep every part. By log and exp, as a
-        second use of the levels would have the compiler compute them twice.
+    def _with_slopes(self, known: Values, sent: Values, asked: Values) -> Values:
+        """With the straight-through slopes: in rho q (round(v) - v), v = ln|u| / rho, which is q ln(q / u) / rho, and
+        beyond the largest level that with `scale` for u, and q / scale in scale.
         """
-        rho, scale = along_runs(self.rho, u), along_runs(self.scale, u)
-        exact = jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho
-        index, zero = self._cut(jnp.round(exact), u == 0, jnp.round)
-        value = jnp.where(zero, 0, jnp.copysign(jnp.exp(rho * index), u))
+        scale = jnp.copysign(row_of(self.scale, asked), asked)
+        near = self._unless_cut(asked, asked, scale)
+        slope = jnp.where(sent * asked > 0, sent * jnp.log(sent / near), sent - sent)
+        known = with_slope(known, scaled(1 / jnp.asarray(self.rho), slope), along_runs(self.rho, asked))
         if self.bits is None:
-            return u + _by(rho, value * (index - exact))
-        cut = self._cut(exact, zero, jnp.round)[0] < exact  # beyond the largest level
-        exact, in_scale = jnp.where(cut, jnp.log(scale) / rho, exact), jnp.where(cut, value / scale, 0)
-        return jnp.where(cut, lax.stop_gradient(u), u) + _by(rho, value * (index - exact)) + _by(scale, in_scale)
+            return known
+        in_scale = self._unless_cut(asked, jnp.zeros_like(asked), sent / jnp.abs(scale))
+        return with_slope(known, in_scale, along_runs(self.scale, asked))
+
+    def _unless_cut(self, u: Values, value: Values, beyond: Values) -> Values:
+        """The value, or another one where u is beyond the largest level."""
+        if self.bits is None:
+            return value
+        rho, scale = row_of(self.rho, u), row_of(self.scale, u)
+        largest = rho * (jnp.round(jnp.log(scale) / rho) + self._reach)
+        return jnp.where(jnp.log(jnp.maximum(jnp.abs(u), jnp.finfo(u.dtype).tiny)) > largest, beyond, value)
+
+    @property
+    def _reach(self) -> int:
+        """How many levels lie on each side of the middle one."""
+        return 2 ** ((self.bits or 0) - 2) - 1
 
     def _curve(self, u: Values) -> Values:
         """A smooth function that has the derivatives wanted; nothing of it is computed where none is."""
@@ -104,9 +125,8 @@ class LogQuantizer(Channel):
         """The index, at most the largest of the bits, and where u counts as 0: below the smallest, too."""
         if self.bits is None:
             return index, zero
-        reach = 2 ** (self.bits - 2) - 1
-        centre = rounding(jnp.log(along_runs(self.scale, index)) / along_runs(self.rho, index))
-        return jnp.minimum(index, centre + reach), zero | (index < centre - reach)
+        centre = rounding(jnp.log(row_of(self.scale, index)) / row_of(self.rho, index))
+        return jnp.minimum(index, centre + self._reach), zero | (index < centre - self._reach)
 
     def sector(self) -> tuple[Any, Any]:
         """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""
@@ -127,11 +147,6 @@ class LogQuantizer(Channel):
             positive(f"channel.{name}", getattr(self, name))
         check_bits(self.bits)
         check_derivative(self.derivative)
-
-
-def _by(setting: Array, slope: Array) -> Array:
-    """0, with that slope in the setting."""
-    return lax.stop_gradient(slope) * (setting - lax.stop_gradient(setting))
 
 
 @pytree(static=("bits", "placement", "derivative"))

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.errors import at_least_one, positive

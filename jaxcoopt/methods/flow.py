@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
 from jaxcoopt.compensated import Grid, Pair, add, grid_for, scale
+from jaxcoopt.derivative import proportional
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.links import Rule
 from jaxcoopt.problem.bounds import Bounds
@@ -70,24 +71,33 @@ def moved(
     state: FlowState,
     values: Any,
     amount: Rule,
+    step: Any,
     momentum: Any,
     bounds: Bounds,
     allocation: Allocation,
     now: Round,
     channel: Channel,
 ) -> FlowState:
-    """One iteration: what flows, by `amount` of the neighbours' `values`; then the new prices are sent."""
+    """One iteration: what flows, `step` times `amount` of the neighbours' `values`; then the new prices are sent."""
     grid = grid_for(state.largest, now.links.most_neighbours)
+    step = along_runs(step, state.price)
     if state.heavy_ball is None:
-        heavy_ball, x = None, add(state.x, now.links.flow(values, amount, grid), grid)
+        heavy_ball, x = None, add(state.x, _flow(values, amount, step, grid, now), grid)
     else:
         beta = along_runs(momentum, state.price)
-        flow = now.links.flow(values, lambda own, other, weight: amount(own, other, weight) / (1 - beta), grid)
+        flow = _flow(values, amount, step / (1 - beta), grid, now)
         heavy_ball, x = state.heavy_ball.pushed(flow, beta, grid)
     slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, x.value)
     return FlowState(x, state.largest, heavy_ball, price, send(channel, price, state.message, now.draw), memory)
+
+
+def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> Pair:
+    """factor sum_j amount(u_i, u_j, w_ij), every term of it in whole units."""
+    constant = lax.stop_gradient(factor)
+    flow = now.links.flow(values, lambda own, other, weight: constant * amount(own, other, weight), grid)
+    return Pair(proportional(flow.high, flow.low, factor), flow.low)
 
 
 def refreshed(state: FlowState) -> FlowState:

@@ -5,7 +5,6 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.compensated import Pair
@@ -41,13 +40,12 @@ class LaplacianFlow(AllocationMethod):
 
     def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
-        step = along_runs(self.step, state.price)
 
         def amount(own: Array, other: Array, weight: Array) -> Array:
-            return step * weight * self.response(difference(channel, own, other))
+            return weight * self.response(difference(channel, own, other))
 
         prices = heard(channel, state.price, state.message)
-        return moved(state, prices, amount, self.momentum, self.bounds, allocation, now, channel)
+        return moved(state, prices, amount, self.step, self.momentum, self.bounds, allocation, now, channel)
 
     def refresh(self, state: FlowState) -> FlowState:
         """The same state with its units set by where x stands now."""

@@ -53,8 +53,10 @@ def least_cost(
     """
     own = _Own(cost, slope, stiffness, center)
     x = _argmin(*lax.stop_gradient((own, box, start)), steps)
-    inside = x - own.derivative(x) / lax.stop_gradient(own.curvature(x))
-    return derivative_from(x, jnp.where(x <= box[0], box[0], jnp.where(x >= box[1], box[1], inside)))
+    for _ in range(2):  # a Newton step from what has one derivative right has the next one right, too
+        inside = x - own.derivative(x) / own.curvature(x)
+        x = derivative_from(x, jnp.where(x <= box[0], box[0], jnp.where(x >= box[1], box[1], inside)))
+    return x
 
 
 def _argmin(own: _Own, box: tuple[Shares, Shares], start: Shares, steps: int) -> Shares:

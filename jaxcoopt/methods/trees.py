@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import scaled
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
@@ -23,7 +23,7 @@ def minus(a: Params, b: Params) -> Params:
 
 def times(factor: Any, tree: Params) -> Params:
     """A number, scalar or [runs], times every leaf."""
-    return jax.tree.map(lambda leaf: along_runs(factor, leaf) * leaf, tree)
+    return jax.tree.map(lambda leaf: scaled(factor, leaf), tree)
 
 
 def zeros(tree: Params) -> Params:

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.derivative import derivative_from
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel, pick
@@ -71,7 +72,8 @@ class Links:
             # which may round it differently at the two ends. Its condition must differ from number to number: one on
             # the weight alone is moved out of the loop over runs, and the contraction is back.
             unlike = jax.tree.leaves(other)[0] - jax.tree.leaves(own)[0]
-            moved = split(jnp.where(jnp.isnan(unlike), unlike, amount(own, other, weight)), grid)
+            part = amount(own, other, weight)
+            moved = split(derivative_from(jnp.where(jnp.isnan(unlike), unlike, part), part), grid)
             return Pair(total.high + moved.high, total.low + moved.low)
 
         def start(own: Any) -> Pair:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from jaxcoopt.arrays import along_runs
+from jaxcoopt.along_runs import along_runs
 from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge
 from jaxcoopt.problem.moments import Moments, least_squares_gradient, moments_of

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.lax import Precision
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import along_runs, float_dtype
+from jaxcoopt.along_runs import along_runs
+from jaxcoopt.arrays import float_dtype
 
 Params = Any
 

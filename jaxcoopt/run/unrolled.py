@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxcoopt.run.loop import Carry, Setup, advance, iterations, moved_on, recorded
 
-RESIDUALS = 4  # what reverse mode keeps of an iteration over what it keeps between blocks, about
+RESIDUALS = 1  # what reverse mode keeps of an iteration over what it keeps between blocks, about
 
 
 def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dict[str, Any]]:
