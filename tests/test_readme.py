@@ -1,11 +1,17 @@
 """The README's Python examples run as printed and do what they say."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
+
+from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.settings import EXPERIMENTS
+from jaxcoopt.experiments.tune_tables import TUNINGS
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -32,3 +38,15 @@ def test_the_examples_run_and_keep_the_budget(monkeypatch, tmp_path):
 def test_it_prints_exactly_two_commands():
     commands = re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert [block.count("\n") for block in commands] == [1, 1]
+
+
+def test_its_tune_table_is_one(tmp_path):
+    """Put in place of the shipped tuning's own tables of those names."""
+    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    table = tomllib.loads(TUNINGS.text("ring"))
+    new = tomllib.loads(block)
+    table |= {"tune": new["tune"], "method": new["method"]}
+    file = tmp_path / "my.toml"
+    file.write_text(tomli_w.dumps(table))
+    assert TUNINGS.read(str(file)).tune.parameters == new["tune"]["parameters"]
+    assert build(EXPERIMENTS.read(str(file))).method.allocation.step.until == (200,)

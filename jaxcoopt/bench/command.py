@@ -13,9 +13,10 @@ from jaxcoopt.bench.harness import measure
 from jaxcoopt.bench.machine import commit, device_memory, machine, versions
 from jaxcoopt.bench.picture import cost_figure
 from jaxcoopt.bench.rows import skipped_row
-from jaxcoopt.bench.tables import check_readme, readme_block, screen_table, write_readme
+from jaxcoopt.bench.tables import BLOCK, readme_lines, screen_table
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.folder import save
+from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
@@ -37,7 +38,7 @@ def run_benchmark(
         if rival not in RIVALS:
             raise unknown_name("--rivals", rival, RIVALS)
     if readme is not None:
-        check_readme(readme)
+        check_readme(readme, BLOCK)
     for module, extra in (("pytest_benchmark", "bench"), ("matplotlib", "report")):
         require(module, extra=extra)
     chosen = cases_of.grid(grid, cases_of.read_axes(axes))
@@ -59,7 +60,7 @@ def run_benchmark(
             write_json(out / REPORT, report)
     save(cost_figure(report["rows"]), out / PICTURE)
     if readme is not None:
-        write_readme(readme, readme_block(report, os.path.relpath(out / PICTURE, readme.parent)))
+        write_readme(readme, BLOCK, readme_lines(report, os.path.relpath(out / PICTURE, readme.parent)))
     if not quiet:
         _show(report, out)
     return report

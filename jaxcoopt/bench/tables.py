@@ -1,8 +1,6 @@
 """The report as words: a table on the screen, and the README's block."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -10,10 +8,9 @@ from rich.table import Table
 from jaxcoopt.bench.case import HEADLINE, MEDIUM
 from jaxcoopt.bench.comparisons import comparisons
 from jaxcoopt.bench.rows import best_numpy
-from jaxcoopt.report.summary import write_text
+from jaxcoopt.report.readme import markdown
 
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
-BLOCK = re.compile(f"{BEGIN}.*?{END}", flags=re.DOTALL)
+BLOCK = "bench"  # of the README
 HEADINGS = (
     "n, d, runs, m",
     "links",
@@ -67,14 +64,13 @@ def screen_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def readme_block(report: dict[str, Any], picture: str) -> str:
+def readme_lines(report: dict[str, Any], picture: str) -> list[str]:
     """What stands between the README's markers; picture: its path from there."""
     machine, versions = report["machine"], report["versions"]
     rows = [row for row in report["rows"] if "engine" in row]
     shown = [row for row in rows if row["name"] in SHOWN] or rows
     device = "" if machine["device"] == "cpu" else f", {machine['device_kind']}"
-    lines = [
-        BEGIN,
+    return [
         f"One iteration of both halves on {machine['cores']} cores ({machine['cpu']}{device}), float32 unless said,",
         f"jax {versions['jax']}, NumPy {versions['numpy']}: the minimum of several timed calls, records included.",
         "A figure such as 3x is a rival's time over ours, in the same process and with the same answer; decent-bench",
@@ -85,9 +81,7 @@ def readme_block(report: dict[str, Any], picture: str) -> str:
         *_asked(rows),
         *_parts(rows),
         f"![Cost of a node update against n, d, runs and m]({picture})",
-        END,
     ]
-    return "\n".join(lines)
 
 
 def _asked(rows: list[dict[str, Any]]) -> list[str]:
@@ -113,26 +107,3 @@ def _parts(rows: list[dict[str, Any]]) -> list[str]:
         return []
     body = [[name, f"{1e6 * seconds:,.0f}"] for name, seconds in parts.items()]
     return [*markdown(("where it goes (n=1,000, 64 runs), each timed apart", "us"), body), ""]
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table's lines."""
-    return [
-        "| " + " | ".join(headings) + " |",
-        "|" + "---|" * len(headings),
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-
-
-def check_readme(readme: Path) -> None:
-    """Raise ValueError where the file has no markers: before anything is measured."""
-    if not readme.is_file() or not BLOCK.search(readme.read_text()):
-        raise ValueError(
-            f"--readme {readme}: no file with the lines {BEGIN} and {END}; put both where the table should stand"
-        )
-
-
-def write_readme(readme: Path, block: str) -> None:
-    """Puts the block between the file's markers."""
-    check_readme(readme)
-    write_text(readme, BLOCK.sub(lambda _: block, readme.read_text(), count=1))

@@ -14,14 +14,15 @@ from jaxcoopt.compare.contenders import contenders
 from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure
 from jaxcoopt.compare.settings import COMPARISONS, Comparison
 from jaxcoopt.compare.summary import summarise
-from jaxcoopt.compare.table import check_readme, readme_block, screen_tables, to_csv, to_latex, write_readme
+from jaxcoopt.compare.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
 from jaxcoopt.report.folder import reserved_folder, save_both
+from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.report.table import duration
 from jaxcoopt.run.progress import counted
 
 LIST = "list"
-REPORT, RATIOS = "comparison.json", "ratios"
+REPORT, RATIOS, CASES = "comparison.json", "ratios", "cases.md"
 WIDTH = 170  # of the tables in a file or a pipe
 
 
@@ -35,7 +36,7 @@ def run_comparison(
     settings = COMPARISONS.read(file, overrides)
     entrants, todo = contenders(settings), cases(settings)
     if readme is not None:
-        check_readme(readme)
+        check_readme(readme, BLOCK)
     start, contests, report = time.perf_counter(), [], {}
     with reserved_folder(out, overwrite), counted(not quiet, len(todo) * len(entrants)) as done:
         for contest in compete(settings, done):
@@ -45,7 +46,8 @@ def run_comparison(
         _write(out, settings, contests, report)
         if readme is not None:
             command = " ".join(["jaxcoopt compare", file, *(f"--set {override}" for override in overrides)])
-            write_readme(readme, readme_block(report, os.path.relpath(out / f"{RATIOS}.svg", readme.parent), command))
+            picture, page = (os.path.relpath(out / name, readme.parent) for name in (f"{RATIOS}.svg", CASES))
+            write_readme(readme, BLOCK, readme_lines(report, picture, page, command))
     if not quiet:
         _show(report, out)
     return report
@@ -60,6 +62,7 @@ def list_comparisons() -> None:
 def _write(out: Path, settings: Comparison, contests: Sequence[Contest], report: dict[str, Any]) -> None:
     write_text(out / "table.csv", to_csv(report))
     write_text(out / "table.tex", to_latex(report))
+    write_text(out / CASES, cases_page(report))
     write_text(out / "curves.csv", curves_csv(contests))
     for contest in contests:
         name = "_".join(("error", contest.problem, contest.network.replace(" ", "-").replace("/", "-")))

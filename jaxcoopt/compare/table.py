@@ -1,20 +1,17 @@
-"""The report as words: tables on the screen, CSV, LaTeX and the README's block."""
+"""The report as words: tables on the screen, CSV, LaTeX, and Markdown for the README and beside it."""
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from jaxcoopt.compare.summary import ANYTIME
-from jaxcoopt.report.summary import write_text
+from jaxcoopt.report.readme import markdown
 
-BEGIN, END = "<!-- compare -->", "<!-- /compare -->"
-BLOCK = re.compile(f"{BEGIN}.*?{END}", flags=re.DOTALL)
+BLOCK = "compare"  # of the README
 OVERALL = "all cases"
 ESCAPES = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
 QUARTILES = ("q1", "median", "q3")
@@ -79,55 +76,42 @@ def to_latex(report: dict[str, Any]) -> str:
     return "\n\n".join(_tabular(*part) for part in parts) + "\n"
 
 
-def readme_block(report: dict[str, Any], picture: str, command: str) -> str:
-    """What stands between the README's markers; picture: its path from there."""
-    settings = report["settings"]
-    lines = [
-        BEGIN,
-        f"{report['title']}. Every method is tuned by the same grid search on {settings['tuning_instances']} other",
-        f"instances and run on {settings['instances']} for each case; a ratio is taken instance by instance to the",
-        'smallest error among the existing methods: median [quartiles], a claim of "more than 50 % better" is a',
-        f"ratio below 0.5. Error: {report['error']}, at least {report['floor']:.0e}.",
-        f"Written by `{command}`, which repeats it; all numbers are in its comparison.json.",
+def readme_lines(report: dict[str, Any], picture: str, cases: str, command: str) -> list[str]:
+    """What stands between the README's markers; picture, cases: their paths from there."""
+    return [
+        *_preamble(report),
+        f"Written by `{command}`, which repeats it; [case by case]({cases}), and all numbers beside that.",
         "",
-        *_overall_then_cases(report, bits=False),
-        "At equal bits, those of so many iterations at one number a link and iteration:",
-        "",
-        *_overall_then_cases(report, bits=True),
+        *_ratios(report, slice(None, _overall(report))),
         "Each method by itself: median error, best to worst case; the last columns at the end, in the worst case.",
         "",
         *markdown(*method_cells(report)),
         "",
         f"![Ratios of the errors, case by case]({picture})",
-        END,
     ]
-    return "\n".join(lines)
 
 
-def _overall_then_cases(report: dict[str, Any], bits: bool) -> list[str]:
-    headings, rows = ratio_cells(report, bits)
-    count = _overall(report)
-    folded = ["<details><summary>Case by case</summary>", "", *markdown(headings, rows[count:]), "", "</details>", ""]
-    return [*markdown(headings, rows[:count]), "", *folded]
+def cases_page(report: dict[str, Any]) -> str:
+    """The ratios of each case, in Markdown."""
+    return "\n".join([*_preamble(report), "", *_ratios(report, slice(_overall(report), None))])
 
 
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table's lines."""
-    rule = "|" + "---|" * len(headings)
-    return ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+def _preamble(report: dict[str, Any]) -> list[str]:
+    settings = report["settings"]
+    return [
+        f"{report['title']}. Every method is tuned by the same grid search on {settings['tuning_instances']} other",
+        f"instances and run on {settings['instances']} for each case; a ratio is taken instance by instance to the",
+        'smallest error among the existing methods: median [quartiles], a claim of "more than 50 % better" is a',
+        f"ratio below 0.5. Error: {report['error']}, at least {report['floor']:.0e}.",
+    ]
 
 
-def check_readme(readme: Path) -> None:
-    """Raise ValueError where the file has no markers: before anything is computed."""
-    if not readme.is_file() or not BLOCK.search(readme.read_text(encoding="utf-8")):
-        raise ValueError(
-            f"--readme {readme}: no file with the lines {BEGIN} and {END}; put both where the table should stand"
-        )
-
-
-def write_readme(readme: Path, block: str) -> None:
-    """Puts the block between the file's markers."""
-    write_text(readme, BLOCK.sub(lambda _: block, readme.read_text(encoding="utf-8"), count=1))
+def _ratios(report: dict[str, Any], chosen: slice) -> list[str]:
+    """Some rows of the ratios, by iterations and by bits."""
+    parts = [ratio_cells(report, bits) for bits in (False, True)]
+    by_iterations, by_bits = (markdown(headings, rows[chosen]) for headings, rows in parts)
+    between = "At equal bits, those of so many iterations at one number a link and iteration:"
+    return [*by_iterations, "", between, "", *by_bits, ""]
 
 
 def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.problem.problem import Allocation
 
+MISSED = 1e-5  # of the budget, relatively: float32's sums over many nodes
+
 
 def box(allocation: Allocation) -> tuple[Array, Array]:
     """Lower and upper bounds, infinite where there are none; each scalar, [nodes, 1] or [nodes, runs]."""
@@ -59,9 +61,13 @@ def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:
 
 @partial(jax.jit, static_argnames="nodes")
 def feasible_point(allocation: Allocation, nodes: int) -> Float[Array, "nodes runs"]:
-    """The allocation that stands equally far, as a fraction of its box, at every node and meets the budget."""
+    """The allocation that stands equally far, as a fraction of its box, at every node and meets the budget; NaN where
+    there is none.
+    """
     first, last = finite_box(allocation, nodes)
     least, most = first.sum(axis=0), last.sum(axis=0)
     room = jnp.where(most > least, most - least, 1)
     fraction = jnp.where(most > least, (allocation.budget - least) / room, 0)
-    return jnp.clip(first + fraction[None] * (last - first), first, last)
+    slack = MISSED * (jnp.abs(allocation.budget) + jnp.abs(least) + jnp.abs(most))
+    met = (allocation.budget >= least - slack) & (allocation.budget <= most + slack)
+    return jnp.where(met, jnp.clip(first + fraction[None] * (last - first), first, last), jnp.nan)

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
 from jaxcoopt.compare.settings import COMPARISONS
-from jaxcoopt.compare.table import BEGIN, END
+from jaxcoopt.compare.table import BLOCK
+from jaxcoopt.report.readme import block
 
 TINY = """
 title = "tiny"
@@ -42,6 +43,7 @@ FILES = {
     "ratios.png",
     "ratios.svg",
     "table.csv",
+    "cases.md",
     "table.tex",
 }
 
@@ -54,7 +56,7 @@ def invoke(*arguments):
 def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     (folder / "tiny.toml").write_text(TINY)
-    (folder / "README.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    (folder / "README.md").write_text(f"before\n{block(BLOCK, ['old'])}\nafter\n")
     done = invoke(folder / "tiny.toml", "--out", folder / "out", "--readme", folder / "README.md")
     assert done.exit_code == 0, done.output
     return folder, done
@@ -104,11 +106,16 @@ def test_tables_are_files_others_can_read(kept):
 
 def test_readme_block_is_written_between_the_markers(kept):
     text = (kept[0] / "README.md").read_text()
-    assert text.startswith("before\n" + BEGIN)
-    assert text.endswith(END + "\nafter\n")
+    assert text.startswith("before\n<!-- compare -->\n")
+    assert text.endswith("\n<!-- /compare -->\nafter\n")
     assert "old" not in text
     assert "| all cases | a & b |" in text
     assert "](out/ratios.svg)" in text
+    assert "](out/cases.md)" in text
+    page = (kept[0] / "out" / "cases.md").read_text()
+    assert "| all cases |" not in page
+    cases = json.loads((kept[0] / "out" / "comparison.json").read_text())["cases"]
+    assert page.count("| a & b |") == 4 * len(cases)
 
 
 def test_same_seed_same_numbers(kept, tmp_path):

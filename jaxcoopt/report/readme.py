@@ -1,0 +1,39 @@
+"""Tables in Markdown, and the blocks of a README that commands write."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxcoopt.report.summary import write_text
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines."""
+    rule = "|" + "---|" * len(headings)
+    return ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def check_readme(readme: Path, name: str) -> None:
+    """Raise ValueError where the file has no markers of that name: before anything is computed."""
+    if not readme.is_file() or not pattern(name).search(readme.read_text(encoding="utf-8")):
+        raise ValueError(
+            f"--readme {readme}: no file with the lines <!-- {name} --> and <!-- /{name} -->; put both where the table "
+            "should stand"
+        )
+
+
+def write_readme(readme: Path, name: str, lines: Sequence[str]) -> None:
+    """Puts the lines between the file's markers of that name. Raises as `check_readme`."""
+    check_readme(readme, name)
+    text = block(name, lines)
+    write_text(readme, pattern(name).sub(lambda _: text, readme.read_text(encoding="utf-8"), count=1))
+
+
+def block(name: str, lines: Sequence[str]) -> str:
+    """The lines with their markers."""
+    return "\n".join([f"<!-- {name} -->", *lines, f"<!-- /{name} -->"])
+
+
+def pattern(name: str) -> re.Pattern[str]:
+    """What finds the block of that name."""
+    return re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", flags=re.DOTALL)
