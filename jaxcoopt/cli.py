@@ -20,6 +20,7 @@ from jaxcoopt.bench.command import run_benchmark
 from jaxcoopt.bench.entrants import RIVALS
 from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
 from jaxcoopt.compare.settings import COMPARISONS
+from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_command import run_sweep
@@ -235,8 +236,7 @@ def tune(
         with reserved_folder(out, overwrite):
             played = play_tuning(settings, progress=not quiet)
             write_tuning(out, played.tuned, played.settings)
-        for note in played.notes:
-            console.print(Text("note: ", style="bold yellow") + Text(note))
+        print_notes(console, played.notes)
         console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
         console.print(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ", end="")
         console.print(Text(f"jaxcoopt run {out / 'tuned.toml'}", style="cyan"))
@@ -329,8 +329,7 @@ def _write(out: Path, played: Played, summary: dict[str, Any], start: float) -> 
 
 def _show(console: Console, played: Played, summary: dict[str, Any]) -> None:
     console.print(summary_table(summary, played.built.settings.title))
-    for note in played.notes:
-        console.print(Text("note: ", style="bold yellow") + Text(note))
+    print_notes(console, played.notes)
 
 
 def _say_where(console: Console, out: Path | None) -> None:

@@ -115,7 +115,7 @@ def shapes(entry, runs):
 def test_the_runs_are_where_they_are_taken_to_be(unchecked, entry):
     """What grows with the runs, in its last axis, is what is split; but for the optimum's parts that nobody reads."""
     fewer, more = shapes(entry, 41), shapes(entry, 42)
-    specs = shards.setup_specs(fewer[0]), shards.carry_specs(fewer[1])
+    specs = shards.run_setup_specs(fewer[0]), shards.run_carry_specs(fewer[1])
     leaves = zip(*(jax.tree_util.tree_leaves_with_path(tree) for tree in (fewer, more, specs)), strict=True)
     for (path, few), (_, many), (_, spec) in leaves:
         name = jax.tree_util.keystr(path)

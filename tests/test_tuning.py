@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.run.names import Trio
 from jaxcoopt.tuning.admissible import MOST_MIXED, Interval, free_weights, weights_of
 from jaxcoopt.tuning.parameters import parameters_of
 

@@ -1,7 +1,6 @@
 """Build an experiment and run it, with a stopwatch."""
 
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxcoopt.experiments.build import Built, build
+from jaxcoopt.experiments.notes import noted
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.problem.problem import Problem
@@ -40,8 +40,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
     """
     stage = stage or (lambda text: nullcontext())
     clock = _Clock()
-    with jax.enable_x64(settings.precision == "float64"), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+    with noted(settings.precision) as notes:
         with stage("loading data and networks"):
             built = build(settings)
             check_method(built.method, built.problem, settings.runs)  # `solve` does too, but only after the reference
@@ -65,7 +64,6 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
         )
         jax.block_until_ready(result.state)
         clock.lap("solve")
-    notes = list(dict.fromkeys(str(each.message) for each in caught))
     if "allocation_gap" in result.trace:
         notes += worse_than_start(np.asarray(result.trace["allocation_gap"]), np.asarray(result.status))
     return Played(built, result, clock.laps, notes)

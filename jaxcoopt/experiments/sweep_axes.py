@@ -16,8 +16,8 @@ from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_tables import Range, Sweep
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
+from jaxcoopt.run.names import Place, Trio, find, read
 from jaxcoopt.sweeps.axes import POINT, Axis, sample
-from jaxcoopt.sweeps.names import Place, Trio, find, read
 
 FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "shard", "sweep")
 OF_METHOD = ("channel", "method")
@@ -59,7 +59,7 @@ def _made(
     found = {str(place) for place, _ in changed}
     for key in labels:  # what has the base's value throughout stands where its name says
         if not found and _known(key, here):
-            changed.append((find(key, here), [read(here, find(key, here))] * len(points)))
+            changed.append((find(key, here, "grid"), [read(here, find(key, here, "grid"))] * len(points)))
     if not changed:
         raise ValueError(f"sweep: {', '.join(labels)} changes nothing that is run")
     places, columns = zip(*changed, strict=True)
@@ -68,7 +68,7 @@ def _made(
 
 def _known(key: str, trio: Trio) -> bool:
     with suppress(ValueError):
-        find(key, trio)
+        find(key, trio, "grid")
         return True
     return False
 

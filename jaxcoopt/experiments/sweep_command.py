@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.sweep_play import Estimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.status import Status
@@ -34,8 +35,7 @@ def run_sweep(
     status = table["status"].values
     ended = {each.name.lower().replace("_", " "): int((status == each).sum()) for each in Status}
     words = ", ".join(f"{count:,} {name}" for name, count in ended.items() if count)
-    for note in notes:
-        console.print(Text("note: ", style="bold yellow") + Text(note))
+    print_notes(console, notes)
     seconds = time.perf_counter() - start
     console.print(f"{status.size:,} runs ({words}) in {seconds:.1f} s, in {store}; look at them: ", end="")
     console.print(Text(f"jaxcoopt report {store}", style="cyan"))

@@ -3,7 +3,6 @@
 import math
 import time
 import tomllib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import jax
 import tomli_w
 
 from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.notes import noted
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.memory import memory
+from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.chunk import Job, run_chunk
-from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.sweeps.store import Layout, Store
 from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
 
@@ -45,11 +45,10 @@ def play_sweep(
 
     Raises what `jaxcoopt.sweep` raises.
     """
-    with jax.enable_x64(settings.precision == "float64"), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+    with noted(settings.precision) as notes:
         job, layout = _planned(settings, store, limit)
         table = finished(job, layout, store, progress)
-    return table, list(dict.fromkeys(str(each.message) for each in caught))
+    return table, notes
 
 
 def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None) -> Estimate:

@@ -1,19 +1,18 @@
 """Build a tuning from its file, and run it."""
 
 import tomllib
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 import optax
 import tomli_w
 
 from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.notes import noted
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
-from jaxcoopt.sweeps.names import Trio, find, read
+from jaxcoopt.run.names import Trio, find, read
 from jaxcoopt.tuning.objectives import at_bits
 from jaxcoopt.tuning.parameters import WEIGHTS
 from jaxcoopt.tuning.tune import Tuned, tune
@@ -35,8 +34,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
         tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"tune"}))),
         settings.tune,
     )
-    with warnings.catch_warnings(record=True) as caught, jax.enable_x64(settings.precision == "float64"):
-        warnings.simplefilter("always", RuntimeWarning)
+    with noted(settings.precision) as notes:
         built = build(Experiment.model_validate(table))
         tuned = tune(
             built.problem,
@@ -66,7 +64,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
             _put(table, place.path, value)
     Experiment.model_validate(table)
     table["tune"] = wanted.model_dump(exclude_none=True)
-    return PlayedTuning(tuned, before, tomli_w.dumps(table), list(dict.fromkeys(str(each.message) for each in caught)))
+    return PlayedTuning(tuned, before, tomli_w.dumps(table), notes)
 
 
 def _intervals(parameters: Any) -> Any:

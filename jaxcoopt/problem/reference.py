@@ -12,10 +12,11 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import traced
 from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
 from jaxcoopt.problem.check import check_halves, check_problem
+from jaxcoopt.problem.fit_sensitivity import fitted
 from jaxcoopt.problem.market import clear_market
+from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
 from jaxcoopt.problem.pooled import fit_runs
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.sensitivity import cleared, fitted, known, warn_of_kinks
 from jaxcoopt.pytrees import pytree
 
 
@@ -57,8 +58,19 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
         )
     with nullcontext() if traced(problem) else jax.ensure_compile_time_eval():  # inside someone else's jit, too
-        check_problem(known(problem), nodes, run_count(problem))
+        check_problem(_known(problem), nodes, run_count(problem))
         return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
+
+
+def _known(problem: Problem) -> Problem:
+    """The problem's numbers without their derivatives; ValueError inside jit or vmap, where there are no numbers."""
+    values = jax.tree.map(lambda leaf: lax.stop_gradient(leaf) if traced(leaf) else leaf, problem)
+    if traced(values):
+        raise ValueError(
+            "problem: reference needs its numbers, which jit and vmap hide; call reference, and jax.grad of it, "
+            "outside of jit, and give several problems at once as arrays [nodes, runs] instead of vmap"
+        )
+    return values
 
 
 def run_count(problem: Problem) -> int:

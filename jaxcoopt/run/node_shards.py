@@ -12,7 +12,7 @@ from jaxcoopt.compensated import Pair
 from jaxcoopt.network.blocks import Blocks, cut
 from jaxcoopt.network.halo import AXIS
 from jaxcoopt.run.loop import Carry, Setup, begin, compiled_for
-from jaxcoopt.run.node_split import WHOLE, NodeSplit, carry_specs, setup_specs
+from jaxcoopt.run.node_split import WHOLE, NodeSplit, node_carry_specs, node_setup_specs
 from jaxcoopt.run.shards import Spread
 
 
@@ -29,7 +29,7 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
     split = NodeSplit(setup.network.nodes, mesh)
     laid = replace(setup, problem=_padded(setup, blocks), network=network, split=split)
-    specs = setup_specs(laid), carry_specs(carry)
+    specs = node_setup_specs(laid), node_carry_specs(carry)
 
     def put(leaf: Any, spec: Any) -> Any:
         return jax.device_put(leaf, NamedSharding(mesh, spec))

@@ -30,7 +30,7 @@ class NodeSplit:
         """iterations(setup, carry, length) -> carry, each device on its block."""
 
         def split(setup: Any, carry: Any, length: Any) -> Any:
-            specs = setup_specs(setup), carry_specs(carry)
+            specs = node_setup_specs(setup), node_carry_specs(carry)
             blockwise = jax.shard_map(
                 iterations, mesh=self.mesh, in_specs=(*specs, WHOLE), out_specs=specs[1], check_vma=False
             )
@@ -60,7 +60,7 @@ def is_split(leaf: Any) -> bool:
     return leaf.ndim >= 2 and leaf.shape[0] > 1
 
 
-def setup_specs(setup: Any) -> Any:
+def node_setup_specs(setup: Any) -> Any:
     """Which axis of each leaf the nodes are on."""
     problem, training, network = setup.problem, setup.problem.training, setup.network
     return replace(
@@ -79,7 +79,7 @@ def setup_specs(setup: Any) -> Any:
     )
 
 
-def carry_specs(carry: Any) -> Any:
+def node_carry_specs(carry: Any) -> Any:
     """The same of the carry."""
     return replace(_whole(carry), state=nodes_first(carry.state))
 

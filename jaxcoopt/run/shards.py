@@ -82,7 +82,7 @@ def spread(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
             leaf = np.concatenate([leaf, *[leaf[..., -1:]] * missing], axis=-1)
         return jax.device_put(leaf, NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), (setup_specs(setup), carry_specs(carry)))
+    return jax.tree.map(place, (setup, carry), (run_setup_specs(setup), run_carry_specs(carry)))
 
 
 def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
@@ -96,7 +96,7 @@ def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
         shape = leaf.shape if spec == WHOLE else (*rest, last + -last % devices)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), (setup_specs(setup), carry_specs(carry)))
+    return jax.tree.map(place, (setup, carry), (run_setup_specs(setup), run_carry_specs(carry)))
 
 
 def gathered(carry: Carry, runs: int) -> Carry:
@@ -106,7 +106,7 @@ def gathered(carry: Carry, runs: int) -> Carry:
     return jax.tree.map(
         lambda leaf, spec: jnp.asarray(np.asarray(leaf) if spec == WHOLE else np.asarray(leaf)[..., :runs]),
         carry,
-        carry_specs(carry),
+        run_carry_specs(carry),
     )
 
 
@@ -120,7 +120,7 @@ def split_like_runs(tree: Any, function: Callable[..., Any], runs: int) -> tuple
     return tree, jax.shard_map(function, mesh=mesh, in_specs=(specs, WHOLE), out_specs=specs, check_vma=False)
 
 
-def setup_specs(setup: Setup) -> Setup:
+def run_setup_specs(setup: Setup) -> Setup:
     """Which axis of each leaf the runs are on: by where a leaf stands, never by its size, which may be that of others.
 
     Settings, and what is given for each run, are scalar or [runs]; what a node has [nodes, 1 or runs].
@@ -147,7 +147,7 @@ def setup_specs(setup: Setup) -> Setup:
     )
 
 
-def carry_specs(carry: Carry) -> Carry:
+def run_carry_specs(carry: Carry) -> Carry:
     """The same of the carry: a method's state ends in [runs] throughout."""
     return Carry(
         iteration=WHOLE, state=runs_last(carry.state), seconds=SPLIT, seconds_lost=SPLIT, visits=WHOLE, done=SPLIT
@@ -175,7 +175,7 @@ def _mesh(devices: int) -> Mesh:
 @cache
 def _split_program(devices: int) -> Any:
     def split(setup: Setup, carry: Carry, lengths: Any, count: Any) -> Any:
-        specs, out = (setup_specs(setup), carry_specs(carry)), PartitionSpec(None, AXIS)
+        specs, out = (run_setup_specs(setup), run_carry_specs(carry)), PartitionSpec(None, AXIS)
         return jax.shard_map(
             partial(advance_records, axis=AXIS),
             mesh=_mesh(devices),

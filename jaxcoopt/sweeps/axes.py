@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import at_least_one
-from jaxcoopt.sweeps.names import Place, Trio, assigned, find, is_there
+from jaxcoopt.run.names import Place, Trio, assigned, find, is_there
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
 TAKEN = (SEED, ITERATION, POINT)
@@ -87,7 +87,7 @@ def point_at(axes: Sequence[Axis], index: Sequence[int], trio: Trio) -> Trio:
 def _axis(name: str, values: Values, trio: Trio) -> Axis:
     if name in TAKEN:
         raise ValueError(f"grid: {name!r} is the name of a dimension that every sweep has")
-    place = find(name, trio)
+    place = find(name, trio, "grid")
     where = f"grid[{name!r}]"
     if isinstance(values, Mapping):
         labels, entries = np.array([str(label) for label in values], dtype=object), list(values.values())
@@ -129,7 +129,7 @@ def _points(points: Any, trio: Trio) -> Axis:
             raise ValueError(f"grid: point {i} and point 0 differ in {', '.join(odd)}; give every point the same names")
     if not names:
         raise ValueError("grid: the points name no setting")
-    places = tuple(find(name, trio) for name in names)
+    places = tuple(find(name, trio, "grid") for name in names)
     labels = {name: _labels(f"grid, {name!r}", [point[name] for point in points]) for name in names}
     return Axis(POINT, places, tuple(tuple(point[name] for name in names) for point in points), labels)
 

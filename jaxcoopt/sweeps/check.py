@@ -12,7 +12,7 @@ from jaxcoopt.errors import at_least_one, finite, positive
 from jaxcoopt.problem.reference import Optimum, run_count
 from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.sweeps.names import Trio
+from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.theory.auto import with_placeholders, with_steps
 

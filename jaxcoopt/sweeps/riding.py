@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxcoopt.run.names import Place, Trio, assigned
 from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
-from jaxcoopt.sweeps.names import Place, Trio, assigned
 
 PER_RUN = ("method", "network.failure_rate", "problem.allocation.budget", "problem.training.loss")
 PER_NODE = ("problem.allocation", "problem.work")

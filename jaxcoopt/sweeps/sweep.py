@@ -13,12 +13,12 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.axes import Axis, Values, axes_of
 from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
 from jaxcoopt.sweeps.chunk import Job
 from jaxcoopt.sweeps.describe import described, versions
 from jaxcoopt.sweeps.diverged import diverged_points
-from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.sweeps.riding import Plan, plan
 from jaxcoopt.sweeps.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
 from jaxcoopt.sweeps.store import Layout, Store

@@ -18,7 +18,7 @@ from jaxcoopt.methods.diffusion import LEAD
 from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.sweeps.names import Place
+from jaxcoopt.run.names import Place
 from jaxcoopt.theory.auto import HALVES
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.steps import StepBound, known_bound

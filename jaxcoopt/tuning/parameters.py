@@ -18,7 +18,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import Phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.sweeps.names import Place, Trio, assigned, find, read
+from jaxcoopt.run.names import Place, Trio, assigned, find, read
 from jaxcoopt.tuning.admissible import Interval, bound_of, free_weights, interval, is_step, weights_of
 
 WEIGHTS = ("weights", "network.weights")

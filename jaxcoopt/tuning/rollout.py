@@ -19,10 +19,10 @@ from jaxcoopt.problem.reference import Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.unrolled import unrolled
-from jaxcoopt.sweeps.names import Trio
 from jaxcoopt.tuning.objectives import Objective
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 

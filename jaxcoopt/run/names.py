@@ -33,7 +33,7 @@ class Place:
         return ".".join((self.root, *self.path))
 
 
-def find(name: str, trio: Trio, argument: str = "grid") -> Place:
+def find(name: str, trio: Trio, argument: str) -> Place:
     """The place of "channel.rho", "training.step", "allocation.budget", "failure_rate", "network", ...
 
     The root may be left out where only one of method, problem and network has such a setting. Raises ValueError with
@@ -56,7 +56,7 @@ def assigned(trio: Trio, place: Place, value: Any) -> Trio:
     """The same with another value at the place. Raises ValueError where it is no longer there."""
     root = getattr(trio, place.root)
     if not _has(root, place.path):
-        raise ValueError(f"grid: {place} is not there in {_reached(root, place)}, which another axis sets")
+        raise ValueError(f"{place} is not there in {_reached(root, place)}, which another axis sets")
     return trio._replace(**{place.root: _replaced(root, place.path, value)})
 
 

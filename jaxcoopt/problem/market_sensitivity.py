@@ -1,25 +1,20 @@
-"""How the optimum moves with the problem, from its optimality conditions: forward and reverse mode, of any order."""
+"""How the optimal allocation moves with the problem, from its optimality conditions, in either mode and any order."""
 
 import warnings
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxcoopt.errors import traced
 from jaxcoopt.problem.box import box
 from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.market import clear_market
-from jaxcoopt.problem.pooled import PooledFit, fit_runs
-from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.problem import Allocation
 
 NEAR = 1e-9  # relative: a share this near to its bound, or a marginal cost to the price, is as good as there
-COLUMNS = 64  # of the Hessian at once: what its memory goes by
 AT_A_KINK = (
     "there a share is at its bound with a marginal cost equal to the price, and the derivatives hold it there: they "
     "are those of changes that press it against the bound, not of changes that free it"
@@ -30,20 +25,6 @@ ALL_HELD = (
 )
 
 Answer = tuple[Float[Array, "nodes runs"], Float[Array, " runs"], Float[Array, " runs"]]
-
-
-def known(problem: Problem) -> Problem:
-    """The problem's numbers without their derivatives; ValueError inside jit or vmap, where there are no numbers."""
-    values = jax.tree.map(lambda leaf: lax.stop_gradient(leaf) if traced(leaf) else leaf, problem)
-    if traced(values):
-        raise ValueError(
-            "problem: reference needs its numbers, which jit and vmap hide; call reference, and jax.grad of it, "
-            "outside of jit, and give several problems at once as arrays [nodes, runs] instead of vmap"
-        )
-    return values
-
-
-# ---------------------------------------------------------------- allocation
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -130,52 +111,3 @@ def warn_of_kinks(allocation: Allocation, x: Array, price: Array) -> None:
             places = [f"node {node} (run {run})" for node, run in np.argwhere(where)]
             named = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
             warnings.warn(f"one-sided derivatives at {named}: {why}", RuntimeWarning, stacklevel=4)
-
-
-# ---------------------------------------------------------------- training
-
-
-@jax.custom_jvp
-def fitted(training: Training) -> PooledFit:
-    """The pooled optimum of an aligned training half: G(y) = gradient of the pooled loss = 0."""
-    return jax.tree.map(jnp.asarray, fit_runs(training))
-
-
-@fitted.defjvp
-def _fitted_jvp(primals: tuple[Training], tangents: tuple[Training]) -> tuple[PooledFit, PooledFit]:
-    """H dy + dG = 0 with the Hessian H; the smallest dy where that leaves it open (softmax's common bias)."""
-    (training,), (moved,) = primals, tangents
-    fit = fitted(training)
-    params = fit.params if fit.loss.ndim else jax.tree.map(lambda leaf: leaf[..., None], fit.params)
-    y = jnp.concatenate([leaf.reshape(-1, leaf.shape[-1]) for leaf in jax.tree.leaves(params)])
-    turned = jax.jvp(lambda at: _slope(at, params, y), (training,), (moved,))[1]
-    dy = -jnp.einsum("rij,jr->ir", _inverse_hessian(training, params, y), turned)
-    dloss = jax.jvp(lambda at, y: _loss(at, params, y), (training, y), (moved, dy))[1]
-    dparams = jax.tree.map(lambda leaf, like: leaf.reshape(like.shape), _unravel(params, dy), fit.params)
-    return fit, PooledFit(dparams, dloss.reshape(fit.loss.shape))
-
-
-def _unravel(like: Any, y: Float[Array, "numbers runs"]) -> Any:
-    """One vector for each run as parameters, leaves [*shape, runs]."""
-    one_run = jax.tree.map(lambda leaf: leaf[..., 0], like)
-    return jax.vmap(ravel_pytree(one_run)[1], in_axes=-1, out_axes=-1)(y)
-
-
-@jax.jit
-def _loss(training: Training, like: Any, y: Float[Array, "numbers runs"]) -> Float[Array, " runs"]:
-    return training.pooled_loss(jax.tree.map(lambda leaf: leaf[None], _unravel(like, y)))
-
-
-@jax.jit
-def _slope(training: Training, like: Any, y: Float[Array, "numbers runs"]) -> Float[Array, "numbers runs"]:
-    return jax.grad(lambda at: _loss(training, like, at).sum())(y)
-
-
-@jax.jit
-def _inverse_hessian(training: Training, like: Any, y: Float[Array, "numbers runs"]) -> Float[Array, "runs numbers k"]:
-    def column(direction: Array) -> Array:
-        along = jnp.broadcast_to(direction[:, None], y.shape)
-        return jax.jvp(lambda at: _slope(training, like, at), (y,), (along,))[1]
-
-    hessian = lax.map(column, jnp.eye(len(y)), batch_size=COLUMNS)
-    return jnp.linalg.pinv(jnp.moveaxis(hessian, -1, 0), hermitian=True)
