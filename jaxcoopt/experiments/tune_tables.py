@@ -1,6 +1,6 @@
 """The [tune] table of a TOML file: which settings, towards what."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -9,12 +9,13 @@ from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.settings import Experiment
 
 AT_BITS = "at_bits"
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Tune(Table):
     """Settings of the method, by gradient descent through whole runs."""
 
-    parameters: list[str] | dict[str, tuple[float, float] | Literal["auto"]] = Field(min_length=1)
+    parameters: list[str] | dict[str, Interval | Literal["auto"]] = Field(min_length=1)
     """Names such as "training.step" and "channel.rho", and "weights" for those of all links; or a table of them, each
     with the two numbers that it stays between, or "auto".
     """

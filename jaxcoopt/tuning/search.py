@@ -14,7 +14,7 @@ from jaxcoopt.run.progress import counted
 from jaxcoopt.tuning.parameters import Free, Parameters, Values, starts_of
 from jaxcoopt.tuning.rollout import Instances, Rollout
 
-FINITE = "all that is recorded is finite, the objective of it is not: at_bits is NaN beyond what a run sends"
+FINITE = "all that is recorded is finite; at_bits is NaN beyond the bits that a run sends"
 
 
 class Compiled(NamedTuple):

@@ -22,7 +22,7 @@ from jaxcoopt.theory.auto import asks_for_auto, with_placeholders, with_steps
 from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
 from jaxcoopt.tuning.rollout import Rollout, instances
-from jaxcoopt.tuning.search import Search, compiled
+from jaxcoopt.tuning.search import FINITE, Search, compiled
 
 RECORDS = 20  # of a run, unless said otherwise
 SAME = 1e-4  # relatively: differences of the objective that are none
@@ -131,13 +131,20 @@ def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> Co
     return replace(method, **{half: replace(getattr(method, half), step=step) for half, step in least.items()})
 
 
+def _told(broken: Mapping[int, str]) -> str:
+    """Each reason with its starts."""
+    starts: dict[str, list[str]] = {}
+    for start, reason in broken.items():
+        starts.setdefault(reason, []).append(str(start))
+    return "; ".join(f"start {', '.join(which)}: {reason}" for reason, which in starts.items())
+
+
 def _best(parameters: Parameters, history: dict[str, np.ndarray], search: Search, starts: int) -> Tuned:
     held_out, scores, broken = history["held_out"], history["objective"], search.broken
-    told = "; ".join(f"start {start}: {what}" for start, what in broken.items())
+    told = _told(broken)
     if np.isnan(held_out).all():
-        raise RuntimeError(
-            f"every start is broken ({told}): start from smaller steps, or record a statistic that stays finite"
-        )
+        advice = "change the objective" if FINITE in told else "start from smaller steps"
+        raise RuntimeError(f"every start is broken ({told}): {advice}")
     if broken:
         warnings.warn(f"{len(broken)} of {held_out.shape[1]} starts are broken: {told}", RuntimeWarning, stacklevel=3)
     iteration, start = np.unravel_index(np.nanargmin(held_out), held_out.shape)

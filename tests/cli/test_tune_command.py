@@ -80,6 +80,25 @@ def test_phases_and_link_weights_are_written_and_run_again(tmp_path):
     assert "one list for each graph" in wrong.output.replace("\n", " ")
 
 
+def test_intervals_of_ones_own(tmp_path):
+    """The step stays between the numbers given, and what is "auto" below what is admitted; the file is tuned again."""
+    out, table = tmp_path / "tuned", '{"allocation.step" = [0.04, 0.06], "allocation.momentum" = "auto"}'
+    changes = [*SMALL, f"tune.parameters={table}", "tune.rate=3.0"]
+    told = invoke("tune", "ring", "--out", str(out), *[arg for each in changes for arg in ("--set", each)])
+    assert told.exit_code == 0, told.output
+    with (out / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    steps = [float(row["allocation.step"]) for row in rows]
+    assert 0.04 < min(steps) < max(steps) < 0.06
+    again = TUNINGS.read(str(out / "tuned.toml"))
+    assert again.tune.parameters == {"allocation.step": [0.04, 0.06], "allocation.momentum": "auto"}
+    wrong = invoke(
+        "tune", "ring", "--set", 'tune.parameters={"allocation.step" = [1.0]}', "--out", str(tmp_path / "no")
+    )
+    assert wrong.exit_code == 2
+    assert "tune.parameters.allocation.step" in wrong.output
+
+
 def test_a_bit_budget_goes_with_its_objective(tmp_path):
     command = [arg for each in [*SMALL, "tune.objective=at_bits", "tune.bits=500"] for arg in ("--set", each)]
     told = invoke("tune", "ring", "--out", str(tmp_path / "tuned"), *command)
