@@ -104,7 +104,7 @@ def test_shares_move_as_finite_differences_say(rng, name):
     fn = lambda at: parts_of(problem_of(name, at))  # noqa: E731
     along = direction_of(rng, given)
     value, forward = jax.jvp(fn, (given,), (along,))
-    assert_close(value, fn(given), 0)
+    assert_close(value, fn(given), 2e-15)  # compiled apart, whose fused sums may round differently
     assert_close(forward, central_difference(fn, given, along), 2e-7)
     _, pull = jax.vjp(fn, given)
     weights = direction_of(rng, value)

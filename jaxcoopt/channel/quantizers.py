@@ -117,7 +117,7 @@ class LogQuantizer(Channel):
     def _curve(self, u: Values) -> Values:
         """A smooth function that has the derivatives wanted; nothing of it is computed where none is."""
         rho = along_runs(self.rho, u)
-        rounded = rounding(self.rule, along_runs(self.width, u))
+        rounded = rounding(self.rule, row_of(self.width, u))
         index, zero = self._cut(rounded(jnp.log(jnp.where(u == 0, 1, jnp.abs(u))) / rho), u == 0, rounded)
         return jnp.where(zero, 0, jnp.sign(u) * jnp.exp(rho * index))
 
@@ -172,7 +172,7 @@ class UniformQuantizer(Channel):
         step = along_runs(self.step, u)
         most = jnp.inf if self.bits is None else 2.0 ** (self.bits - 1) - 1
         index = jnp.clip(u / step, -most, most)
-        rounded = rounding(self.rule, along_runs(self.width, u))
+        rounded = rounding(self.rule, row_of(self.width, u))
         return derivative_from(step * jnp.round(index), step * rounded(index))
 
     def sector(self) -> tuple[Any, Any]:
