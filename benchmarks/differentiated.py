@@ -21,7 +21,7 @@ import numpy as np
 import jaxcoopt as jc
 from jaxcoopt.bench.machine import machine
 
-NODES, PARAMS, SAMPLES, RUNS, REPEATS = 100, 10, 20, 64, 7
+NODES, PARAMS, SAMPLES, RUNS, REPEATS = 100, 10, 20, 64, 5
 RESULT = Path(__file__).parent / "results" / "differentiated.json"
 
 

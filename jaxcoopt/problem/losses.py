@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.problem.batch import Batch
-from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge
+from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge, ridge_gradient
 from jaxcoopt.problem.moments import Moments, least_squares_gradient, moments_of
 from jaxcoopt.pytrees import pytree
 
@@ -40,6 +40,10 @@ class Loss(abc.ABC):
     @abc.abstractmethod
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """The regularisation at each node."""
+
+    def penalty_gradient(self, params: Params) -> Params:
+        """The gradient of `penalty`; leaves [nodes, *shape, runs]."""
+        return jax.grad(lambda at: self.penalty(at).sum())(params)
 
     @property
     def outputs(self) -> int:
@@ -80,6 +84,10 @@ class Linear(Loss):
         """l2/2 |w|^2."""
         return ridge(self.l2, params)
 
+    def penalty_gradient(self, params: Params) -> Params:
+        """l2 w."""
+        return ridge_gradient(self.l2, params)
+
     def moments(self, batch: Batch) -> Moments | None:
         """Second moments, where they are smaller than two passes over the samples."""
         _, samples, features = batch.features.shape
@@ -115,6 +123,10 @@ class Logistic(Loss):
         """l2/2 |w|^2."""
         return ridge(self.l2, params)
 
+    def penalty_gradient(self, params: Params) -> Params:
+        """l2 w."""
+        return ridge_gradient(self.l2, params)
+
     def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
         """sign(x.w + b)."""
         return jnp.sign(linear_scores(params, features))
@@ -147,6 +159,10 @@ class SmoothHinge(Loss):
         """l2/2 |w|^2."""
         return ridge(self.l2, params)
 
+    def penalty_gradient(self, params: Params) -> Params:
+        """l2 w."""
+        return ridge_gradient(self.l2, params)
+
     def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
         """sign(x.w + b)."""
         return jnp.sign(linear_scores(params, features))
@@ -178,6 +194,10 @@ class Softmax(Loss):
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """l2/2 |W|^2."""
         return ridge(self.l2, params)
+
+    def penalty_gradient(self, params: Params) -> Params:
+        """l2 w."""
+        return ridge_gradient(self.l2, params)
 
     def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
         """The class with the highest score."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.lax import Precision
 from jaxtyping import Array, Float
 
-from jaxcoopt.along_runs import along_runs
+from jaxcoopt.along_runs import along_runs, scaled
 from jaxcoopt.arrays import float_dtype
 
 Params = Any
@@ -34,6 +34,11 @@ def ridge(l2: Any, params: dict[str, Array]) -> Float[Array, "nodes runs"]:
     weights = params["weights"]
     square = jnp.sum(weights**2, axis=tuple(range(1, weights.ndim - 1)))
     return 0.5 * along_runs(l2, square) * square
+
+
+def ridge_gradient(l2: Any, params: dict[str, Array]) -> dict[str, Array]:
+    """l2 weights, and 0 for the bias: not from `ridge`, of which reverse mode would keep l2 at the weights' size."""
+    return {name: scaled(l2, leaf) if name == "weights" else jnp.zeros_like(leaf) for name, leaf in params.items()}
 
 
 def mlp_init(key: Array, sizes: tuple[int, ...]) -> list[dict[str, Array]]:

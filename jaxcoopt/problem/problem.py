@@ -95,7 +95,7 @@ class Training:
             slope = sum_over_samples(
                 lambda part: jax.grad(lambda at: self._sum(at, part).sum())(params), batch, self._sample_bytes(params)
             )
-        slope = jax.tree.map(jnp.add, slope, jax.grad(lambda at: self.loss.penalty(at).sum())(params))
+        slope = jax.tree.map(jnp.add, slope, self.loss.penalty_gradient(params))
         if self.weights is None:
             return slope
         return jax.tree.map(lambda leaf: self.weights.reshape(-1, *(1,) * (leaf.ndim - 1)) * leaf, slope)
