@@ -97,7 +97,9 @@ def dual_flow(x, constants, sequence, settings, link, box):
         logs, new = np.log(stiffness), stiffness.copy()
         for i in range(n):
             nearby = [logs[j] for j in np.flatnonzero(live[i])]
-            value = math.sqrt(a[i] * math.exp(np.mean(nearby))) if nearby else a[i]
+            if not nearby:  # hears nothing, and stays as stiff as it was
+                continue
+            value = math.sqrt(a[i] * math.exp(np.mean(nearby)))
             held = 0.5 * stiffness[i] * (1 + 1e-12) < value <= stiffness[i] * (1 + 1e-12)
             beside = stiffness[i] / math.sqrt(2), stiffness[i] * math.sqrt(2)
             new[i] = stiffness[i] if held else min(max(level_above(value), beside[0]), beside[1])

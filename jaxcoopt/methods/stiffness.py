@@ -32,8 +32,8 @@ def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) ->
 def relayed(stiffness: Shares, own: Shares, around: Shares, degree: Float[Array, "nodes #runs"]) -> Shares:
     """ln k_i = (ln f_i'' + mean_j ln k_j) / 2 as it is sent; around: sum of ln k_i + ln k_j over `degree` live links.
 
-    No more than a level up or down at once, as the flows follow the weights. On a graph that stays, with constant
-    f_i'', the codes settle (benchmarks/NOTES.md).
+    No more than a level up or down at once, as the flows follow the weights; without a live link it stays. On a graph
+    that stays, with constant f_i'', the codes settle (benchmarks/NOTES.md).
     """
     nearby = (around - degree * jnp.log(stiffness)) / jnp.maximum(degree, 1)
     own = jnp.log(jnp.maximum(own, jnp.finfo(own.dtype).tiny))
