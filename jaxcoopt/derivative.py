@@ -74,9 +74,9 @@ def _registered(name: str, jvp: Callable[[Any, Any], tuple[Array, Any]]) -> Prim
     primitive = Primitive(name)
 
     def batched(args: Any, axes: Any) -> tuple[Array, int]:
-        size = next(arg.shape[axis] for arg, axis in zip(args, axes, strict=True) if axis is not batching.not_mapped)
+        size = next(arg.shape[axis] for arg, axis in zip(args, axes, strict=True) if axis is not None)
         moved = (
-            jnp.broadcast_to(arg, (size, *arg.shape)) if axis is batching.not_mapped else jnp.moveaxis(arg, axis, 0)
+            jnp.broadcast_to(arg, (size, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0)
             for arg, axis in zip(args, axes, strict=True)
         )
         return primitive.bind(*moved), 0
