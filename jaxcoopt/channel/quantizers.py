@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs, row_of, scaled
@@ -92,6 +93,7 @@ class LogQuantizer(Channel):
         """With the straight-through slopes: in rho q (round(v) - v), v = ln|u| / rho, which is q ln(q / u) / rho, and
         beyond the largest level that with `scale` for u, and q / scale in scale.
         """
+        sent, asked = lax.stop_gradient((sent, asked))  # slopes are numbers: second derivatives would meet 0 / 0
         scale = jnp.copysign(row_of(self.scale, asked), asked)
         near = self._unless_cut(asked, asked, scale)
         slope = jnp.where(sent * asked > 0, sent * jnp.log(sent / near), sent - sent)

@@ -19,12 +19,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Catalogue(Generic[Model]):
-    """Files of settings. noun: what errors call one; package: whose folder `files` holds them; model: what they set."""
+    """Files of settings. noun: what errors call one; package: whose folder `files` holds them; model: what they set;
+    ignored: tables that are for another command.
+    """
 
     noun: str
     package: str
     model: type[Model]
     default: str
+    ignored: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Of those that come with the package, the default first."""
@@ -54,8 +57,8 @@ class Catalogue(Generic[Model]):
             raise ValueError(f"{where}: not valid TOML: {error}{_quoted_line(text, error)}") from error
         if "sweep" in table and "sweep" not in self.model.model_fields:
             raise ValueError(f"{where}: it has a [sweep] table: use jaxcoopt sweep {file}")
-        if "tune" not in self.model.model_fields:
-            table.pop("tune", None)  # what is tuned is an experiment, too
+        for name in self.ignored:
+            table.pop(name, None)
         for override in overrides:
             apply_override(table, override)
         try:

@@ -66,4 +66,4 @@ class Experiment(Table):
         return self
 
 
-EXPERIMENTS = Catalogue("experiment", "jaxcoopt.experiments", Experiment, default="default")
+EXPERIMENTS = Catalogue("experiment", "jaxcoopt.experiments", Experiment, default="default", ignored=("tune",))

@@ -63,9 +63,23 @@ class Loss(abc.ABC):
         raise TypeError(f"{type(self).__name__} makes no predictions: it only knows the loss of a sample")
 
 
+class Ridge(Loss):
+    """A loss with l2/2 |w|^2 on its weights; the bias is not penalised."""
+
+    l2: Any
+
+    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
+        """l2/2 |w|^2."""
+        return ridge(self.l2, params)
+
+    def penalty_gradient(self, params: Params) -> Params:
+        """l2 w."""
+        return ridge_gradient(self.l2, params)
+
+
 @pytree(static=("intercept",))
 @dataclass(frozen=True)
-class Linear(Loss):
+class Linear(Ridge):
     """Least squares: (x.w + b - y)^2 / 2, with l2/2 |w|^2 (ridge)."""
 
     l2: Any = 0.0
@@ -79,14 +93,6 @@ class Linear(Loss):
     def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
         """Half the squared residual."""
         return 0.5 * (self.predict(params, features) - _per_run(labels)) ** 2
-
-    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
-        """l2/2 |w|^2."""
-        return ridge(self.l2, params)
-
-    def penalty_gradient(self, params: Params) -> Params:
-        """l2 w."""
-        return ridge_gradient(self.l2, params)
 
     def moments(self, batch: Batch) -> Moments | None:
         """Second moments, where they are smaller than two passes over the samples."""
@@ -104,7 +110,7 @@ class Linear(Loss):
 
 @pytree(static=("intercept",))
 @dataclass(frozen=True)
-class Logistic(Loss):
+class Logistic(Ridge):
     """Logistic regression: ln(1 + exp(-y (x.w + b))) for labels -1, +1 (or 0, 1), with l2/2 |w|^2."""
 
     l2: Any = 0.0
@@ -119,14 +125,6 @@ class Logistic(Loss):
         """softplus(-margin)."""
         return jax.nn.softplus(-_per_run(labels) * linear_scores(params, features))
 
-    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
-        """l2/2 |w|^2."""
-        return ridge(self.l2, params)
-
-    def penalty_gradient(self, params: Params) -> Params:
-        """l2 w."""
-        return ridge_gradient(self.l2, params)
-
     def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
         """sign(x.w + b)."""
         return jnp.sign(linear_scores(params, features))
@@ -134,7 +132,7 @@ class Logistic(Loss):
 
 @pytree(static=("intercept",))
 @dataclass(frozen=True)
-class SmoothHinge(Loss):
+class SmoothHinge(Ridge):
     """Support vector machine: softplus(mu (1 - y (x.w + b))) / mu for labels -1, +1 (or 0, 1), mu = `sharpness`.
 
     Within ln(2) / mu of the hinge. A kernel machine is this loss on `jaxcoopt.features.quadratic` or `.fourier`.
@@ -155,14 +153,6 @@ class SmoothHinge(Loss):
         mu = along_runs(self.sharpness, margin)
         return jax.nn.softplus(mu * (1 - margin)) / mu
 
-    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
-        """l2/2 |w|^2."""
-        return ridge(self.l2, params)
-
-    def penalty_gradient(self, params: Params) -> Params:
-        """l2 w."""
-        return ridge_gradient(self.l2, params)
-
     def predict(self, params: Params, features: Features) -> Float[Array, "nodes samples runs"]:
         """sign(x.w + b)."""
         return jnp.sign(linear_scores(params, features))
@@ -170,7 +160,7 @@ class SmoothHinge(Loss):
 
 @pytree(static=("classes", "intercept"))
 @dataclass(frozen=True)
-class Softmax(Loss):
+class Softmax(Ridge):
     """Multinomial logistic regression: logsumexp(x W + b) - (x W + b)_y for labels 0 .. classes-1, with l2/2 |W|^2."""
 
     classes: int
@@ -190,14 +180,6 @@ class Softmax(Loss):
     def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
         """Cross entropy."""
         return _cross_entropy(linear_scores(params, features), labels)
-
-    def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
-        """l2/2 |W|^2."""
-        return ridge(self.l2, params)
-
-    def penalty_gradient(self, params: Params) -> Params:
-        """l2 w."""
-        return ridge_gradient(self.l2, params)
 
     def predict(self, params: Params, features: Features) -> Shaped[Array, "nodes samples runs"]:
         """The class with the highest score."""
