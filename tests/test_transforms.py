@@ -139,6 +139,19 @@ def test_slopes_of_local_problems_solved_before(rule):
     np.testing.assert_allclose(compiled(0.5)[1], slope, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("rule", [jc.methods.DualConsensusADMM, jc.methods.TrackingADMM])
+def test_second_derivatives_go_through_local_problems(rule):
+    """The slope's own slope is that of its differences, in a loop that is linearized."""
+
+    def cost(penalty):
+        result = jc.solve(SHARES, RING, jc.CoOptimizer(rule(penalty)), 6, record_every=6, optimum=OPTIMUM)
+        return result.trace["allocation_cost"][-1, 0]
+
+    slope, h = jax.jit(jax.grad(cost)), 1e-4
+    wanted = (slope(0.5 + h) - slope(0.5 - h)) / (2 * h)
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(jax.grad(cost)))(0.5), wanted, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("every", [8, 100, 1024])  # blocks of records, records of blocks, one record at the end
 def test_memory_of_reverse_mode_grows_with_the_root_of_the_steps(every):
     def value(step, steps):
