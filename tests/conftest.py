@@ -1,13 +1,22 @@
 """float64, strict promotion and checked array types for the whole suite, set before jaxcoopt is imported.
 
-Compiled programs are kept in pytest's cache folder, for the other worker, for subprocesses and for the next time:
-compiling takes most of the suite's time.
+Compiling takes most of the suite's time, and a test's program runs for a few iterations only. So the compiler leaves
+out what makes programs fast (a third of the time); with JAXCOOPT_TEST_OPTIMISED=1 it compiles as for a user, as the
+slow tests are run. Compiled programs are kept in pytest's cache folder, for the other worker, for subprocesses and for
+the next time.
 """
 
 import gc
 import os
 import zlib
+from importlib.metadata import version
 from pathlib import Path
+
+if not os.environ.get("JAXCOOPT_TEST_OPTIMISED"):
+    quick = ["--xla_backend_optimization_level=0"]
+    if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # later ones end the process at a flag they lack
+        quick.append("--xla_cpu_use_fusion_emitters=false")
+    os.environ["XLA_FLAGS"] = " ".join([*quick, os.environ.get("XLA_FLAGS", "")])
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

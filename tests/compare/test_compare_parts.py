@@ -77,7 +77,8 @@ def test_training_instances_start_at_zero_and_know_their_optimum(kind):
     assert not np.array_equal(problem.training.features, instances.batches[0][0].training.features)
 
 
-def test_impossible_active_share_is_said():
+def test_impossible_active_share_is_said(monkeypatch):
+    monkeypatch.setattr("jaxcoopt.compare.instances.TRIES", 2)
     with pytest.raises(ValueError, match=r"problems\.active: 0 of .* widen the range"):
         draw_instances(Family(kind="quadratic", active=(0.99, 1.0)), 30, 5, 0, "tuning")
 

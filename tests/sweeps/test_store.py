@@ -21,7 +21,6 @@ from jaxcoopt.sweeps.store import Store
 
 HERE = Path(__file__).parent
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8], "training.step": [0.02, 0.04]}
-KILLS = 20
 
 
 def contents(store):
@@ -35,7 +34,7 @@ def worker(*arguments, flags="", cache, wait=True):
     env = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": flags,
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
     }
     command = [sys.executable, str(HERE / "worker.py"), *map(str, arguments)]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -53,10 +52,11 @@ def undisturbed(tmp_path_factory):
     return contents(folder / "store"), folder / "programs"
 
 
-def test_killed_at_random_moments_and_started_again(rng, tmp_path, undisturbed):
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_and_started_again(rng, tmp_path, undisturbed, kills):
     expected, cache = undisturbed
     store, killed = tmp_path / "store", 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = worker(store, rng.uniform(0.0, 0.25), cache=cache)
         assert process.returncode in (0, -signal.SIGKILL)
         killed += process.returncode == -signal.SIGKILL
@@ -67,9 +67,10 @@ def test_killed_at_random_moments_and_started_again(rng, tmp_path, undisturbed):
     assert contents(store) == expected
 
 
-def test_eight_devices_give_the_same_bits(tmp_path, undisturbed):
+@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_several_devices_give_the_same_bits(tmp_path, undisturbed, devices):
     expected, cache = undisturbed
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"--xla_force_host_platform_device_count={devices}"
     assert worker(tmp_path / "store", flags=flags, cache=cache).returncode == 0
     assert contents(tmp_path / "store") == expected
 
@@ -92,6 +93,7 @@ def test_two_processes_give_the_same_bits(tmp_path, undisturbed):
     assert contents(tmp_path / "store") == expected
 
 
+@pytest.mark.slow
 def test_when_a_process_dies_the_other_says_so_and_the_store_goes_on(tmp_path, undisturbed):
     expected, cache = undisturbed
     (code, said), (other, _) = together(tmp_path / "store", cache, dies="2")
