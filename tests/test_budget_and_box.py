@@ -124,7 +124,9 @@ def cut_problem(rng, full, latency):
 
 @pytest.mark.parametrize(
     "channel",
-    others_slow([jc.channels.Ideal(), LOG(0.5), LOG(0.5, placement="difference")], kept=LOG(0.5).__eq__),
+    others_slow(
+        [jc.channels.Ideal(), LOG(0.5), LOG(0.5, placement="difference")], kept=lambda channel: channel == LOG(0.5)
+    ),
     ids=str,
 )
 @pytest.mark.parametrize("case", CUT)
@@ -151,7 +153,7 @@ def test_limit_alone_stalls_there(rng, case):
     assert np.median(np.asarray(result.trace["allocation_gap"])[-1]) > 1e-4
 
 
-@pytest.mark.parametrize("name", others_slow(FLOWS, kept="dual_flow".__eq__))
+@pytest.mark.parametrize("name", others_slow(FLOWS, kept=lambda name: name == "dual_flow"))
 def test_derivatives_where_a_side_of_the_box_is_open(rng, name):
     allocation = jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.uniform(0, 2, NODES)), 5.0, 0.0, None)
     problem, net = jc.Problem(allocation), jc.Network.from_graphs(nx.cycle_graph(NODES))

@@ -9,6 +9,7 @@ import numpy as np
 import problems
 import pytest
 from by_run import ByRun
+from quick import others_slow
 
 import jaxcoopt as jc
 
@@ -89,12 +90,12 @@ def check_sums(rng, ideal, placement, net, budget_tolerance, tracker_tolerance):
             assert distance > 0.01, name
 
 
-@pytest.mark.parametrize(("ideal", "placement"), CASES)
+@pytest.mark.parametrize(("ideal", "placement"), others_slow(CASES, kept=lambda case: case[1] == "message"))
 def test_sums_stay_in_float64(rng, ideal, placement):
     check_sums(rng, ideal, placement, problems.network(), 1e-13, 1e-12)
 
 
-@pytest.mark.parametrize(("ideal", "placement"), CASES)
+@pytest.mark.parametrize(("ideal", "placement"), others_slow(CASES, kept=lambda case: case[1] == "innovation"))
 def test_sums_stay_in_float32(rng, float32, ideal, placement):
     check_sums(rng, ideal, placement, problems.network(0.0), 1e-6, 1e-4)
 
@@ -161,7 +162,7 @@ def random_start(rng, **tracking):
     return replace(problem, training=training), method
 
 
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("batch_size", others_slow([None, 2], kept=bool))
 def test_a_run_alone_is_the_same_run_in_a_batch(rng, batch_size):
     problem, method = random_start(rng, batch_size=batch_size)
     alone, batch = (solve(problem, method, None, 100, runs=runs, record_every=50) for runs in (1, 4))

@@ -66,13 +66,17 @@ def advance(setup, carry, length):
 
 
 def placements():
-    """(pair, placement): one of each pair, another from session to session; all with JAXCOOPT_EVERY_PLACEMENT=1."""
-    shift, every = int(os.environ["JAXCOOPT_TEST_SEED"]), os.environ.get("JAXCOOPT_EVERY_PLACEMENT") == "1"
+    """(pair, placement): one of each pair, another from session to session; the others are slow."""
+    shift = int(os.environ["JAXCOOPT_TEST_SEED"])
     return [
-        pytest.param(pair, placement, id=f"{cases.name_of(pair)}-{placement}")
+        pytest.param(
+            pair,
+            placement,
+            id=f"{cases.name_of(pair)}-{placement}",
+            marks=() if (i + shift) % len(PLACEMENTS) == k else pytest.mark.slow,
+        )
         for i, pair in enumerate(cases.PAIRS)
         for k, placement in enumerate(PLACEMENTS)
-        if every or (i + shift) % 3 == k
     ]
 
 

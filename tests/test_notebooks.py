@@ -5,11 +5,15 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+from quick import others_slow
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+QUICK = "sweep"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", others_slow(NOTEBOOKS, kept=lambda path: path.stem == QUICK), ids=lambda path: path.stem
+)
 @pytest.mark.filterwarnings("default")  # of the kernel's transport
 def test_notebook_runs(path, monkeypatch, tmp_path):
     monkeypatch.setenv("JAXCOOPT_SMALL", "1")

@@ -16,7 +16,6 @@ from jaxcoopt.experiments.tune_tables import TUNINGS
 README = Path(__file__).parents[1] / "README.md"
 
 
-@pytest.mark.fast
 def test_the_examples_run_and_keep_the_budget(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
