@@ -11,7 +11,6 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.problem.problem import Allocation
 
 
-
 def summed(dtype: Any, terms: int) -> float:
     """How far a sum of so many numbers of a float type may be off, relative to the sum of their sizes.
 
