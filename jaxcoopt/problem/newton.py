@@ -74,18 +74,35 @@ def _search(objective: Objective, at: Found, step: np.ndarray) -> tuple[np.ndarr
     return None
 
 
-def dense_step(hessian: np.ndarray, slope: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
-    """-H^-1 slope, and the least eigenvalue of the scaled H relative to the largest.
+def dense_step(
+    hessian: np.ndarray, slope: np.ndarray, noise: float, longest: float = np.inf
+) -> tuple[np.ndarray, float]:
+    """-(H + t)^-1 slope, with the least t >= 0 that makes it no longer than `longest`; and H's least eigenvalue over
+    its largest.
 
-    Where H and the slope (up to its rounding, `noise`) both vanish, nothing is to be gained and the step is 0; where
+    Where H and the slope (up to its rounding, `noise`) both vanish nothing is to be gained, and the step is 0; where
     only H does, the step is long: nothing is left out of the decrement.
     """
-    diagonal = np.diagonal(hessian)
-    size = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
-    values, vectors = np.linalg.eigh(size[:, None] * hessian * size)
-    along, largest = vectors.T @ (size * slope), max(float(values[-1]), np.finfo(float).tiny)
+    values, vectors = np.linalg.eigh(hessian)
+    along, largest = vectors.T @ slope, max(float(values[-1]), np.finfo(float).tiny)
     floor = 10 * len(values) * np.finfo(float).eps * largest
-    idle = (values <= floor) & (np.abs(along) <= noise * size.max())
-    part = np.where(idle, 0, along / np.maximum(values, floor))
-    weakest = float(np.min(values[~idle], initial=largest)) / largest
-    return -size * (vectors @ part), weakest
+    along = np.where((values <= floor) & (np.abs(along) <= noise), 0, along)
+    curved = np.maximum(values, floor)
+    return -vectors @ (along / (curved + _damping(along, curved, longest))), float(values[0]) / largest
+
+
+def _damping(along: np.ndarray, curved: np.ndarray, longest: float) -> float:
+    """The t >= 0 at which along / (curved + t) is as long as allowed; by bisection of its logarithm."""
+    low, high = float(curved.min()) * 1e-3, float(np.linalg.norm(along)) / longest
+    if np.linalg.norm(along / curved) <= longest or high <= low:
+        return 0.0
+    for _ in range(40):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if np.linalg.norm(along / (curved + middle)) > longest else (low, middle)
+    return high
+
+
+def by_curvature(hessian: np.ndarray) -> np.ndarray:
+    """Units for the parameters in which the Hessian's diagonal is 1."""
+    diagonal = np.diagonal(hessian)
+    return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))

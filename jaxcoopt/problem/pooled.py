@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.losses import Loss, SmoothHinge
 from jaxcoopt.problem.market import zero_if_rounding
-from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, dense_step, descend
+from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
 
@@ -122,7 +122,10 @@ class _Any(Objective):
         if v.size > DENSE:
             product = lambda d: np.asarray(_product(self.loss, self.batch, self.like, v, d))  # noqa: E731
             return krylov_step(product, slope), 1.0
-        return dense_step(np.asarray(_hessian(self.loss, self.batch, self.like, v)), slope, self.rounding)
+        hessian = np.asarray(_hessian(self.loss, self.batch, self.like, v))
+        unit = by_curvature(hessian)
+        step, weakest = dense_step(unit[:, None] * hessian * unit, unit * slope, self.rounding * float(unit.max()))
+        return unit * step, weakest
 
 
 def _fit_any(loss: Loss, batch: Batch) -> PooledFit:

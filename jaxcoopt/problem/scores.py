@@ -108,7 +108,8 @@ class Scores(Objective):
         if v.size > DENSE:
             return krylov_step(lambda d: self._product(bend, d), slope), 1.0
         noise = ROUNDING * float(np.sqrt(self.pool.share @ (of_scores**2).sum(axis=1)))
-        return dense_step(self._hessian(bend), slope, noise)
+        longest = np.inf if self.loss.targets == "real" else 2 * max(1.0, float(np.linalg.norm(v)))
+        return dense_step(self._hessian(bend), slope, noise, longest)
 
     def _hessian(self, bend: np.ndarray) -> np.ndarray:
         numbers, outputs = self.rows.shape[1], self.outputs
@@ -119,6 +120,8 @@ class Scores(Objective):
                 hessian[:, a, :, b] = block
                 hessian[:, b, :, a] = block.T
             hessian[:, a, :, a] += self.penalty
+        if isinstance(self.loss, Softmax):  # a common shift of the classes' scores changes nothing, and stays out
+            hessian += np.eye(numbers)[:, None, :, None] / outputs
         return hessian.reshape(numbers * outputs, -1)
 
     def _product(self, bend: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -127,7 +130,7 @@ class Scores(Objective):
         return (self.rows.T @ moved + self.penalty @ u).ravel()
 
     def params(self, v: np.ndarray) -> dict[str, np.ndarray]:
-        """Weights and bias in the features' own units; of softmax's, which a common shift leaves as good, those of mean 0."""
+        """Weights and bias in the features' own units; of softmax's, which may be shifted together, those of mean 0."""
         u = v.reshape(-1, self.outputs)
         u = u - u.mean(axis=1, keepdims=True) if isinstance(self.loss, Softmax) else u
         weights = self.basis @ u[: len(self.basis)]
