@@ -32,6 +32,15 @@ def unknown_name(what: str, given: object, known: list[str] | tuple[str, ...]) -
     return ValueError(f"{what}: {given!r} is not known; {hint}")
 
 
+def apart(*values: Any) -> tuple[str, ...]:
+    """Numbers in words, with as many digits as it takes to tell those that differ from each other: six or more."""
+    for digits in range(6, 18):
+        told = tuple(f"{float(value):.{digits}g}" for value in values)
+        if len(set(told)) == len({float(value) for value in values}):
+            break
+    return told
+
+
 def traced(*trees: Any) -> bool:
     """True where any leaf is a JAX tracer: values cannot be looked at then, so only shapes are checked."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))

@@ -10,7 +10,13 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.problem.problem import Allocation
 
-MISSED = 1e-5  # of the budget, relatively: float32's sums over many nodes
+
+def summed(dtype: Any, terms: int) -> float:
+    """How far a sum of so many numbers of a float type may be off, relative to the sum of their sizes.
+
+    Added one after the other they are off by about sqrt(terms) / 6 units in the last place; this is 24 times that.
+    """
+    return 4 * terms**0.5 * float(jnp.finfo(dtype).eps)
 
 
 def box(allocation: Allocation) -> tuple[Array, Array]:
@@ -24,10 +30,11 @@ def _side(bound: Any, absent: float) -> Array:
 
 
 @partial(jax.jit, static_argnames="nodes")
-def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[Array, Array]:
+def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: Any = None) -> tuple[Array, Array]:
     """The box inside the cost's open domain, infinite sides cut `radius` from the equal share: both [nodes, runs].
 
-    The allocation's cost must be aligned. The default radius is ten times `share_scale` times the nodes.
+    The allocation's cost must be aligned. The default radius is ten times `share_scale` times the nodes. inside: the
+    step from an end of the domain, in distances of the equal share from it; by default what the float type tells apart.
     """
     share = jnp.atleast_1d(jnp.asarray(allocation.budget, float_dtype()))[None] / nodes
     radius = 10 * nodes * share_scale(allocation, nodes) if radius is None else radius
@@ -40,9 +47,11 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None) -> tuple[
     low = jnp.where(jnp.isfinite(first), first, jnp.minimum(share, jnp.where(jnp.isfinite(last), last, share)) - radius)
     high = jnp.where(jnp.isfinite(last), last, jnp.maximum(share, low) + radius)
     # The domain is open: its ends have no finite price. The step inside is small beside the equal share's distance.
-    part = jnp.maximum(1e-13, 4 * jnp.finfo(float_dtype()).eps)
-    inside_low = part * jnp.maximum(jnp.minimum(high - low, jnp.abs(share - low) + 1e-30), _finite_size(start))
-    inside_high = part * jnp.maximum(jnp.minimum(high - low, jnp.abs(high - share) + 1e-30), _finite_size(end))
+    least = 4 * jnp.finfo(float_dtype()).eps
+    part, edge = (jnp.maximum(1e-13, least),) * 2 if inside is None else (inside, least)
+    near_low, near_high = (jnp.minimum(high - low, jnp.abs(share - side) + 1e-30) for side in (low, high))
+    inside_low = jnp.maximum(part * near_low, edge * _finite_size(start))
+    inside_high = jnp.maximum(part * near_high, edge * _finite_size(end))
     return jnp.where(low <= start, low + inside_low, low), jnp.where(high >= end, high - inside_high, high)
 
 
@@ -68,6 +77,6 @@ def feasible_point(allocation: Allocation, nodes: int) -> Float[Array, "nodes ru
     least, most = first.sum(axis=0), last.sum(axis=0)
     room = jnp.where(most > least, most - least, 1)
     fraction = jnp.where(most > least, (allocation.budget - least) / room, 0)
-    slack = MISSED * (jnp.abs(allocation.budget) + jnp.abs(least) + jnp.abs(most))
+    slack = max(1e-5, summed(jnp.float32, nodes)) * (jnp.abs(allocation.budget) + jnp.abs(least) + jnp.abs(most))
     met = (allocation.budget >= least - slack) & (allocation.budget <= most + slack)
     return jnp.where(met, jnp.clip(first + fraction[None] * (last - first), first, last), jnp.nan)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists
+from jaxcoopt.errors import apart, at_least_one, finite, numbers, positive, refuse_lists
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation
-from jaxcoopt.problem.box import box, finite_box
+from jaxcoopt.problem.box import box, finite_box, summed
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 CONVEXITY_POINTS = 65  # where a cost's curvature is looked at, over the box of each node
@@ -73,7 +73,7 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
     lower = _check_bound("allocation.lower", allocation.lower, -np.inf, nodes, runs)
     upper = _check_bound("allocation.upper", allocation.upper, np.inf, nodes, runs)
     _check_box(lower, upper, nodes)
-    _check_budget(budget, lower, upper, nodes)
+    _check_budget(budget, lower, upper, nodes, _rounding(allocation, nodes))
     _check_convex(allocation, nodes)
 
 
@@ -109,23 +109,33 @@ def _check_box(lower: np.ndarray, upper: np.ndarray, nodes: int) -> None:
     low, high = (np.broadcast_to(bound, np.broadcast_shapes(bound.shape, (nodes, 1))) for bound in (lower, upper))
     crossed = np.argwhere(np.broadcast_arrays(low > high)[0])
     if len(crossed):
-        node = int(crossed[0][0])
+        node, run = crossed[0]
+        low, high = apart(*(side[node, run] for side in np.broadcast_arrays(low, high)))
         raise ValueError(
             f"allocation.lower is above allocation.upper at {len(crossed)} places, the first at node {node}: "
-            f"{low[node].max():g} > {high[node].min():g}; every lower bound must be at most the upper"
+            f"{low} > {high}; every lower bound must be at most the upper"
         )
 
 
-def _check_budget(budget: np.ndarray, lower: np.ndarray, upper: np.ndarray, nodes: int) -> None:
-    sides = (np.broadcast_to(side, np.broadcast_shapes(side.shape, (nodes, 1))) for side in (lower, upper))
-    budget, least, most = np.broadcast_arrays(np.atleast_1d(budget), *(side.sum(axis=0) for side in sides))
-    slack = 1e-9 * np.maximum(np.abs(budget), 1)
-    missed = np.flatnonzero((budget < least - slack) | (budget > most + slack))
+def _rounding(allocation: Allocation, nodes: int) -> float:
+    """What a sum of the bounds may miss, relative to the sum of their sizes: it is as coarse as their float type."""
+    given = (allocation.budget, allocation.lower, allocation.upper)
+    types = (getattr(value, "dtype", np.dtype(float)) for value in given if value is not None)
+    return max([1e-9, *(summed(dtype, nodes) for dtype in types if jnp.issubdtype(dtype, jnp.floating))])
+
+
+def _check_budget(budget: np.ndarray, lower: np.ndarray, upper: np.ndarray, nodes: int, rounding: float) -> None:
+    sides = [np.broadcast_to(side, np.broadcast_shapes(side.shape, (nodes, 1))) for side in (lower, upper)]
+    sums = (side.sum(axis=0) for side in (*sides, *map(np.abs, sides)))
+    budget, least, most, *sizes = np.broadcast_arrays(np.atleast_1d(budget), *sums)
+    low, high = (rounding * np.maximum(np.abs(budget), np.where(np.isfinite(size), size, 0)) for size in sizes)
+    missed = np.flatnonzero((budget < least - low) | (budget > most + high))
     if len(missed):
         run = int(missed[0])
+        given, first, last = apart(budget[run], least[run], most[run])
         raise ValueError(
-            f"allocation.budget: {budget[run]:g} (run {run}) lies outside [sum of lower, sum of upper] = "
-            f"[{least[run]:g}, {most[run]:g}], so no allocation can meet it; change the budget or the bounds"
+            f"allocation.budget: {given} (run {run}) lies outside [sum of lower, sum of upper] = "
+            f"[{first}, {last}], so no allocation can meet it; change the budget or the bounds"
         )
 
 
@@ -136,9 +146,10 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
         lower, upper = (np.asarray(side) for side in box(exact))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
         if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
+            first, last = apart(start.max(), lower.min()), apart(end.min(), upper.max())
             raise ValueError(
-                f"allocation.cost: {type(cost).__name__} is convex on ({start.max():g}, {end.min():g}) only, but its "
-                f"box [{lower.min():g}, {upper.max():g}] leaves that; tighten allocation.lower or allocation.upper"
+                f"allocation.cost: {type(cost).__name__} is convex on ({first[0]}, {last[0]}) only, but its "
+                f"box [{first[1]}, {last[1]}] leaves that; tighten allocation.lower or allocation.upper"
             )
         _check_domain(cost, np.asarray(exact.budget), lower, upper, start, end, nodes)
         first, last = finite_box(exact, nodes)
@@ -168,10 +179,13 @@ def _check_domain(
     lower, upper, start, end, _ = np.broadcast_arrays(lower, upper, start, end, np.zeros((nodes, 1)))
     least, most = np.maximum(lower, start).sum(axis=0), np.minimum(upper, end).sum(axis=0)
     below = (budget <= least) & (start >= lower).any(axis=0)
-    if np.any(below | ((budget >= most) & (end <= upper).any(axis=0))):
+    outside = np.flatnonzero(below | ((budget >= most) & (end <= upper).any(axis=0)))
+    if len(outside):
+        sides = np.broadcast_arrays(np.atleast_1d(budget), least, most)
+        given, first, last = apart(*(side[outside[0] if len(side) > 1 else 0] for side in sides))
         raise ValueError(
             f"allocation.budget: {type(cost).__name__} is only defined where the shares sum to more than "
-            f"{least.max():g} and less than {most.min():g}, got {np.ravel(budget)[0]:g}; change the budget or the cost"
+            f"{first} and less than {last}, got {given}; change the budget or the cost"
         )
 
 

@@ -1,6 +1,7 @@
 """The allocation's optimum: the price at which the nodes' answers add up to the budget, found by bisection."""
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,90 +12,183 @@ from jaxtyping import Array, Float
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
+from jaxcoopt.problem.halving import at_rank, middle, rank
 from jaxcoopt.problem.problem import Allocation
 
-ITERATIONS = 200  # halvings: enough to bring any float64 interval down to neighbouring numbers
 RADII = 10.0 ** np.arange(1, 13, 2)  # how far an unbounded node may stand from the equal share, in all shares or 1's
+MOST = 200  # steps to one node's answer: halvings alone take 64, a Newton step is kept where it is twice as short
+INSIDE = 1e-30  # of the equal share's distance: the step from the end of a cost's domain, which is open
+
+Shares = Float[Array, "nodes runs"]
+
+
+class _Cleared(NamedTuple):
+    """The optimum in a cut box; which shares stand at a cut, and which are no optimum."""
+
+    x: Shares
+    price: Float[Array, " runs"]
+    cost: Float[Array, " runs"]
+    start: Float[Array, " runs"]
+    cut: Any
+    wrong: Any
 
 
 def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(x* [nodes, runs], price [runs], cost [runs]) in float64; call under jax.enable_x64.
 
     At price p node i answers x_i(p) = the point of its box where f_i' = p, or the end nearer to it. sum_i x_i(p) grows
-    with p, so bisection finds the price of the budget. Unbounded sides are cut, ever further out until no cut binds.
+    with p, so bisection finds the price of the budget. Where f_i' = p on a whole stretch, what the others leave of the
+    budget is shared as evenly as the stretches allow. Unbounded sides are cut, ever further out until no cut binds.
     """
     allocation = aligned_allocation(allocation)
-    cost, budget = allocation.cost, allocation.budget
-    lower, upper = box(allocation)
-    x = price = jnp.zeros(0)
     scale = nodes * float(share_scale(allocation, nodes))
     # Where shares are tiny it may be the costs alone that say how far out the optimum lies.
     near, far = scale * RADII, nodes * RADII
-    for radius in [*near, *far[far > near[-1]]]:
-        first, last = finite_box(allocation, nodes, radius)
-        x, price = _bisect_price(cost, budget, first, last)
-        cut = ((x <= first) & ~jnp.isfinite(lower)) | ((x >= last) & ~jnp.isfinite(upper))
-        if not bool(jnp.any(cut)):
+    radii = [*near, *far[far > near[-1]]]
+    for radius in radii:
+        found = _clear(allocation, nodes, radius)
+        if not np.any(found.cut):
             break
     else:
-        most = max(near[-1], far[-1])
-        raise ValueError(f"allocation: the optimum lies beyond {most:.0e} CPU units of the equal share; give bounds")
-    missed = jnp.abs(x.sum(axis=0) - budget) > 1e-9 * jnp.maximum(jnp.abs(budget), jnp.abs(x).sum(axis=0))
-    if bool(jnp.any(missed)):
-        raise ValueError("allocation: no price brings the nodes' answers to the budget; is every cost convex?")
-    start = cost.value(feasible_point(allocation, nodes)).sum(axis=0)
-    return np.asarray(x), np.asarray(price), zero_if_rounding(cost.value(x).sum(axis=0), start)
+        raise ValueError(
+            f"allocation: no optimum within {radii[-1]:.0e} CPU units of the equal share: the cost falls ever further "
+            "out, where no bound stops it; give bounds, or costs that grow"
+        )
+    if np.any(found.wrong):
+        node, run = np.argwhere(found.wrong)[0]
+        raise ValueError(
+            f"allocation.cost: at node {node} (run {run}) no price has an answer near x = {found.x[node, run]:g}: its "
+            "slope falls there, or is NaN; use a convex cost or tighten the bounds"
+        )
+    best = zero_if_rounding(found.cost, found.start)
+    return np.asarray(found.x), np.asarray(found.price), best
 
 
-def zero_if_rounding(best: Array, start: Array) -> np.ndarray:
+def zero_if_rounding(best: Any, start: Any) -> np.ndarray:
     """The optimal value, 0 where it is only the rounding of a sum as large as at the start: gaps are relative to it."""
     return np.where(np.abs(np.asarray(best)) <= 1e-15 * np.abs(np.asarray(start)), 0.0, np.asarray(best))
 
 
-@jax.jit
-def _bisect_price(
-    cost: Cost, budget: Array, first: Float[Array, "nodes runs"], last: Float[Array, "nodes runs"]
-) -> tuple[Float[Array, "nodes runs"], Float[Array, " runs"]]:
-    answer = partial(_answer, cost, first, last)
-    low, high = marginal(cost, first).min(axis=0), marginal(cost, last).max(axis=0)
-    shape = jnp.broadcast_shapes(low.shape, budget.shape)
-
-    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = 0.5 * (low + high)
-        short = answer(middle).sum(axis=0) < budget
-        return jnp.where(short, middle, low), jnp.where(short, high, middle)
-
-    ends = jnp.broadcast_to(low, shape), jnp.broadcast_to(high, shape)
-    low, high = lax.fori_loop(0, ITERATIONS, halve, ends)
-    # Between the last two prices the answers are interpolated, so that the budget is met even where f' is flat.
-    below, above = answer(low), answer(high)
-    gain = above.sum(axis=0) - below.sum(axis=0)
-    part = jnp.where(gain > 0, (budget - below.sum(axis=0)) / jnp.where(gain > 0, gain, 1), 0)
-    return below + jnp.clip(part, 0, 1)[None] * (above - below), 0.5 * (low + high)
+@partial(jax.jit, static_argnames="nodes")
+def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
+    cost = allocation.cost
+    first, last = finite_box(allocation, nodes, radius, INSIDE)
+    least, most = first.sum(axis=0), last.sum(axis=0)
+    budget = jnp.clip(allocation.budget, least, most)  # which it may miss by the rounding of the bounds' sum
+    price, below, above = _bisect_price(cost, budget, first, last)
+    x, flat = _share(cost, budget, first, below, above)
+    price = jnp.where(flat.any(axis=0), price[0], price[1])
+    lower, upper = box(allocation)
+    start, end = (jnp.asarray(edge, x.dtype) for edge in cost.domain())
+    endless_low, endless_high = ~jnp.isfinite(jnp.maximum(lower, start)), ~jnp.isfinite(jnp.minimum(upper, end))
+    cut = ((x <= first) & endless_low) | ((x >= last) & endless_high)
+    values = (cost.value(at).sum(axis=0) for at in (x, feasible_point(allocation, nodes)))
+    return _Cleared(x, price, *values, cut, _no_optimum(cost, x, price, first, last))
 
 
-def _answer(cost: Cost, first: Array, last: Array, price: Array) -> Float[Array, "nodes runs"]:
-    """x(p): Newton's method on f'(x) = p inside a bracket that bisection would keep, until no digit moves."""
-    price = price[None]
-    shape = jnp.broadcast_shapes(first.shape, price.shape)
+def _bisect_price(cost: Cost, budget: Array, first: Shares, last: Shares) -> tuple[tuple[Array, Array], Shares, Shares]:
+    """Two neighbouring prices, and the answers to them: below the budget, and not below it."""
+    at_first, at_last = marginal(cost, first), marginal(cost, last)
+    free = first < last
+    low = jnp.where(free.any(axis=0), jnp.where(free, at_first, jnp.inf).min(axis=0), at_first.min(axis=0))
+    high = jnp.where(free.any(axis=0), jnp.where(free, at_last, -jnp.inf).max(axis=0), at_last.max(axis=0))
+    largest = jnp.finfo(first.dtype).max
+    low, high = (
+        jnp.nan_to_num(end, nan=far, posinf=largest, neginf=-largest)
+        for end, far in ((jnp.minimum(low, high), -largest), (jnp.maximum(low, high), largest))
+    )
+
+    def apart(state: tuple[Array, ...]) -> Array:
+        low, high, *_ = state
+        return jnp.any(middle(low, high) > low)
+
+    def halve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        low, high, below, above = state
+        between = middle(low, high)
+        price = at_rank(between)[None]
+        x = _answer(cost, below, above, price)
+        x = jnp.where(at_first >= price, first, jnp.where(at_last < price, last, x))
+        short = x.sum(axis=0) < budget
+        low, high = jnp.where(short, between, low), jnp.where(short, high, between)
+        return low, high, jnp.where(short[None], x, below), jnp.where(short[None], above, x)
+
+    low, high, below, above = lax.while_loop(apart, halve, (rank(low) - 1, rank(high) + 1, first, last))
+    return (_no_denormal(at_rank(low)), _no_denormal(at_rank(high))), below, above
+
+
+def _no_denormal(price: Array) -> Array:
+    """0 for the neighbours of 0, of which the processor takes most for 0."""
+    return jnp.where(jnp.abs(price) <= 2 * jnp.finfo(price.dtype).tiny, 0, price)
+
+
+def _answer(cost: Cost, low: Shares, high: Shares, price: Float[Array, "1 runs"]) -> Shares:
+    """The least x in [low, high] with f'(x) >= p, else high: Newton's method inside of a bisection."""
 
     def moving(state: tuple[Array, ...]) -> Array:
-        *_, moved, count = state
-        return moved & (count < ITERATIONS)
+        *_, done, count = state
+        return ~done.all() & (count < MOST)
 
     def narrow(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        low, high, x, _, count = state
-        excess = marginal(cost, x) - price
-        low, high = jnp.where(excess < 0, x, low), jnp.where(excess < 0, high, x)
-        newton = x - excess / curvature(cost, x)
-        inside = (newton > low) & (newton < high)
-        closer = jnp.abs(newton - x) < 0.5 * (high - low)
-        new = jnp.where(inside & closer, newton, 0.5 * (low + high))
-        return low, high, new, jnp.any(new != x), count + 1
+        low, high, x, step, done, count = state
+        slope, bend = jax.jvp(lambda at: marginal(cost, at), (x,), (jnp.ones_like(x),))
+        excess = slope - price
+        low, high = jnp.where((excess < 0) & ~done, x, low), jnp.where((excess < 0) | done, high, x)
+        newton = x - excess / bend
+        halfway = middle(rank(low), rank(high))
+        quick = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * step)
+        reached = jnp.abs(newton - x) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x)
+        neighbours = halfway <= rank(low)
+        new = jnp.where(quick, newton, at_rank(halfway))
+        new = jnp.where(neighbours, high, jnp.where(reached, jnp.clip(newton, low, high), new))
+        return low, high, jnp.where(done, x, new), jnp.abs(new - x), done | reached | neighbours, count + 1
 
-    low, high = jnp.broadcast_to(first, shape), jnp.broadcast_to(last, shape)
-    start = (low, high, 0.5 * (low + high), jnp.asarray(True), jnp.asarray(0))
-    x = lax.while_loop(moving, narrow, start)[2]
-    at_low, at_high = marginal(cost, low) >= price, marginal(cost, high) <= price
-    return jnp.where(at_low, low, jnp.where(at_high, high, x))
+    x = at_rank(middle(rank(low), rank(high)))
+    none = jnp.zeros(x.shape, bool)
+    return lax.while_loop(moving, narrow, (low, high, x, jnp.full_like(x, jnp.inf), none, jnp.asarray(0)))[2]
+
+
+def _share(cost: Cost, budget: Array, first: Shares, below: Shares, above: Shares) -> tuple[Shares, Array]:
+    """What meets the budget between the answers to two neighbouring prices, and which nodes are indifferent.
+
+    These take what the others leave, as evenly as their stretches allow; the others stand between their answers, so
+    that the budget is met to rounding even where f' hardly grows.
+    """
+    inside = below + 0.5 * (above - below)
+    flat = (above > below) & (curvature(cost, inside) == 0)
+    # A share at an end of its stretch stands just outside of it, where f' grows again, so that derivatives hold it.
+    below = jnp.where(flat, jnp.maximum(at_rank(rank(below) - 1), first), below)
+    left = budget - jnp.where(flat, 0, below).sum(axis=0)
+
+    def filled(level: Array) -> Array:
+        return jnp.where(flat, jnp.clip(at_rank(level)[None], below, above), 0)
+
+    def apart(ends: tuple[Array, Array]) -> Array:
+        return jnp.any(middle(*ends) > ends[0])
+
+    def halve(ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        level = middle(low, high)
+        short = filled(level).sum(axis=0) < left
+        return jnp.where(short, level, low), jnp.where(short, high, level)
+
+    ends = rank(jnp.where(flat, below, 0).min(axis=0)), rank(jnp.where(flat, above, 0).max(axis=0))
+    low, high = lax.while_loop(apart, halve, ends)
+    shared = _between(filled(low), filled(high), left)
+    x = jnp.where(flat, shared, below)
+    return _between(x, jnp.where(flat, shared, above), budget), flat
+
+
+def _between(low: Shares, high: Shares, total: Float[Array, " runs"]) -> Shares:
+    """The point of the line from low to high whose sum is the total, or the end nearer to it."""
+    room = (high - low).sum(axis=0)
+    part = jnp.where(room > 0, (total - low.sum(axis=0)) / jnp.where(room > 0, room, 1), 0)
+    return low + jnp.clip(part, 0, 1)[None] * (high - low)
+
+
+def _no_optimum(cost: Cost, x: Shares, price: Float[Array, " runs"], first: Shares, last: Shares) -> Array:
+    """Where the slope just left of x lies above the price, or just right of it below; and where the cost is NaN."""
+    reach = 1e-7 * (jnp.abs(x) + jnp.abs(x).mean(axis=0, keepdims=True)) + 1e-12 * (last - first)
+    left, right = (marginal(cost, jnp.clip(x + move, first, last)) for move in (-reach, reach))
+    size = 1e-9 * (jnp.abs(price)[None] + jnp.abs(left) + jnp.abs(right))
+    wrong = ((x > first) & (left - price[None] > size)) | ((x < last) & (price[None] - right > size))
+    return wrong | jnp.isnan(cost.value(x))

@@ -1,18 +1,26 @@
-"""Training's optimum: the pooled problem by SciPy's trust-region Newton method, polished by plain Newton steps."""
+"""Training's optimum: the pooled problem by Newton's method, accepted by a certificate that knows no units."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
-from jaxcoopt.problem.losses import Loss
+from jaxcoopt.problem.batch import Batch
+from jaxcoopt.problem.losses import Loss, SmoothHinge
 from jaxcoopt.problem.market import zero_if_rounding
-from jaxcoopt.problem.problem import Batch, Training
+from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, by_curvature, dense_step, descend
+from jaxcoopt.problem.problem import Training
+from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
 
-GRADIENT_NORM = 1e-10  # the optimum is accepted below this, relative to max(1, |gradient at the start|)
+COLUMNS = 64  # of a Hessian at once: what its memory goes by
+DOUBTFUL = 1e-6  # curvature, relative to the largest, below which an optimum without l2 may be none
+SHARPER = 4.0  # the hinge is sharpened by this factor from one fit to the next
 
 
 class PooledFit(NamedTuple):
@@ -23,94 +31,129 @@ class PooledFit(NamedTuple):
 
 
 def fit_runs(training: Training) -> PooledFit:
-    """`fit_pooled`, leaves ending in [runs] where the loss's constants have a runs axis: each run by itself."""
+    """Minimise sum_i g_i(y) / sum_i weights_i over one y; call under jax.enable_x64 with an aligned training half.
+
+    Leaves end in [runs] where the loss's constants have a runs axis: each run by itself. RuntimeError: no optimum.
+    """
+    features, labels, share = _samples(training)
+    linear = type(training.loss) in LINEAR
+    pool = pool_scores(training.loss, features, labels, share) if linear else None
     sizes = [leaf.shape[0] for leaf in jax.tree.leaves(training.loss) if leaf.ndim]
-    if not sizes:
-        return fit_pooled(training)
-    losses = (jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in range(sizes[0]))
-    fits = [fit_pooled(replace(training, loss=loss)) for loss in losses]
-    return PooledFit(*jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *fits))
+    runs = range(sizes[0]) if sizes else (None,)
+    losses = [jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in runs]
+    if pool is not None:
+        fits = [_fit_scores(loss, pool) for loss in losses]
+    else:
+        batch = Batch(*(jnp.asarray(array[None]) for array in (features, labels, share)))
+        fits = [_fit_any(loss, batch) for loss in losses]
+    return PooledFit(*jax.tree.map(lambda *leaves: np.stack(leaves, axis=-1), *fits)) if sizes else fits[0]
 
 
-def fit_pooled(training: Training) -> PooledFit:
-    """Minimise sum_i g_i(y) / sum_i weights_i over one y; call under jax.enable_x64 with an aligned training half."""
-    import scipy.optimize  # not at the top: it takes a third of a second
+def _samples(training: Training) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All nodes' samples as one node's, without padding, each with its share of the pooled mean."""
+    features, labels = np.asarray(training.features), np.asarray(training.targets)
+    mask = np.ones(labels.shape, bool) if training.mask is None else np.asarray(training.mask)
+    weights = np.ones(len(labels)) if training.weights is None else np.asarray(training.weights)
+    keep = mask & (weights > 0)[:, None]
+    share = np.broadcast_to((weights / weights.sum() / mask.sum(axis=1))[:, None], mask.shape)
+    return features[keep], labels[keep], share[keep]
 
-    batch, unravel, start = _pool(training)
 
-    @jax.jit
-    def loss(batch: Batch, vector: jax.Array) -> jax.Array:
-        params = jax.tree.map(lambda leaf: leaf[None, ..., None], unravel(vector))
-        samples = training.loss.samples(params, batch.features, batch.labels)
-        return jnp.sum(batch.share[..., None] * samples) + training.loss.penalty(params).sum()
+def _fit_scores(loss: Any, pool: Pool) -> PooledFit:
+    _check_classes(loss, pool.labels)
+    objective = Scores.of(loss, pool)
+    v, free = objective.start, loss.targets != "real" and not loss.l2 > 0
+    first = objective.look(v)[0]
+    for softer in _ever_sharper(loss):
+        v = descend(replace(objective, loss=softer), v, 1e-3).v
+    found = descend(objective, v)
+    doubtful = not found.settled or found.weakest < DOUBTFUL
+    if free and (objective.separated(found.v) or (doubtful and objective.separable())):
+        raise RuntimeError(
+            "training has no optimum: some direction of the weights lowers the loss of some samples for ever and "
+            "raises that of none, as a loss without l2 on separable data has none, so give l2 > 0"
+        )
+    _check_settled(found)
+    return PooledFit(objective.params(found.v), zero_if_rounding(found.value, first))
 
-    value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1))
 
-    @jax.jit
-    def curve(batch: Batch, vector: jax.Array, direction: jax.Array) -> jax.Array:
-        return jax.jvp(lambda at: jax.grad(loss, argnums=1)(batch, at), (vector,), (direction,))[1]
+def _ever_sharper(loss: Loss) -> Iterator[Loss]:
+    """The same loss, softer at first: a sharp hinge has no curvature but at its margin, where Newton cannot start."""
+    if isinstance(loss, SmoothHinge):
+        sharpness, last = 1.0, float(loss.sharpness)
+        while sharpness < last:
+            yield replace(loss, sharpness=jnp.asarray(sharpness))
+            sharpness *= SHARPER
 
-    def fun(v: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = value_and_gradient(batch, v)
+
+def _check_classes(loss: Any, labels: np.ndarray) -> None:
+    if loss.targets in ("binary", "integer") and loss.intercept:
+        found, classes = len(np.unique(labels)), getattr(loss, "classes", 2)
+        if found < classes:
+            raise RuntimeError(
+                f"training has no optimum: only {found} of {classes} classes have samples, and the intercept, which "
+                "l2 leaves out, then grows without limit: give samples of every class, or intercept=False"
+            )
+
+
+def _check_settled(found: Found) -> None:
+    if not found.settled:
+        raise RuntimeError(
+            "training has no optimum that could be found: from a loss of "
+            f"{found.value:.3e} another Newton step gains {found.falls:.1e} (wanted {ACCURACY:g} of the loss, and ever "
+            "shorter steps); a loss that nothing holds back may have none, so give l2 > 0"
+        )
+
+
+@dataclass(frozen=True)
+class _Any(Objective):
+    """A loss whose parameters are any pytree, as a function of all of them in one vector."""
+
+    loss: Loss
+    batch: Batch
+    like: Any
+    rounding: float
+
+    def look(self, v: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _value(self.loss, self.batch, self.like, v)
         return float(value), np.asarray(slope)
 
-    def product(v: np.ndarray, d: np.ndarray) -> np.ndarray:
-        return np.asarray(curve(batch, v, d))
-
-    options = {"gtol": 1e-6, "maxiter": 500}
-    with np.errstate(all="ignore"):  # without an optimum it may run out of numbers; how small the gradient got decides
-        found = scipy.optimize.minimize(fun, start, jac=True, hessp=product, method="trust-krylov", options=options)
-        vector, size = _polish(fun, product, found.x)
-    if not size <= GRADIENT_NORM * max(1.0, float(np.linalg.norm(fun(start)[1]))):
-        raise RuntimeError(
-            f"training has no optimum that could be found: the gradient norm stays at {size:.1e} (wanted "
-            f"{GRADIENT_NORM:g}); {_advice(training.loss, batch.labels)}"
-        )
-    best = zero_if_rounding(jnp.asarray(fun(vector)[0]), jnp.asarray(fun(start)[0]))
-    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(vector))), best)
+    def step(self, v: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+        if v.size > DENSE:
+            product = lambda d: np.asarray(_product(self.loss, self.batch, self.like, v, d))  # noqa: E731
+            return krylov_step(product, slope), 1.0
+        hessian = np.asarray(_hessian(self.loss, self.batch, self.like, v))
+        unit = by_curvature(hessian)
+        step, weakest = dense_step(unit[:, None] * hessian * unit, unit * slope, self.rounding * float(unit.max()))
+        return unit * step, weakest
 
 
-def _advice(loss: Loss, labels: Any) -> str:
-    """Why there may be no optimum, and what to do."""
-    if loss.targets in ("binary", "integer") and getattr(loss, "intercept", False):
-        found, classes = len(np.unique(np.asarray(labels))), getattr(loss, "classes", 2)
-        if found < classes:
-            return (
-                f"only {found} of {classes} classes have samples, and the intercept, which l2 leaves out, then grows "
-                "without limit: give samples of every class, or intercept=False"
-            )
-    return "a loss without l2 on separable data has none, so give l2 > 0"
+def _fit_any(loss: Loss, batch: Batch) -> PooledFit:
+    shapes = jax.eval_shape(lambda key: loss.init(key, batch.features.shape[2]), jax.random.key(0))
+    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
+    start, unravel = ravel_pytree(like)
+    first, slope = _value(loss, batch, like, start)
+    with np.errstate(all="ignore"):  # without an optimum it may run out of numbers
+        found = descend(_Any(loss, batch, like, ROUNDING * float(np.linalg.norm(slope))), np.asarray(start))
+    _check_settled(found)
+    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(found.v))), zero_if_rounding(found.value, first))
 
 
-def _pool(training: Training) -> tuple[Batch, Any, np.ndarray]:
-    """All nodes' samples as one node's, without padding, each with its share of the pooled mean."""
-    batch = jax.jit(Training.batch)(training)
-    weights = np.ones(batch.share.shape[0]) if training.weights is None else np.asarray(training.weights)
-    share = np.asarray(batch.share) * (weights / weights.sum())[:, None]
-    keep = share > 0
-    pooled = Batch(*(jnp.asarray(np.asarray(array)[keep][None]) for array in (batch.features, batch.labels, share)))
-    shapes = jax.eval_shape(lambda key: training.loss.init(key, training.features.shape[2]), jax.random.key(0))
-    start, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape)), shapes))
-    return pooled, unravel, np.asarray(start)
+def _loss(loss: Loss, batch: Batch, like: Any, vector: Float[Array, " numbers"]) -> Float[Array, ""]:
+    params = jax.tree.map(lambda leaf: leaf[None, ..., None], ravel_pytree(like)[1](vector))
+    samples = loss.samples(params, batch.features, batch.labels)
+    return jnp.sum(batch.share[..., None] * samples) + loss.penalty(params).sum()
 
 
-def _polish(fun: Any, product: Any, vector: np.ndarray) -> tuple[np.ndarray, float]:
-    """Newton steps, which go on where a trust region's loss differences drown in rounding; keeps the best point."""
-    import scipy.sparse.linalg  # not at the top: it takes a third of a second
+_value = jax.jit(jax.value_and_grad(_loss, argnums=3))
 
-    best, smallest = vector, float(np.linalg.norm(fun(vector)[1]))
-    for _ in range(8):
-        slope = fun(best)[1]
-        operator = scipy.sparse.linalg.LinearOperator(  # pyright: ignore
-            (best.size, best.size),
-            lambda d, at=best: product(at, np.asarray(d).ravel()),
-            dtype=np.float64,  # pyright: ignore
-        )
-        step, _ = scipy.sparse.linalg.minres(operator, -slope, rtol=1e-4, maxiter=2000)
-        size = float(np.linalg.norm(fun(best + step)[1]))
-        if not size < smallest:
-            break
-        best, smallest = best + step, size
-        if smallest < 0.01 * GRADIENT_NORM:
-            break
-    return best, smallest
+
+@jax.jit
+def _product(loss: Loss, batch: Batch, like: Any, vector: Array, direction: Array) -> Array:
+    return jax.jvp(lambda at: jax.grad(_loss, argnums=3)(loss, batch, like, at), (vector,), (direction,))[1]
+
+
+@jax.jit
+def _hessian(loss: Loss, batch: Batch, like: Any, vector: Array) -> Array:
+    column = lambda direction: _product(loss, batch, like, vector, direction)  # noqa: E731
+    return lax.map(column, jnp.eye(vector.size), batch_size=COLUMNS)
