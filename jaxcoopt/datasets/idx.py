@@ -43,7 +43,7 @@ def idx_folder(path: str | Path, kind: str = "train") -> Dataset:
             f"path: {folder} holds {len(images)} {kind} images but {len(labels)} labels; fetch both files again"
         )
     features = images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) / np.float32(255)
-    return Dataset(features, labels.astype(np.int64), f"{folder.resolve().name}-{kind}", f"IDX files in {folder}")
+    return Dataset(features, labels.astype(np.int64), f"{folder.resolve().name}-{kind}", f"IDX files in {folder}", True)
 
 
 def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:

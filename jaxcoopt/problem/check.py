@@ -7,13 +7,44 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists
+from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
+from jaxcoopt.given import plain_tree, shown
 from jaxcoopt.problem import costs, losses
-from jaxcoopt.problem.align import aligned_allocation
+from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
 from jaxcoopt.problem.box import box, finite_box
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 CONVEXITY_POINTS = 65  # where a cost's curvature is looked at, over the box of each node
+
+
+def received(problem: Problem) -> Problem:
+    """The problem with plain arrays. Raises for what is no problem, for parts of the wrong kind, and for what holds no
+    real numbers; shapes and values are left to `check_problem`.
+    """
+    check_halves(problem)
+    allocation, training = problem.allocation, problem.training
+    if allocation is not None:
+        _check_cost("allocation.cost", allocation.cost)
+        refuse_lists("allocation", allocation)
+    if training is not None:
+        if not isinstance(training.loss, losses.Loss):
+            raise TypeError(
+                f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {shown(training.loss)}"
+            )
+        refuse_unregistered("training.loss", training.loss)
+        refuse_lists("training.loss", training.loss)
+    return plain_tree(problem)
+
+
+def _check_cost(name: str, cost: Any) -> None:
+    if not isinstance(cost, costs.Cost):
+        raise TypeError(f"{name}: expected one of jaxcoopt.costs, such as Quadratic, got {shown(cost)}")
+    refuse_unregistered(name, cost)
+    if isinstance(cost, costs.Sum):
+        for term in cost.terms:
+            if not isinstance(term, costs.Cost):
+                raise TypeError(f"{name}: costs add to costs, but a term is {shown(term)}; use Quadratic's offset")
+            _check_cost(name, term)
 
 
 def check_problem(problem: Problem, nodes: int, runs: int) -> None:
@@ -59,11 +90,6 @@ def _check_shape(name: str, array: np.ndarray, nodes: int, runs: int) -> None:
 
 
 def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
-    if not isinstance(allocation.cost, costs.Cost):
-        raise TypeError(
-            f"allocation.cost: expected one of jaxcoopt.costs, such as Quadratic, got {allocation.cost!r:.80}"
-        )
-    refuse_lists("allocation", allocation)
     for path, leaf in jax.tree_util.tree_leaves_with_path(allocation.cost):
         name = f"allocation.cost{jax.tree_util.keystr(path)}"
         _check_shape(name, finite(name, leaf), nodes, runs)
@@ -90,8 +116,6 @@ def _check_constants(name: str, cost: costs.Cost) -> None:
                 raise ValueError(f"{name}.exponent: must be at least 1 for a convex cost, got {low.min():g}")
         case costs.Sum():
             for term in cost.terms:
-                if not isinstance(term, costs.Cost):
-                    raise TypeError(f"{name}: costs add to costs, but a term is {term!r:.80}; use Quadratic's offset")
                 _check_constants(name, term)
         case _:
             pass
@@ -208,21 +232,13 @@ def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def _check_training(training: Training, nodes: int, runs: int) -> None:
-    if not isinstance(training.loss, losses.Loss):
-        raise TypeError(
-            f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {training.loss!r:.80}"
-        )
-    refuse_lists("training.loss", training.loss)
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
         name = f"training.loss{jax.tree_util.keystr(path)}"
         check_per_run(name, positive(name, leaf, zero="sharpness" not in name), runs)
-    features, targets = (numbers(f"training.{name}", getattr(training, name)) for name in ("features", "targets"))
-    if features.ndim != 3 or 0 in features.shape:
-        raise ValueError(
-            f"training.features: expected [nodes, samples, features], none of them 0, got {features.shape}; deal the "
-            "samples to the nodes first, see jaxcoopt.datasets.split"
-        )
-    if features.shape[0] != nodes:
+    features, targets = (
+        numbers(f"training.{name}", getattr(training, name), flags=True) for name in ("features", "targets")
+    )
+    if sample_axes(training)[0] != nodes:
         raise ValueError(
             f"training.features: it has {features.shape[0]} nodes, the network has {nodes}; give each node its samples"
         )
@@ -252,11 +268,16 @@ def _check_loss(training: Training, features: int) -> None:
     loss = training.loss
     if isinstance(loss, losses.MLP):
         if not isinstance(loss.hidden, (tuple, list)):
-            raise TypeError(f"training.loss.hidden: expected the layers' sizes, such as (32,), got {loss.hidden!r:.80}")
+            raise TypeError(f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}")
         for size in loss.hidden:
             at_least_one("training.loss.hidden", size)
     if isinstance(loss, losses.Custom):
-        whole = np.asarray(training.targets).dtype.kind in "biu"
+        whole, values = is_whole(training.targets), np.asarray(training.targets)
+        if whole and np.any((values < -(2**31)) | (values >= 2**31)):
+            raise ValueError(
+                "training.targets: a Custom loss is given whole numbers as int32, and some are beyond; convert them with "
+                ".astype(float)"
+            )
         x = jax.ShapeDtypeStruct((features,), float_dtype())
         y = jax.ShapeDtypeStruct((), np.int32 if whole else float_dtype())
         try:
@@ -265,6 +286,7 @@ def _check_loss(training: Training, features: int) -> None:
             raise TypeError(
                 "training.loss: Custom needs start(key) -> params and fn(params, x, y) -> the loss of one sample, in "
                 f"jax.numpy. Calling them gave: {error!s:.200}"
+                + ("" if whole else " (y is a float, as the targets are; for class labels give targets.astype(int))")
             ) from error
         if shape:
             raise ValueError(f"training.loss: Custom's fn must give one number for one sample, got shape {shape}")

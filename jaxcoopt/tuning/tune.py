@@ -105,7 +105,7 @@ def tune(
     all_cases = [*product(problems, networks), *product(other_problems, other_networks)]
     sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
     for (each, net), size in zip(all_cases, sizes, strict=True):
-        check_run(each, net, with_placeholders(method), size, seed, initial, None)
+        check_run(each, net, with_placeholders(method), size, seed, initial)
     method = _with_steps(method, all_cases)
     warn_of_rule(method.channel)
     found = parameters_of(parameters, method, all_cases, sizes[0])
