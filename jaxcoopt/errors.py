@@ -1,8 +1,10 @@
 """Checks shared by every function that a user calls: each error says what was given, what is expected, what to do."""
 
 import importlib
+import os
 from difflib import get_close_matches
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -11,7 +13,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.given import plain, shown
+from jaxcoopt.arrays import plain, shown
 
 Kind = TypeVar("Kind")
 
@@ -105,6 +107,15 @@ def a_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
+
+
+def a_path(name: str, value: Any) -> Path:
+    """`value` as a path, or an error."""
+    if not isinstance(value, str | os.PathLike) or isinstance(path := os.fspath(value), bytes):
+        raise TypeError(f"{name}: expected a path, a text or a pathlib.Path, got {shown(value)}")
+    if not path or "\0" in path:
+        raise ValueError(f"{name}: expected a path, got {shown(value)}")
+    return Path(path)
 
 
 def one_number(name: str, value: Any) -> float:

@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
 from jaxcoopt.datasets.labels import are_classes
-from jaxcoopt.errors import finite, generator, one_number
-from jaxcoopt.given import plain, shown
+from jaxcoopt.errors import finite, generator, one_number, plain, shown
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,10 @@ def train_test(
             f"test_fraction: {test_fraction} of {samples} samples leaves one side empty; move it towards 0.5"
         )
     stratified = are_classes(targets, dataset.classes if classes is None else classes)
-    labels, counts = np.unique(targets if stratified else np.zeros(samples), return_counts=True)
-    of_class = np.split(np.argsort(targets, kind="stable") if stratified else np.arange(samples), np.cumsum(counts)[:-1])
+    counts = np.unique(targets if stratified else np.zeros(samples), return_counts=True)[1]
+    of_class = np.split(
+        np.argsort(targets, kind="stable") if stratified else np.arange(samples), np.cumsum(counts)[:-1]
+    )
     quotas = _quotas(held, counts, seed)
     taken = [rng.permutation(members)[:quota] for members, quota in zip(of_class, quotas, strict=True)]
     in_test = np.zeros(samples, dtype=bool)

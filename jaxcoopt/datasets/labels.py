@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 from jaxtyping import Shaped
 
-from jaxcoopt.errors import a_flag
-from jaxcoopt.given import plain
+from jaxcoopt.errors import a_flag, plain
 
 FEW = 20
 """Different whole numbers that are classes however few samples there are."""
@@ -29,8 +28,8 @@ def are_classes(targets: Shaped[np.ndarray, " samples"], classes: bool | None = 
     few = different <= max(FEW, len(targets) // PER_CLASS)
     if not few and targets.dtype.kind in "iu":
         warnings.warn(
-            f"targets: {different} different whole numbers in {len(targets)} samples are taken as values to regress on; "
-            "say classes=True where they are class labels, classes=False where they are not",
+            f"targets: {different} different whole numbers in {len(targets)} samples are taken as values to regress "
+            "on; say classes=True where they are class labels, classes=False where they are not",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -36,8 +36,8 @@ def split(
     - "shards": sorted by class, cut into nodes * shards_per_node equal pieces, dealt at random (McMahan et al., 2017).
 
     Targets are class labels where they are whole numbers of which there are few (`are_classes` says how few), whatever
-    their type; all others are grouped into `bins` quantile bins, which take the place of classes. Where a node has fewer
-    than `min_samples`, random samples of the largest nodes move to it.
+    their type; all others are grouped into `bins` quantile bins, which take the place of classes. Where a node has
+    fewer than `min_samples`, random samples of the largest nodes move to it.
 
     Args:
         features: [samples, features].

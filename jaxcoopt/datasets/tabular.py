@@ -95,7 +95,9 @@ def casp() -> Dataset:
 def _sklearn(name: str, source: str, target_type: type, scale: float = 1.0) -> Dataset:
     """One of scikit-learn's own tables."""
     features, targets = getattr(require("sklearn.datasets", extra="data"), f"load_{name}")(return_X_y=True)
-    return Dataset(features.astype(np.float64) * scale, targets.astype(target_type), name, source, target_type is np.int64)
+    return Dataset(
+        features.astype(np.float64) * scale, targets.astype(target_type), name, source, target_type is np.int64
+    )
 
 
 def _common(name: str, path: str, source: str, delimiter: str = ",", header: int = 0, target: int = -1) -> Dataset:

@@ -37,7 +37,9 @@ def load_samples(data: Data, nodes: int, seed: int) -> Samples:
     train, test = _mapped(data.map, *_scaled(data.scaling, train, test))
     with under("data.split"):
         options = {name: value for name, value in data.split if name != "kind"}
-        shards = datasets.split(train.features, train.targets, nodes, how=data.split.kind, seed=seed, classes=dataset.classes, **options)
+        shards = datasets.split(
+            train.features, train.targets, nodes, how=data.split.kind, seed=seed, classes=dataset.classes, **options
+        )
     classes = int(dataset.targets.max()) + 1 if dataset.classes else 0
     return Samples(dataset.name, shards, test.features, test.targets, classes)
 

@@ -2,10 +2,10 @@
 
 import jax
 
+from jaxcoopt.arrays import plain_tree, shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.check import check_channel
 from jaxcoopt.errors import finite, refuse_lists, refuse_unregistered
-from jaxcoopt.given import plain_tree, shown
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
 from jaxcoopt.methods.phases import in_each_phase

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy import sparse
 
+from jaxcoopt.arrays import plain, shown
 from jaxcoopt.errors import unknown_name
 
 
@@ -73,9 +74,11 @@ def switching_sequence(switching: Any, graphs: int) -> np.ndarray | None:
         if switching not in ("cycle", "random"):
             raise unknown_name("switching", switching, ("cycle", "random"))
         return None
-    sequence = np.asarray(switching)
+    sequence = np.asarray(plain("switching", switching))
     if sequence.ndim != 1 or not len(sequence) or not np.issubdtype(sequence.dtype, np.integer):
-        raise ValueError(f"switching: expected 'cycle', 'random' or a sequence of graph indices, got {switching!r}")
+        raise ValueError(
+            f"switching: expected 'cycle', 'random' or a sequence of graph indices, got {shown(switching)}"
+        )
     if sequence.min() < 0 or sequence.max() >= graphs:
         raise ValueError(
             f"switching: graph indices must lie in 0 .. {graphs - 1}, got {sequence.min()} to {sequence.max()}"

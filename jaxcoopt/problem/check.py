@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import float_dtype, plain_tree, shown
 from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
-from jaxcoopt.given import plain_tree, shown
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
 from jaxcoopt.problem.box import box, finite_box
@@ -268,15 +267,17 @@ def _check_loss(training: Training, features: int) -> None:
     loss = training.loss
     if isinstance(loss, losses.MLP):
         if not isinstance(loss.hidden, (tuple, list)):
-            raise TypeError(f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}")
+            raise TypeError(
+                f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}"
+            )
         for size in loss.hidden:
             at_least_one("training.loss.hidden", size)
     if isinstance(loss, losses.Custom):
         whole, values = is_whole(training.targets), np.asarray(training.targets)
         if whole and np.any((values < -(2**31)) | (values >= 2**31)):
             raise ValueError(
-                "training.targets: a Custom loss is given whole numbers as int32, and some are beyond; convert them with "
-                ".astype(float)"
+                "training.targets: a Custom loss is given whole numbers as int32, and some are beyond; convert them "
+                "with .astype(float)"
             )
         x = jax.ShapeDtypeStruct((features,), float_dtype())
         y = jax.ShapeDtypeStruct((), np.int32 if whole else float_dtype())

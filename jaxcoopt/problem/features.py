@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Real
 
+from jaxcoopt.arrays import plain
 from jaxcoopt.errors import at_least_one, finite, generator, one_number, positive
-from jaxcoopt.given import plain
 
 
 def quadratic(features: Real[np.ndarray, "*rest features"]) -> Float[np.ndarray, "*rest mapped"]:

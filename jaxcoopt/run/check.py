@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcoopt.arrays import plain_tree
 from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, traced
-from jaxcoopt.given import plain_tree
 from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer

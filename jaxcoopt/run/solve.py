@@ -6,9 +6,9 @@ from contextlib import nullcontext
 import jax
 import numpy as np
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import a_flag, at_least_one, inside_jit, traced
-from jaxcoopt.given import shown
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats

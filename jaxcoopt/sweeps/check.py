@@ -14,6 +14,7 @@ from jaxcoopt.run.check import check_run, check_tol, check_tol_number
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.riding import Plan
+from jaxcoopt.sweeps.room import is_count
 from jaxcoopt.theory.auto import with_placeholders, with_steps
 
 BLOCK = 256  # points that are looked at together
@@ -93,7 +94,7 @@ def check_base(trio: Trio) -> None:
 
 def check_seeds(seeds: Any) -> Int[np.ndarray, " seeds"]:
     """The run number of each seed: 0 .. seeds - 1, or those given."""
-    if np.ndim(seeds) == 0:
+    if is_count(seeds):
         return np.arange(at_least_one("seeds", seeds))
     numbers = finite("seeds", seeds)
     if numbers.ndim != 1 or not numbers.size:

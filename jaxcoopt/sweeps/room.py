@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.arrays import plain, shown
+from jaxcoopt.errors import at_least_one, one_number, positive
 from jaxcoopt.run.memory import available
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -28,7 +29,12 @@ def points_in(grid: Any) -> int:
 
 def seeds_in(seeds: Any) -> int:
     """How many there are, whether it is that or a list of run numbers."""
-    return at_least_one("seeds", seeds) if np.ndim(seeds) == 0 else np.size(seeds)
+    return at_least_one("seeds", seeds) if is_count(seeds) else np.size(plain("seeds", seeds))
+
+
+def is_count(seeds: Any) -> bool:
+    """Whether it says how many, or is a list of run numbers."""
+    return not isinstance(seeds, list | tuple | range) and not getattr(seeds, "shape", ())
 
 
 def bytes_of(runs: int, records: int, variables: int, itemsize: int) -> int:
@@ -54,13 +60,14 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
 def size_in_bytes(name: str, given: Any) -> int:
     """Bytes of a number or of "4GiB", "500 MB", "2e9". Raises ValueError for another text or nothing positive."""
     if not isinstance(given, str):
+        one_number(name, given)
         return int(positive(name, given))
     found = re.fullmatch(r"\s*([0-9.e+]+)\s*([kmgt]?)(i?b)?\s*", given.lower())
     try:
         assert found is not None
         size = float(found[1]) * UNITS[found[2]]
     except (AssertionError, ValueError):
-        raise ValueError(f"{name}: expected a size such as 4GiB, got {given!r}") from None
+        raise ValueError(f"{name}: expected a size such as 4GiB, got {shown(given)}") from None
     return int(positive(name, size))
 
 

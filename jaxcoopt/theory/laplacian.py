@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import sparse
 from scipy.sparse import linalg
 
-from jaxcoopt.errors import traced
+from jaxcoopt.errors import finite, traced
 from jaxcoopt.network.network import Network
 
 DENSE = 400  # nodes up to which all eigenvalues are computed at once
@@ -107,7 +107,9 @@ def lambda_2(laplacian: Any) -> float:
 
 
 def _symmetric(laplacian: Any) -> Any:
-    square = laplacian if sparse.issparse(laplacian) else np.asarray(laplacian, np.float64)
+    if sparse.issparse(laplacian):
+        finite("laplacian", laplacian.tocoo().data)
+    square = laplacian if sparse.issparse(laplacian) else finite("laplacian", laplacian)
     if square.ndim != 2 or square.shape[0] != square.shape[1] or square.shape[0] < 2:
         raise ValueError(f"laplacian: expected a matrix [nodes, nodes] of 2 nodes or more, got shape {square.shape}")
     return (square + square.T) / 2

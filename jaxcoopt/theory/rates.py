@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.errors import finite, numbers
+
 TRANSIENT = 0.4  # of the fall on a log scale that is left out: fast modes die away in it
 FLOOR_MARGIN = 30.0  # times the floor: nearer to it rounding bends the line
 FEWEST = 5  # records that a rate is fitted to
@@ -47,7 +49,7 @@ def fit_rate(iterations: Any, values: Any) -> FittedRate:
     Left out are what comes before the peak, the first `TRANSIENT` of the fall, and what lies within `FLOOR_MARGIN` of
     the floor, the largest of the last tenth where that has stopped falling. Values that rise are fitted likewise.
     """
-    iterations, values = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
+    iterations, values = finite("iterations", iterations), numbers("values", values)
     if iterations.shape != values.shape or values.ndim != 1:
         raise ValueError(f"values: expected [records] = {iterations.shape}, got {values.shape}")
     end = int(np.argmin(np.isfinite(values))) if not np.isfinite(values).all() else len(values)
