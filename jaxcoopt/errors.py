@@ -165,6 +165,8 @@ def at_least_one(name: str, value: Any) -> int:
         raise TypeError(f"{name}: expected a whole number of 1 or more, got {shown(value)}")
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {shown(value)}")
+    if value >= 2**31:
+        raise ValueError(f"{name}: expected less than 2^31, got {shown(value)}")
     return int(value)
 
 

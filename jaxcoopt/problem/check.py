@@ -1,5 +1,6 @@
 """What must hold of a problem before it runs, checked once on concrete values."""
 
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype, plain_tree, shown
-from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
+from jaxcoopt.errors import a_flag, at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
 from jaxcoopt.problem.box import box, finite_box
@@ -31,18 +32,40 @@ def received(problem: Problem) -> Problem:
                 f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {shown(training.loss)}"
             )
         refuse_unregistered("training.loss", training.loss)
+        _check_compiled_in(training.loss)
         refuse_lists("training.loss", training.loss)
     return plain_tree(problem)
+
+
+def _check_compiled_in(loss: losses.Loss) -> None:
+    """What a loss has that is no number: functions, and True or False."""
+    if isinstance(loss, losses.Custom):
+        for name, wanted in (("fn", "fn(params, x, y) -> the loss of one sample"), ("start", "start(key) -> params")):
+            given = getattr(loss, name)
+            if not callable(given):
+                raise TypeError(f"training.loss.{name}: expected a callable {wanted}, got {shown(given)}")
+    for name in ("intercept", "convex"):
+        if is_dataclass(loss) and name in (field.name for field in fields(loss)):
+            a_flag(f"training.loss.{name}", getattr(loss, name))
 
 
 def _check_cost(name: str, cost: Any) -> None:
     if not isinstance(cost, costs.Cost):
         raise TypeError(f"{name}: expected one of jaxcoopt.costs, such as Quadratic, got {shown(cost)}")
     refuse_unregistered(name, cost)
+    if isinstance(cost, costs.Custom) and not callable(cost.fn):
+        raise TypeError(
+            f"{name}.fn: expected a function fn(x, parameters) in jax.numpy, got {shown(cost.fn)}, which is of type "
+            f"{type(cost.fn).__name__}"
+        )
     if isinstance(cost, costs.Sum):
+        if not isinstance(cost.terms, tuple | list) or not cost.terms:
+            raise TypeError(f"{name}.terms: expected a tuple of costs, got {shown(cost.terms)}")
         for term in cost.terms:
             if not isinstance(term, costs.Cost):
-                raise TypeError(f"{name}: costs add to costs, but a term is {shown(term)}; use Quadratic's offset")
+                raise TypeError(
+                    f"{name}.terms: costs add to costs, but a term is {shown(term)}; use Quadratic's offset"
+                )
             _check_cost(name, term)
 
 
@@ -103,6 +126,9 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
 
 
 def _check_constants(name: str, cost: costs.Cost) -> None:
+    if isinstance(cost, costs.Quadratic | costs.Latency | costs.Power | costs.Queueing):
+        for field in fields(cost):
+            numbers(f"{name}.{field.name}", getattr(cost, field.name))
     match cost:
         case costs.Quadratic():
             positive(f"{name}.curvature", cost.curvature)

@@ -44,6 +44,6 @@ def _floating(features: np.ndarray) -> np.ndarray:
     """Finite and in floating point: whole numbers would overflow or be cut."""
     features = np.asarray(plain("features", features))
     exact = finite("features", features, flags=True)
-    if not exact.ndim:
-        raise ValueError(f"features: expected an array [..., features], got the number {exact}")
+    if not exact.size or not exact.ndim:
+        raise ValueError(f"features: expected an array [..., features] that holds numbers, got shape {exact.shape}")
     return features if features.dtype.kind == "f" else exact

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 import jax
 import numpy as np
 
-from jaxcoopt.arrays import shown
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import a_flag, at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -60,8 +59,6 @@ def solve(
     different devices exchange what their links carry, and the numbers differ from one device's by rounding.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
-    if steps >= 2**31:
-        raise ValueError(f"steps: expected less than 2^31, got {shown(steps)}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     progress = a_flag("progress", progress)
     problem, network, method = received(problem, network, method)

@@ -3,7 +3,7 @@
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.arrays import plain, shown
+from jaxcoopt.arrays import is_sparse, plain, shown
 from jaxcoopt.errors import at_least_one, one_number, positive
 from jaxcoopt.run.memory import available
 
@@ -21,7 +21,12 @@ CODES = 5  # bytes of a run's status and where it left
 
 
 def points_in(grid: Any) -> int:
-    """How many points a grid, a list of points or a tuple of axes has, without making them; 1 for what is none."""
+    """How many points a grid, a list of points or a tuple of axes has, without making them.
+
+    Raises TypeError for what is none of these.
+    """
+    if not isinstance(grid, Mapping | Sequence) or isinstance(grid, str | bytes):
+        raise TypeError(f"grid: expected a dict name -> values, or a list of dicts name -> value, got {shown(grid)}")
     if isinstance(grid, Mapping):
         return math.prod(map(_length, grid.values()))
     return math.prod(map(len, grid)) if isinstance(grid, tuple) else _length(grid)
@@ -72,7 +77,7 @@ def size_in_bytes(name: str, given: Any) -> int:
 
 
 def _length(values: Any) -> int:
-    return len(values) if hasattr(values, "__len__") and getattr(values, "shape", None) != () else 1
+    return len(values) if hasattr(values, "__len__") and not is_sparse(values) and getattr(values, "shape", 1) else 1
 
 
 def _needed(runs: int, size: int) -> str:

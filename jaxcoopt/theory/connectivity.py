@@ -83,7 +83,7 @@ def failure_threshold(
     window, samples = at_least_one("window", window), at_least_one("samples", samples)
     probability, seed = one_number("probability", probability), check_seed("seed", seed) % 2**63
     if not 0 < probability < 1:
-        raise ValueError(f"probability: expected a number between 0 and 1, got {probability!r}")
+        raise ValueError(f"probability: expected a number between 0 and 1, got {probability}")
     laplacians(network)  # raises for what is no network
     iterations = window * (network.graphs if network.sequence is None else len(network.sequence))
     at_once = min(samples, max(1, SAMPLES_AT_ONCE // network.edges.count))

@@ -41,13 +41,15 @@ def shares(network: Network) -> Float[np.ndarray, " graphs"]:
 
 def average_laplacian(network: Network) -> Any:
     """The mean over the switching, all links up: it is connected where the union of the graphs in use is."""
-    parts = [share * of for share, of in zip(shares(network), laplacians(network), strict=True)]
+    each = laplacians(network)  # raises for what is no network
+    parts = [share * of for share, of in zip(shares(network), each, strict=True)]
     return sum(parts[1:], start=parts[0])
 
 
 def expected_laplacian(network: Network) -> Any:
     """The mean over switching and failures, (1 - failure_rate) times the average. The rate must be a scalar."""
-    return (1 - failure_rate(network)) * average_laplacian(network)
+    average = average_laplacian(network)
+    return (1 - failure_rate(network)) * average
 
 
 def failure_rate(network: Network) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.errors import finite, numbers
 
 TRANSIENT = 0.4  # of the fall on a log scale that is left out: fast modes die away in it
@@ -35,11 +36,15 @@ def rate_of_run(result: Any, name: str = "training_gap", run: int = 0) -> Fitted
     consensus_error is it itself. Raises KeyError for a name that is not in the trace, ValueError where too few records
     lie between the transient and the floor.
     """
-    if name not in result.trace:
-        raise KeyError(f"name: {name!r} is not in the trace, which has {', '.join(result.trace)}")
+    if not hasattr(result, "trace"):
+        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
+    if not isinstance(name, str) or name not in result.trace:
+        raise KeyError(f"name: {shown(name)} is not in the trace, which has {', '.join(result.trace)}")
     values = np.asarray(result.trace[name], np.float64)
+    if isinstance(run, bool) or not isinstance(run, int | np.integer):
+        raise TypeError(f"run: expected a whole number, got {shown(run)}")
     if not -values.shape[1] <= run < values.shape[1]:
-        raise ValueError(f"run: expected below {values.shape[1]}, got {run}")
+        raise ValueError(f"run: expected below {values.shape[1]}, got {shown(run)}")
     return fit_rate(np.asarray(result.iterations), values[:, run])
 
 

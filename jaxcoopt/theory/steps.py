@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
@@ -83,7 +84,7 @@ def half_of(method: Any, problem: Problem) -> Any:
     """The half of the problem that a method moves; TypeError or ValueError where there is none."""
     if not isinstance(method, (AllocationMethod, TrainingMethod)):
         raise TypeError(
-            f"method: expected one half's method, such as jaxcoopt.methods.GradientTracking, got {method!r:.80}"
+            f"method: expected one half's method, such as jaxcoopt.methods.GradientTracking, got {shown(method)}"
         )
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")

@@ -17,6 +17,8 @@ GAPS = ("allocation_gap", "training_gap")
 
 def log_gap(result: Result) -> Float[Array, "records runs"]:
     """log10 of the gaps' sum, no less than rounding; allocation and training together, as far as they are recorded."""
+    if not hasattr(result, "trace"):
+        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
     gaps = [jnp.abs(result.trace[name]) for name in GAPS if name in result.trace]
     if not gaps:
         raise ValueError(
