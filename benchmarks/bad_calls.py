@@ -2,8 +2,8 @@
 
     python benchmarks/bad_calls.py --out benchmarks/results/bad_calls.json
 
-Each pair gives an answer or a clear error: ValueError, TypeError or MemoryError, raised by the package itself, naming the
-argument. --only checks: what passes all checks is not run, which takes a minute instead of many.
+Each pair gives an answer or a clear error: ValueError, TypeError or MemoryError, raised by the package itself, naming
+the argument. --only checks: what passes all checks is not run, which takes minutes instead of an hour.
 """
 
 import argparse

@@ -1,8 +1,10 @@
 """Array conventions: nodes first, runs last, one float type; and plain arrays of all that users give."""
 
+import array as arrays
 from collections import deque
+from collections.abc import Sequence
 from decimal import Decimal
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from typing import Any
 
 import jax
@@ -143,6 +145,9 @@ def _mask(value: Any, depth: int) -> np.ndarray | None:
 
 
 def _read(name: str, value: Any) -> np.ndarray:
+    kinds = (np.generic, Number, Sequence, deque, memoryview, arrays.array)  # not whatever has a length, as graphs have
+    if not isinstance(value, kinds) and not hasattr(value, "__array__") and not hasattr(value, "__array_interface__"):
+        raise no_numbers(name, value)
     try:
         return np.asarray(value)
     except Exception as error:  # whatever a class of the user's raises

@@ -22,6 +22,8 @@ def are_classes(targets: Shaped[np.ndarray, " samples"], classes: bool | None = 
     if classes is not None:
         return a_flag("classes", classes)
     targets = np.asarray(plain("targets", targets))
+    if targets.ndim != 1:
+        raise ValueError(f"targets: expected shape [samples], got {targets.shape}")
     if targets.dtype.kind == "f" and not np.array_equal(targets, np.round(targets)):
         return False
     different = len(np.unique(targets))

@@ -59,8 +59,7 @@ class SignedPowers(Response):
 
     def check(self, name: str) -> None:
         """0 < low < 1 < high."""
-        low = f"{name}.low" if self.high is not None else f"{name}.low (the exponent)"
-        below_one(low, positive(low, self.low))
+        below_one(f"{name}.low", positive(f"{name}.low", self.low))
         if self.high is not None:
             above_one(f"{name}.high", self.high)
 

@@ -16,7 +16,10 @@ def listed(graphs: Any) -> list[nx.Graph]:
     """The graphs as a list, each checked: undirected, all over the same nodes, at least two of them."""
     if not isinstance(graphs, Iterable):
         raise TypeError(f"graphs: expected a networkx graph or a list of them, got {type(graphs).__name__}")
-    graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
+    try:
+        graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
+    except TypeError as error:  # an array without axes, or sparse
+        raise TypeError(f"graphs: expected a networkx graph or a list of them, got {shown(graphs)}") from error
     if not graphs:
         raise ValueError("graphs: got none; give at least one networkx graph")
     for i, graph in enumerate(graphs):

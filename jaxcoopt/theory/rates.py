@@ -56,7 +56,9 @@ def fit_rate(iterations: Any, values: Any) -> FittedRate:
     """
     iterations, values = finite("iterations", iterations), numbers("values", values)
     if iterations.shape != values.shape or values.ndim != 1:
-        raise ValueError(f"values: expected [records] = {iterations.shape}, got {values.shape}")
+        raise ValueError(
+            f"values: expected [records] like iterations, which are {iterations.shape}, got {values.shape}"
+        )
     end = int(np.argmin(np.isfinite(values))) if not np.isfinite(values).all() else len(values)
     peak = int(np.argmax(values[:end])) if end and values[end - 1] < 0.1 * values[:end].max() else 0
     held = peak + np.flatnonzero(values[peak:end] > _floor(values[peak:end]) * FLOOR_MARGIN)

@@ -161,8 +161,8 @@ def parameters_of(
 def _link_weights(name: str, limits: Any) -> LinkWeights:
     if limits is not None:
         raise ValueError(
-            f"parameters: {name!r} take no interval, got {shown(limits)}: they stay above 0, and each node's sum below 1; "
-            "give None"
+            f"parameters: {name!r} take no interval, got {shown(limits)}: they stay above 0, and each node's sum below "
+            "1; give None"
         )
     return LinkWeights(name)
 
