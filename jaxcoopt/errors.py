@@ -1,8 +1,10 @@
 """Checks shared by every function that a user calls: each error says what was given, what is expected, what to do."""
 
 import importlib
+import os
 from difflib import get_close_matches
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -10,6 +12,8 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+
+from jaxcoopt.arrays import plain, shown
 
 Kind = TypeVar("Kind")
 
@@ -27,9 +31,15 @@ def require(module: str, extra: str) -> ModuleType:
 
 def unknown_name(what: str, given: object, known: list[str] | tuple[str, ...]) -> ValueError:
     """The error for a name that is not one of `known`, with the nearest right ones first."""
-    close = get_close_matches(str(given), known, n=3)
+    close = get_close_matches(given, known, n=3) if isinstance(given, str) else []
     hint = f"did you mean {' or '.join(repr(name) for name in close)}?" if close else f"use one of {', '.join(known)}"
-    return ValueError(f"{what}: {given!r} is not known; {hint}")
+    return ValueError(f"{what}: {shown(given)} is not known; {hint}")
+
+
+def check_name(what: str, given: object, known: list[str] | tuple[str, ...]) -> None:
+    """Raise ValueError for what is not one of `known`."""
+    if not isinstance(given, str) or given not in known:
+        raise unknown_name(what, given, known)
 
 
 def apart(*values: Any) -> tuple[str, ...]:
@@ -60,9 +70,11 @@ def inside_jit() -> bool:
     return isinstance(jnp.zeros(()), jax.core.Tracer)
 
 
-def finite(name: str, value: Any, advice: str = "clean the data or drop the entries") -> np.ndarray:
+def finite(
+    name: str, value: Any, advice: str = "clean the data or drop the entries", *, flags: bool = False
+) -> np.ndarray:
     """`value` as a float64 array, or an error when an entry is NaN or infinite, saying where the first one is."""
-    array = numbers(name, value)
+    array = numbers(name, value, flags=flags)
     bad = np.argwhere(~np.isfinite(array))
     if len(bad) and not array.ndim:
         raise ValueError(f"{name}: must be a finite number, got {array}")
@@ -75,19 +87,61 @@ def finite(name: str, value: Any, advice: str = "clean the data or drop the entr
     return array
 
 
-def numbers(name: str, value: Any) -> np.ndarray:
-    """`value` as a float64 array, or a TypeError when it does not hold real numbers."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        advice = "pad them to one shape (training samples: and mark the padding in mask)"
-        raise TypeError(f"{name}: its parts differ in shape; {advice}") from error
-    except TypeError as error:
-        raise TypeError(f"{name}: expected a number or an array of numbers, got {value!r:.80}") from error
-    if array.dtype.kind not in "biufV":  # V: bfloat16 and other small floats
-        given = " ".join(repr(value).split())[:80]
-        raise TypeError(f"{name}: expected a real number or an array of them, got {given}; convert it first")
-    return array.astype(np.float64)
+def numbers(name: str, value: Any, *, flags: bool = False) -> np.ndarray:
+    """`value` as a float64 array, or an error when it does not hold real numbers; flags: True and False are numbers."""
+    array = plain(name, value)
+    if traced(array):
+        raise TypeError(f"{name}: expected numbers that are known; inside jit, grad and vmap JAX hides them")
+    if array.dtype == bool and not flags:
+        raise TypeError(f"{name}: expected a real number or an array of them, got {shown(value)}; say 1 or 0")
+    return np.asarray(array, np.float64)
+
+
+def check_seed(name: str, value: Any) -> int:
+    """`value` as a Python int of 64 bits, or an error."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name}: expected a 64-bit whole number, got {shown(value)}")
+    return int(value)
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """NumPy's random numbers of a seed, or an error."""
+    return np.random.default_rng(check_seed("seed", seed) % 2**64)
+
+
+def a_flag(name: str, value: Any) -> bool:
+    """`value` as True or False, or an error."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
+
+
+def a_path(name: str, value: Any) -> Path:
+    """`value` as a path, or an error."""
+    if not isinstance(value, str | os.PathLike) or isinstance(path := os.fspath(value), bytes):
+        raise TypeError(f"{name}: expected a path, a text or a pathlib.Path, got {shown(value)}")
+    if not path or "\0" in path:
+        raise ValueError(f"{name}: expected a path, got {shown(value)}")
+    return Path(path)
+
+
+def one_number(name: str, value: Any) -> float:
+    """`value` as a finite float, or an error where it is none, or an array."""
+    array = finite(name, value)
+    if array.ndim:
+        raise ValueError(f"{name}: expected one number, got shape {array.shape}")
+    return float(array)
+
+
+def refuse_unregistered(name: str, value: Any) -> None:
+    """Raise TypeError for an object of a class that JAX does not know: its numbers could not be seen."""
+    if jax.tree_util.all_leaves([value]):
+        raise TypeError(
+            f"{name}: {type(value).__name__} is not registered with JAX, which cannot see its numbers; put "
+            "@jaxcoopt.pytrees.pytree above its @dataclass(frozen=True)"
+        )
 
 
 def refuse_lists(name: str, tree: Any) -> None:
@@ -117,9 +171,11 @@ def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
 def at_least_one(name: str, value: Any) -> int:
     """`value` as a Python int of 1 or more, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number of 1 or more, got {value!r}")
+        raise TypeError(f"{name}: expected a whole number of 1 or more, got {shown(value)}")
     if value < 1:
-        raise ValueError(f"{name}: expected 1 or more, got {value}")
+        raise ValueError(f"{name}: expected 1 or more, got {shown(value)}")
+    if value >= 2**31:
+        raise ValueError(f"{name}: expected less than 2^31, got {shown(value)}")
     return int(value)
 
 

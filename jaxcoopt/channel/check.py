@@ -3,8 +3,9 @@
 import warnings
 from typing import Any, get_args
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel, Derivative, Placement
-from jaxcoopt.errors import unknown_name
+from jaxcoopt.errors import check_name
 
 MOST_BITS = 32  # a level number is an int32
 WRONG_BECAUSE = {
@@ -16,8 +17,7 @@ WRONG_BECAUSE = {
 
 def check_channel(channel: Channel) -> None:
     """Raise ValueError or TypeError, naming the argument, for a channel that cannot be run."""
-    if channel.placement not in get_args(Placement):
-        raise unknown_name("channel.placement", channel.placement, get_args(Placement))
+    check_name("channel.placement", channel.placement, get_args(Placement))
     if channel.random and channel.placement == "difference":
         raise ValueError(
             f"channel.placement: {type(channel).__name__} is random, and both ends of a link would draw differently of "
@@ -28,8 +28,8 @@ def check_channel(channel: Channel) -> None:
 
 def check_derivative(derivative: Any) -> None:
     """Raise ValueError for what is no derivative rule."""
-    if derivative is not None and derivative not in get_args(Derivative):
-        raise unknown_name("channel.derivative", derivative, get_args(Derivative))
+    if derivative is not None:
+        check_name("channel.derivative", derivative, get_args(Derivative))
 
 
 def warn_of_rule(channel: Channel, stacklevel: int = 3) -> None:
@@ -51,4 +51,4 @@ def check_bits(bits: Any) -> None:
     if bits is not None and not (whole and 2 <= bits <= MOST_BITS):
         kind = f"None or an int from 2 (one bit is the sign) to {MOST_BITS}"
         hint = "; for 1 bit use channels.Sign" if whole and bits == 1 else ""
-        raise ValueError(f"channel.bits: expected {kind}, got {bits!r}{hint}")
+        raise ValueError(f"channel.bits: expected {kind}, got {shown(bits)}{hint}")

@@ -12,7 +12,7 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel, Placement, Values, float_bits
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.errors import a_flag, at_least_one, positive
 from jaxcoopt.pytrees import pytree
 
 
@@ -174,6 +174,7 @@ class RandK(Channel):
     def check(self) -> None:
         """At least one number is kept."""
         at_least_one("channel.count", self.count)
+        a_flag("channel.rescale", self.rescale)
 
 
 def _message_axes(u: Array) -> tuple[int, ...]:

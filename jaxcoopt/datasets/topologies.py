@@ -6,7 +6,7 @@ from collections.abc import Callable
 import networkx as nx
 import numpy as np
 
-from jaxcoopt.errors import at_least_one, unknown_name
+from jaxcoopt.errors import at_least_one, check_name, check_seed, one_number
 
 TRIES = 100
 """How many draws of a random graph are tried until one is connected."""
@@ -42,21 +42,21 @@ def topology(
     286, 1999; exponential: B. Ying et al., NeurIPS 2021; karate: W. W. Zachary, 1977; florentine: R. L. Breiger,
     P. E. Pattison, 1986; les_miserables: D. E. Knuth, The Stanford GraphBase, 1993.
     """
+    check_name("name", name, TOPOLOGIES)
+    nodes, degree = None if nodes is None else at_least_one("nodes", nodes), at_least_one("degree", degree)
+    seed = check_seed("seed", seed) % 2**64
     if name in _SOCIAL:
         graph = nx.convert_node_labels_to_integers(_SOCIAL[name](), label_attribute="label")
         if nodes not in (None, len(graph)):
             raise ValueError(f"nodes: {name} has {len(graph)} nodes, got {nodes}; leave nodes out")
         return graph
-    if name not in TOPOLOGIES:
-        raise unknown_name("name", name, TOPOLOGIES)
     if nodes is None:
         raise ValueError(f"nodes: {name} comes in any size; say how many nodes")
-    nodes = at_least_one("nodes", nodes)
     if name in _SHAPES:
         return _SHAPES[name](nodes)
-    if probability is not None and not 0.0 <= probability <= 1.0:
+    if probability is not None and not 0.0 <= one_number("probability", probability) <= 1.0:
         raise ValueError(f"probability: expected a number in 0..1, got {probability}")
-    return _RANDOM[name](nodes, at_least_one("degree", degree), probability, seed)
+    return _RANDOM[name](nodes, degree, probability, seed)
 
 
 def _ring(nodes: int) -> nx.Graph:

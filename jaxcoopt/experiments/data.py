@@ -30,15 +30,17 @@ def load_samples(data: Data, nodes: int, seed: int) -> Samples:
     seed = seed if data.seed is None else data.seed
     with under("data"):
         dataset = _load(data)
+        dataset = replace(dataset, classes=datasets.are_classes(dataset.targets, dataset.classes))
         if data.samples is not None and data.samples < len(dataset.targets):
             dataset = datasets.train_test(dataset, data.samples / len(dataset.targets), seed)[1]
         train, test = datasets.train_test(dataset, data.test_fraction, seed)
     train, test = _mapped(data.map, *_scaled(data.scaling, train, test))
     with under("data.split"):
         options = {name: value for name, value in data.split if name != "kind"}
-        shards = datasets.split(train.features, train.targets, nodes, how=data.split.kind, seed=seed, **options)
-    whole = dataset.targets.dtype.kind in "iu"
-    classes = int(dataset.targets.max()) + 1 if whole else 0
+        shards = datasets.split(
+            train.features, train.targets, nodes, how=data.split.kind, seed=seed, classes=dataset.classes, **options
+        )
+    classes = int(dataset.targets.max()) + 1 if dataset.classes else 0
     return Samples(dataset.name, shards, test.features, test.targets, classes)
 
 

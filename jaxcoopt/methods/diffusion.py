@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import positive, unknown_name
+from jaxcoopt.errors import check_name, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
@@ -74,8 +74,7 @@ class ExactDiffusion(TrainingMethod):
     def check(self, training: Training, channel: Channel) -> None:
         """The step is positive, the start a known one."""
         positive("method.training.step", self.step)
-        if self.start not in ("combined", "local"):
-            raise unknown_name("method.training.start", self.start, ("combined", "local"))
+        check_name("method.training.start", self.start, ("combined", "local"))
 
 
 def NIDS(step: Any) -> ExactDiffusion:

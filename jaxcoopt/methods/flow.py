@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
 from jaxcoopt.compensated import Grid, Pair, add, grid_for, scale
@@ -121,6 +122,6 @@ def check_bounds(bounds: Any) -> None:
     """Raise TypeError or ValueError for what is none of `jaxcoopt.bounds`, or has settings that mean nothing."""
     if not isinstance(bounds, Bounds):
         raise TypeError(
-            f"method.allocation.bounds: expected one of jaxcoopt.bounds, such as Penalty(), got {bounds!r:.80}"
+            f"method.allocation.bounds: expected one of jaxcoopt.bounds, such as Penalty(), got {shown(bounds)}"
         )
     bounds.check("method.allocation.bounds")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import optax
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.errors import at_least_one, below_one, positive, unknown_name
@@ -173,7 +174,7 @@ def _check(tracking: GradientTracking) -> None:
     if tracking.optimizer is not None and not isinstance(tracking.optimizer, optax.GradientTransformation):
         raise TypeError(
             "method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), "
-            f"got {tracking.optimizer!r:.80}"
+            f"got {shown(tracking.optimizer)}"
         )
     if tracking.step is not None:
         positive("method.training.step", tracking.step)

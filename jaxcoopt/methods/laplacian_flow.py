@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import plain, shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.compensated import Pair
@@ -65,7 +66,7 @@ class LaplacianFlow(AllocationMethod):
         below_one("method.allocation.momentum", 0.0 if self.momentum is None else self.momentum)
         if not isinstance(self.response, Response):
             raise TypeError(
-                f"method.allocation.response: expected a Response, such as Linear(), got {self.response!r:.80}"
+                f"method.allocation.response: expected a Response, such as Linear(), got {shown(self.response)}"
             )
         check_bounds(self.bounds)
         if self.bounds.keeps_box:
@@ -81,6 +82,7 @@ def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -
 
     Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
     """
+    plain("exponent", exponent)  # which the response calls by another name
     return LaplacianFlow(step, bounds=bounds, response=SignedPowers(exponent))
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.arrays import plain, shown
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.pytrees import pytree
 
@@ -28,9 +30,12 @@ class Phases:
 
     def __post_init__(self) -> None:
         if isinstance(self.values, list | tuple):
-            object.__setattr__(self, "values", (jnp.stack if traced(self.values) else np.asarray)(self.values))
+            values = jnp.stack(self.values) if traced(self.values) else plain("Phases.values", self.values)
+            object.__setattr__(self, "values", values)
         if not np.iterable(self.until):
-            raise TypeError(f"Phases.until: expected iterations, one less than there are values, got {self.until!r}")
+            raise TypeError(
+                f"Phases.until: expected iterations, one less than there are values, got {shown(self.until)}"
+            )
         object.__setattr__(self, "until", tuple(self.until))
 
     def at(self, iteration: Any) -> Any:
@@ -40,14 +45,15 @@ class Phases:
 
     def check(self, name: str) -> None:
         """Raise ValueError or TypeError for values and iterations that do not fit."""
-        ends = np.asarray((0, *self.until))
-        if ends.dtype.kind not in "iu" or not (np.diff(ends) > 0).all() or ends[-1] > LAST:
+        ends = (0, *self.until)
+        whole = all(isinstance(end, int | np.integer) and not isinstance(end, bool) for end in ends)
+        if not whole or not all(before < after <= LAST for before, after in pairwise(ends)):
             raise ValueError(
-                f"{name}.until: expected increasing whole numbers above 0 and below 2^31, got {list(self.until)}"
+                f"{name}.until: expected increasing whole numbers above 0 and below 2^31, got {shown(list(self.until))}"
             )
         count = np.shape(finite(f"{name}.values", self.values))[:1]
         if count != (len(ends),):
-            told = f"{count[0]} of them" if count else repr(self.values)
+            told = f"{count[0]} of them" if count else shown(self.values)
             raise ValueError(f"{name}.values: expected {len(ends)}, one more than until has, got {told}")
 
 

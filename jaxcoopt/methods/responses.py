@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.errors import above_one, below_one, positive
+from jaxcoopt.errors import above_one, at_least_one, below_one, positive
 from jaxcoopt.pytrees import pytree
 
 Difference = Float[Array, "nodes runs"]
@@ -111,7 +111,7 @@ class Uniform(Response):
     def check(self, name: str) -> None:
         """The level is positive, the bits are 2 or more."""
         positive(f"{name}.level", self.level)
-        if self.bits < 2:
+        if at_least_one(f"{name}.bits", self.bits) < 2:
             raise ValueError(f"{name}.bits: expected 2 or more, got {self.bits}; for one bit use SingleBitFlow")
 
     def word_bits(self, channel_bits: Any) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.draws import random_bits
 from jaxcoopt.errors import finite
 
@@ -15,7 +16,7 @@ def failure_chance(name: str, value: Any) -> np.ndarray:
     """A chance in [0, 1), scalar or [runs], or a ValueError."""
     rate = finite(name, value)
     if rate.ndim > 1 or (rate < 0).any() or (rate >= 1).any():
-        raise ValueError(f"{name}: expected a chance in [0, 1), scalar or [runs], got {value!r}")
+        raise ValueError(f"{name}: expected a chance in [0, 1), scalar or [runs], got {shown(value)}")
     return rate
 
 

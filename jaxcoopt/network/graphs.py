@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy import sparse
 
+from jaxcoopt.arrays import plain, shown
 from jaxcoopt.errors import unknown_name
 
 
@@ -15,7 +16,10 @@ def listed(graphs: Any) -> list[nx.Graph]:
     """The graphs as a list, each checked: undirected, all over the same nodes, at least two of them."""
     if not isinstance(graphs, Iterable):
         raise TypeError(f"graphs: expected a networkx graph or a list of them, got {type(graphs).__name__}")
-    graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
+    try:
+        graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
+    except TypeError as error:  # an array without axes, or sparse
+        raise TypeError(f"graphs: expected a networkx graph or a list of them, got {shown(graphs)}") from error
     if not graphs:
         raise ValueError("graphs: got none; give at least one networkx graph")
     for i, graph in enumerate(graphs):
@@ -73,9 +77,11 @@ def switching_sequence(switching: Any, graphs: int) -> np.ndarray | None:
         if switching not in ("cycle", "random"):
             raise unknown_name("switching", switching, ("cycle", "random"))
         return None
-    sequence = np.asarray(switching)
+    sequence = np.asarray(plain("switching", switching))
     if sequence.ndim != 1 or not len(sequence) or not np.issubdtype(sequence.dtype, np.integer):
-        raise ValueError(f"switching: expected 'cycle', 'random' or a sequence of graph indices, got {switching!r}")
+        raise ValueError(
+            f"switching: expected 'cycle', 'random' or a sequence of graph indices, got {shown(switching)}"
+        )
     if sequence.min() < 0 or sequence.max() >= graphs:
         raise ValueError(
             f"switching: graph indices must lie in 0 .. {graphs - 1}, got {sequence.min()} to {sequence.max()}"

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from jaxcoopt.errors import unknown_name
+from jaxcoopt.errors import check_name
 
 Kernel = Literal["auto", "table", "buckets", "dense", "shifts"]
 KERNELS = ("auto", "table", "buckets", "dense", "shifts")
@@ -18,8 +18,7 @@ LARGEST = 2**30  # numbers in one array of a network
 
 def check(kernel: str, fails: bool) -> None:
     """Raise ValueError for what is no kernel, or cannot mix where links fail: each run has other links then."""
-    if kernel not in KERNELS:
-        raise unknown_name("kernel", kernel, KERNELS)
+    check_name("kernel", kernel, KERNELS)
     if fails and kernel in ("dense", "shifts"):
         raise ValueError(
             f"kernel: {kernel!r} cannot leave out the links that fail in each run; use 'auto', 'table' or 'buckets', "

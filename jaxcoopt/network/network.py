@@ -10,7 +10,8 @@ import networkx as nx
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import float_dtype, plain
+from jaxcoopt.errors import positive, traced
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
@@ -116,7 +117,9 @@ class Network:
 
         Raises ValueError for another shape.
         """
-        weights = jnp.asarray(weights, self.edges.weights.dtype)
+        weights = jnp.asarray(plain("weights", weights), self.edges.weights.dtype)
+        if not traced(weights):
+            positive("weights", weights)
         if weights.shape != self.edges.weights.shape:
             raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
         of_entries = jax.vmap(lambda of_graph, link: of_graph[link])(weights, self.tables.link)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
+from jaxcoopt.arrays import plain
 from jaxcoopt.errors import numbers, unknown_name
 from jaxcoopt.network.graphs import adjacency
 
@@ -30,12 +31,17 @@ class LinkList(NamedTuple):
 
 def weights_of(weights: Any, graphs: int) -> list[tuple[str, Any]]:
     """One weight rule or array for each graph, with its name in errors."""
-    mixed = isinstance(weights, (list, tuple)) and any(isinstance(w, str) or np.ndim(w) == 2 for w in weights)
-    if isinstance(weights, str) or (not mixed and np.ndim(weights) in (0, 2)):
+    mixed = isinstance(weights, (list, tuple)) and any(isinstance(w, str) or _axes(w) == 2 for w in weights)
+    if isinstance(weights, str) or (not mixed and _axes(weights) in (0, 2)):
         return [("weights", weights)] * graphs
     if len(weights) != graphs:
         raise ValueError(f"weights: got {len(weights)} for {graphs} graphs; give one for each, or one for all")
     return [(f"weights[{i}]", weight) for i, weight in enumerate(weights)]
+
+
+def _axes(weights: Any) -> int:
+    """How many axes an array of weights has."""
+    return 2 if sparse.issparse(weights) else np.ndim(plain("weights", weights))
 
 
 def link_weights(graph: nx.Graph, ends: Int[np.ndarray, "edges 2"], weights: Any, where: str = "weights") -> LinkList:

@@ -14,9 +14,20 @@ from jaxcoopt.problem.problem import Allocation, Problem, Training
 def node_count(problem: Problem) -> int | None:
     """How many nodes the problem's arrays have, or None when every number is a scalar or stands for any node."""
     if problem.training is not None:
-        return np.shape(problem.training.features)[0]
+        return sample_axes(problem.training)[0]
     leading = [np.shape(leaf)[0] for leaf in jax.tree.leaves(_per_node(problem)) if np.ndim(leaf)]
     return max((size for size in leading if size != 1), default=None)  # a length of 1 broadcasts
+
+
+def sample_axes(training: Training) -> tuple[int, ...]:
+    """(nodes, samples, features). Raises ValueError for features that are laid out otherwise."""
+    shape = np.shape(training.features)
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(
+            f"training.features: expected [nodes, samples, features], none of them 0, got {shape}; deal the samples to "
+            "the nodes first, see jaxcoopt.datasets.split"
+        )
+    return shape
 
 
 def aligned(problem: Problem, nodes: int) -> Problem:
@@ -27,6 +38,11 @@ def aligned(problem: Problem, nodes: int) -> Problem:
         training=None if training is None else _training(training),
         work=_work(problem, nodes),
     )
+
+
+def is_whole(targets: Any) -> bool:
+    """Whether a custom loss is given the targets as whole numbers: where their type says so."""
+    return not jnp.issubdtype(jnp.result_type(targets), jnp.floating)
 
 
 def columns(value: Any) -> Any:
@@ -56,13 +72,11 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
 
 
 def _training(training: Training) -> Training:
-    targets = jnp.asarray(training.targets)
-    if training.loss.targets == "binary":
-        targets = jnp.where(targets.astype(float_dtype()) > 0, 1, -1).astype(float_dtype())
-    elif training.loss.targets == "integer" or not jnp.issubdtype(targets.dtype, jnp.floating):
-        targets = targets.astype(jnp.int32 if training.loss.targets != "real" else float_dtype())
-    else:
-        targets = targets.astype(float_dtype())
+    targets, kind = training.targets, training.loss.targets
+    whole = kind == "integer" or (kind == "any" and is_whole(targets))
+    targets = jnp.asarray(targets, jnp.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
+    if kind == "binary":
+        targets = jnp.where(targets > 0, 1, -1).astype(float_dtype())
     features = jnp.asarray(training.features, float_dtype())
     mask = None if training.mask is None else jnp.asarray(training.mask, bool)
     if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.errors import positive, unknown_name
+from jaxcoopt.errors import check_name, positive
 from jaxcoopt.pytrees import pytree
 
 Shares = Float[Array, "nodes runs"]
@@ -69,8 +69,7 @@ class Penalty(Bounds):
         """The weight at least 0, the sharpness above 0, a known form."""
         positive(f"{name}.weight", self.weight, zero=True)
         positive(f"{name}.sharpness", self.sharpness)
-        if self.form not in ("softplus", "square"):
-            raise unknown_name(f"{name}.form", self.form, ("softplus", "square"))
+        check_name(f"{name}.form", self.form, ("softplus", "square"))
 
     def _one_sided(self, excess: Array) -> Array:
         weight, sharpness = along_runs(self.weight, excess), along_runs(self.sharpness, excess)

@@ -1,19 +1,72 @@
 """What must hold of a problem before it runs, checked once on concrete values."""
 
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import apart, at_least_one, finite, numbers, positive, refuse_lists
+from jaxcoopt.arrays import float_dtype, plain_tree, shown
+from jaxcoopt.errors import a_flag, apart, at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
 from jaxcoopt.problem import costs, losses
-from jaxcoopt.problem.align import aligned_allocation
+from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
 from jaxcoopt.problem.box import box, finite_box, summed
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 CONVEXITY_POINTS = 65  # where a cost's curvature is looked at, over the box of each node
+
+
+def received(problem: Problem) -> Problem:
+    """The problem with plain arrays. Raises for what is no problem, for parts of the wrong kind, and for what holds no
+    real numbers; shapes and values are left to `check_problem`.
+    """
+    check_halves(problem)
+    allocation, training = problem.allocation, problem.training
+    if allocation is not None:
+        _check_cost("allocation.cost", allocation.cost)
+        refuse_lists("allocation", allocation)
+    if training is not None:
+        if not isinstance(training.loss, losses.Loss):
+            raise TypeError(
+                f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {shown(training.loss)}"
+            )
+        refuse_unregistered("training.loss", training.loss)
+        _check_compiled_in(training.loss)
+        refuse_lists("training.loss", training.loss)
+    return plain_tree(problem)
+
+
+def _check_compiled_in(loss: losses.Loss) -> None:
+    """What a loss has that is no number: functions, and True or False."""
+    if isinstance(loss, losses.Custom):
+        for name, wanted in (("fn", "fn(params, x, y) -> the loss of one sample"), ("start", "start(key) -> params")):
+            given = getattr(loss, name)
+            if not callable(given):
+                raise TypeError(f"training.loss.{name}: expected a callable {wanted}, got {shown(given)}")
+    for name in ("intercept", "convex"):
+        if is_dataclass(loss) and name in (field.name for field in fields(loss)):
+            a_flag(f"training.loss.{name}", getattr(loss, name))
+
+
+def _check_cost(name: str, cost: Any) -> None:
+    if not isinstance(cost, costs.Cost):
+        raise TypeError(f"{name}: expected one of jaxcoopt.costs, such as Quadratic, got {shown(cost)}")
+    refuse_unregistered(name, cost)
+    if isinstance(cost, costs.Custom) and not callable(cost.fn):
+        raise TypeError(
+            f"{name}.fn: expected a function fn(x, parameters) in jax.numpy, got {shown(cost.fn)}, which is of type "
+            f"{type(cost.fn).__name__}"
+        )
+    if isinstance(cost, costs.Sum):
+        if not isinstance(cost.terms, tuple | list) or not cost.terms:
+            raise TypeError(f"{name}.terms: expected a tuple of costs, got {shown(cost.terms)}")
+        for term in cost.terms:
+            if not isinstance(term, costs.Cost):
+                raise TypeError(
+                    f"{name}.terms: costs add to costs, but a term is {shown(term)}; use Quadratic's offset"
+                )
+            _check_cost(name, term)
 
 
 def check_problem(problem: Problem, nodes: int, runs: int) -> None:
@@ -59,11 +112,6 @@ def _check_shape(name: str, array: np.ndarray, nodes: int, runs: int) -> None:
 
 
 def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
-    if not isinstance(allocation.cost, costs.Cost):
-        raise TypeError(
-            f"allocation.cost: expected one of jaxcoopt.costs, such as Quadratic, got {allocation.cost!r:.80}"
-        )
-    refuse_lists("allocation", allocation)
     for path, leaf in jax.tree_util.tree_leaves_with_path(allocation.cost):
         name = f"allocation.cost{jax.tree_util.keystr(path)}"
         _check_shape(name, finite(name, leaf), nodes, runs)
@@ -78,6 +126,9 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
 
 
 def _check_constants(name: str, cost: costs.Cost) -> None:
+    if isinstance(cost, costs.Quadratic | costs.Latency | costs.Power | costs.Queueing):
+        for field in fields(cost):
+            numbers(f"{name}.{field.name}", getattr(cost, field.name))
     match cost:
         case costs.Quadratic():
             positive(f"{name}.curvature", cost.curvature)
@@ -90,8 +141,6 @@ def _check_constants(name: str, cost: costs.Cost) -> None:
                 raise ValueError(f"{name}.exponent: must be at least 1 for a convex cost, got {low.min():g}")
         case costs.Sum():
             for term in cost.terms:
-                if not isinstance(term, costs.Cost):
-                    raise TypeError(f"{name}: costs add to costs, but a term is {term!r:.80}; use Quadratic's offset")
                 _check_constants(name, term)
         case _:
             pass
@@ -222,21 +271,13 @@ def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def _check_training(training: Training, nodes: int, runs: int) -> None:
-    if not isinstance(training.loss, losses.Loss):
-        raise TypeError(
-            f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {training.loss!r:.80}"
-        )
-    refuse_lists("training.loss", training.loss)
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
         name = f"training.loss{jax.tree_util.keystr(path)}"
         check_per_run(name, positive(name, leaf, zero="sharpness" not in name), runs)
-    features, targets = (numbers(f"training.{name}", getattr(training, name)) for name in ("features", "targets"))
-    if features.ndim != 3 or 0 in features.shape:
-        raise ValueError(
-            f"training.features: expected [nodes, samples, features], none of them 0, got {features.shape}; deal the "
-            "samples to the nodes first, see jaxcoopt.datasets.split"
-        )
-    if features.shape[0] != nodes:
+    features, targets = (
+        numbers(f"training.{name}", getattr(training, name), flags=True) for name in ("features", "targets")
+    )
+    if sample_axes(training)[0] != nodes:
         raise ValueError(
             f"training.features: it has {features.shape[0]} nodes, the network has {nodes}; give each node its samples"
         )
@@ -266,11 +307,18 @@ def _check_loss(training: Training, features: int) -> None:
     loss = training.loss
     if isinstance(loss, losses.MLP):
         if not isinstance(loss.hidden, (tuple, list)):
-            raise TypeError(f"training.loss.hidden: expected the layers' sizes, such as (32,), got {loss.hidden!r:.80}")
+            raise TypeError(
+                f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}"
+            )
         for size in loss.hidden:
             at_least_one("training.loss.hidden", size)
     if isinstance(loss, losses.Custom):
-        whole = np.asarray(training.targets).dtype.kind in "biu"
+        whole, values = is_whole(training.targets), np.asarray(training.targets)
+        if whole and np.any((values < -(2**31)) | (values >= 2**31)):
+            raise ValueError(
+                "training.targets: a Custom loss is given whole numbers as int32, and some are beyond; convert them "
+                "with .astype(float)"
+            )
         x = jax.ShapeDtypeStruct((features,), float_dtype())
         y = jax.ShapeDtypeStruct((), np.int32 if whole else float_dtype())
         try:
@@ -279,6 +327,7 @@ def _check_loss(training: Training, features: int) -> None:
             raise TypeError(
                 "training.loss: Custom needs start(key) -> params and fn(params, x, y) -> the loss of one sample, in "
                 f"jax.numpy. Calling them gave: {error!s:.200}"
+                + ("" if whole else " (y is a float, as the targets are; for class labels give targets.astype(int))")
             ) from error
         if shape:
             raise ValueError(f"training.loss: Custom's fn must give one number for one sample, got shape {shape}")

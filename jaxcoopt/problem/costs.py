@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcoopt.errors import numbers, positive
+from jaxcoopt.errors import finite, positive
 from jaxcoopt.pytrees import pytree
 
 
@@ -48,8 +49,13 @@ class Quadratic(Cost):
     @classmethod
     def from_coefficients(cls, a: Any, b: Any, c: Any = 0.0) -> "Quadratic":
         """The same family written as a x^2 + b x + c, with a > 0."""
-        a, b, c = (numbers(name, value) for name, value in (("a", a), ("b", b), ("c", c)))
-        positive("a", a)
+        a, b, c = positive("a", a), finite("b", b), finite("c", c)
+        try:
+            np.broadcast_shapes(a.shape, b.shape, c.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"a, b, c: expected scalars, [nodes] or [nodes, runs], got shapes {a.shape}, {b.shape} and {c.shape}"
+            ) from error
         return cls(curvature=2 * a, center=-b / (2 * a), offset=c - b**2 / (4 * a))
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:

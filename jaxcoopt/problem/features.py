@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Real
 
-from jaxcoopt.errors import at_least_one, finite, positive
+from jaxcoopt.arrays import plain
+from jaxcoopt.errors import at_least_one, finite, generator, one_number, positive
 
 
 def quadratic(features: Real[np.ndarray, "*rest features"]) -> Float[np.ndarray, "*rest mapped"]:
@@ -29,11 +30,11 @@ def fourier(
     map other data, a test set say, alike. Every node must use the same seed. Source: Rahimi and Recht, NeurIPS 2007.
     """
     features = _floating(features)
-    components = at_least_one("components", components)
+    components, rng = at_least_one("components", components), generator(seed)
     if gamma is None:
         gamma = 1.0 / (features.shape[-1] * max(float(features.var()), 1e-12))
+    one_number("gamma", gamma)
     scale = np.sqrt(2 * positive("gamma", gamma))
-    rng = np.random.default_rng(seed)
     directions = rng.normal(scale=scale, size=(features.shape[-1], components))
     phases = rng.uniform(0, 2 * np.pi, components)
     return (np.sqrt(2 / components) * np.cos(features @ directions + phases)).astype(features.dtype)
@@ -41,6 +42,8 @@ def fourier(
 
 def _floating(features: np.ndarray) -> np.ndarray:
     """Finite and in floating point: whole numbers would overflow or be cut."""
-    features = np.asarray(features)
-    exact = finite("features", features)
-    return features if np.issubdtype(features.dtype, np.floating) else exact
+    features = np.asarray(plain("features", features))
+    exact = finite("features", features, flags=True)
+    if not exact.size or not exact.ndim:
+        raise ValueError(f"features: expected an array [..., features] that holds numbers, got shape {exact.shape}")
+    return features if features.dtype.kind == "f" else exact

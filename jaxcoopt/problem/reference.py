@@ -9,9 +9,9 @@ import numpy as np
 from jax import lax
 
 from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import traced
+from jaxcoopt.errors import at_least_one, traced
 from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
-from jaxcoopt.problem.check import check_halves, check_problem
+from jaxcoopt.problem.check import check_problem, received
 from jaxcoopt.problem.fit_sensitivity import fitted
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
@@ -51,8 +51,8 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     a share whose bound is just about to let go, which is held there, and where all shares are at bounds. A non-convex
     loss has no optimum to differentiate.
     """
-    check_halves(problem)
-    nodes = node_count(problem) if nodes is None else nodes
+    problem = received(problem)
+    nodes = node_count(problem) if nodes is None else at_least_one("nodes", nodes)
     if nodes is None:
         raise ValueError(
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"

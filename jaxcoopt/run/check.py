@@ -5,11 +5,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcoopt.errors import StandIn, inside_jit, positive, traced, unknown_name
+from jaxcoopt.arrays import plain_tree
+from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, traced
+from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_per_run, check_problem
 from jaxcoopt.problem.problem import Problem
@@ -17,6 +20,54 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
 
 SHARDS = ("runs", "nodes")
+MISSED = 1e-5  # of the budget, relatively: float32's sums over many nodes
+
+
+def received(problem: Problem, network: Network, method: CoOptimizer) -> tuple[Problem, Network, CoOptimizer]:
+    """The three with plain arrays. Raises TypeError or ValueError for one of another kind, or with parts of another."""
+    problem = problems.received(problem)
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
+    return problem, plain_tree(network, "network"), methods.received(method)
+
+
+def received_start(initial: Initial | None) -> Initial | None:
+    """The start with plain arrays. Raises TypeError for another kind."""
+    if initial is not None and not isinstance(initial, Initial):
+        raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
+    return plain_tree(initial, "initial")
+
+
+def received_optimum(optimum: Optimum | None, problem: Problem, nodes: int, runs: int) -> Optimum | None:
+    """The optimum with plain arrays. Raises for another kind, and for numbers that are not those of this problem."""
+    if not isinstance(optimum, Optimum | None):
+        raise TypeError(f"optimum: expected what jaxcoopt.reference returns, got {type(optimum).__name__}")
+    if optimum is None or traced(optimum):
+        return optimum
+    for path, leaf in jax.tree_util.tree_leaves_with_path(optimum):
+        finite(f"optimum{jax.tree_util.keystr(path)}", leaf)
+    optimum = plain_tree(optimum, "optimum")
+    for name in ("allocation_cost", "price", "training_loss"):
+        check_per_run(f"optimum.{name}", 0 if getattr(optimum, name) is None else getattr(optimum, name), runs)
+    shares = np.shape(optimum.allocation)
+    if optimum.allocation is not None and shares not in ((nodes,), (nodes, 1), (nodes, runs)):
+        raise ValueError(
+            f"optimum.allocation: expected [nodes] = ({nodes},) or [nodes, runs] = ({nodes}, {runs}), got {shares}"
+        )
+    if optimum.allocation is not None and problem.allocation is not None and not traced(problem.allocation):
+        _check_budget(np.asarray(optimum.allocation, np.float64), problem.allocation.budget)
+    return optimum
+
+
+def _check_budget(shares: np.ndarray, budget: Any) -> None:
+    """An optimum of this problem meets its budget, to the rounding of float32."""
+    sums, wanted = shares.sum(axis=0), np.asarray(budget, np.float64)
+    missed = np.abs(sums - wanted) > MISSED * np.maximum(np.abs(wanted), np.abs(shares).sum(axis=0))
+    if np.any(missed):
+        raise ValueError(
+            f"optimum.allocation: it sums to {np.ravel(sums)[0]:.9g}, the budget is {np.ravel(wanted)[0]:.9g}, so it "
+            "is another problem's; give what jaxcoopt.reference says of this one, or leave optimum out"
+        )
 
 
 def check_run(
@@ -26,19 +77,9 @@ def check_run(
     runs: int,
     seed: Any,
     initial: Initial | None,
-    optimum: Optimum | None,
 ) -> None:
     """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed: expected a whole number, got {seed!r}")
-    if not -(2**63) <= seed < 2**63:
-        raise ValueError(f"seed: expected a 64-bit whole number, got {seed}")
-    if not isinstance(optimum, Optimum | None):
-        raise TypeError(f"optimum: expected what jaxcoopt.reference returns, got {type(optimum).__name__}")
-    if not isinstance(network, Network):
-        raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
-    if initial is not None and not isinstance(initial, Initial):
-        raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
+    check_seed("seed", seed)
     _check_start(initial, problem)
     if not traced(problem):
         check_problem(problem, network.nodes, runs)
@@ -51,10 +92,15 @@ def check_run(
 
 def check_shard(shard: Any, *given: Any) -> None:
     """The nodes are spread by a plan made of the network's numbers, so these must be there."""
-    if shard not in SHARDS:
-        raise unknown_name("shard", shard, SHARDS)
+    check_name("shard", shard, SHARDS)
     if shard == "nodes" and (inside_jit() or traced(*given)):
         raise ValueError("shard: 'nodes' does not work inside jit or grad; use shard='runs' there")
+
+
+def check_tol_number(tol: Any) -> None:
+    """Raise ValueError or TypeError for what is not one number above 0."""
+    if positive("tol", tol).ndim:
+        raise ValueError(f"tol: expected a number, the same for all runs, got shape {np.shape(tol)}")
 
 
 def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:
@@ -62,7 +108,7 @@ def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:
     if tol is None:
         return
     if not traced(tol):
-        positive("tol", tol)
+        check_tol_number(tol)
     if problem.training is not None and not problem.training.loss.convex:
         raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")
     for half, known in (("allocation", optimum.allocation_cost), ("training", optimum.training_loss)):

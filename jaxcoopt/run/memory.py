@@ -15,6 +15,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.check import check_run, received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare
@@ -59,8 +60,22 @@ class Memory:
 def memory(
     problem: Problem, network: Network, method: CoOptimizer, runs: int = 1, *, initial: Initial | None = None
 ) -> Memory:
-    """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run."""
-    method, runs = with_placeholders(method), at_least_one("runs", runs)
+    """What `solve` with these arguments will need: its program is compiled and asked, nothing is allocated or run.
+
+    Raises ValueError or TypeError for what `solve` does not take.
+    """
+    runs = at_least_one("runs", runs)
+    problem, network, method = received(problem, network, method)
+    initial = received_start(initial)
+    check_run(problem, network, with_placeholders(method), runs, 0, initial)
+    return layout_of(problem, network, method, runs, initial)
+
+
+def layout_of(
+    problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None = None
+) -> Memory:
+    """As `memory`, of arguments that are checked."""
+    method = with_placeholders(method)
     setup, carry = jax.eval_shape(
         lambda problem, network, initial: prepare(problem, network, method, runs, 0, initial, None, Optimum()),
         problem,
@@ -82,7 +97,7 @@ def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: 
     """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
     if at_most(problem, network, runs) < available() // 4:
         return
-    need = memory(problem, network, method, runs, initial=initial)
+    need = layout_of(problem, network, method, runs, initial)
     if need.total > need.available:
         raise MemoryError(f"runs: {need}; ask for fewer at a time, or for fewer samples or parameters")
 

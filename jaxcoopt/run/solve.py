@@ -7,13 +7,13 @@ import jax
 import numpy as np
 
 from jaxcoopt.channel.check import warn_of_rule
-from jaxcoopt.errors import at_least_one, inside_jit, traced
+from jaxcoopt.errors import a_flag, at_least_one, inside_jit, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
-from jaxcoopt.run.check import check_run, check_shard, check_tol
+from jaxcoopt.run.check import check_run, check_shard, check_tol, received, received_optimum, received_start
 from jaxcoopt.run.drive import drive, intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
@@ -59,13 +59,14 @@ def solve(
     different devices exchange what their links carry, and the numbers differ from one device's by rounding.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
-    if steps >= 2**31:
-        raise ValueError(f"steps: expected less than 2^31, got {steps}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
+    progress = a_flag("progress", progress)
+    problem, network, method = received(problem, network, method)
+    initial, optimum = received_start(initial), received_optimum(optimum, problem, network.nodes, runs)
     check_shard(shard, problem, network, method, initial)
     with in_host_memory() if shard == "nodes" else nullcontext():
         with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
-            check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
+            check_run(problem, network, with_placeholders(method), runs, seed, initial)
             method = with_steps(method, problem, network)
             warn_of_steps(method, problem, network)
         if traced(problem, method, initial):

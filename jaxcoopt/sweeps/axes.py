@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.errors import at_least_one
+from jaxcoopt.arrays import plain, plain_tree, shown
+from jaxcoopt.errors import at_least_one, generator
+from jaxcoopt.problem import check as problems
+from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, is_there
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
@@ -58,18 +61,22 @@ def sample(distributions: Mapping[str, Any], count: int, seed: int = 0) -> list[
     >>> sorted(points[0])
     ['channel.bits', 'channel.rho']
     """
-    count = at_least_one("count", count)
-    rng = np.random.default_rng(seed)
+    count, rng = at_least_one("count", count), generator(seed)
+    if not isinstance(distributions, Mapping):
+        raise TypeError(
+            "distributions: expected a dict name -> a frozen scipy.stats distribution, or a list to choose from, got "
+            f"{shown(distributions)}"
+        )
     drawn: dict[str, Sequence[Any]] = {}
     for name, each in distributions.items():
-        if hasattr(each, "rvs"):
+        if hasattr(each, "rvs") and hasattr(each, "args"):  # frozen
             drawn[name] = each.rvs(size=count, random_state=rng).tolist()
         elif isinstance(each, Sequence) and not isinstance(each, str) and len(each):
             drawn[name] = [each[i] for i in rng.integers(len(each), size=count)]
         else:
             raise TypeError(
                 f"distributions[{name!r}]: expected a frozen scipy.stats distribution, such as "
-                f"scipy.stats.loguniform(0.01, 1), or a list to choose from, got {each!r:.80}"
+                f"scipy.stats.loguniform(0.01, 1), or a list to choose from, got {shown(each)}"
             )
     return [dict(zip(drawn, values, strict=True)) for values in zip(*drawn.values(), strict=True)]
 
@@ -90,7 +97,8 @@ def _axis(name: str, values: Values, trio: Trio) -> Axis:
     place = find(name, trio, "grid")
     where = f"grid[{name!r}]"
     if isinstance(values, Mapping):
-        labels, entries = np.array([str(label) for label in values], dtype=object), list(values.values())
+        labels = np.array([str(label) for label in values], dtype=object)
+        entries = [_received(f"{where}[{shown(label)}]", value) for label, value in values.items()]
     else:
         entries = _listed(where, values)
         labels = _labels(where, entries)
@@ -135,11 +143,20 @@ def _points(points: Any, trio: Trio) -> Axis:
 
 
 def _listed(where: str, values: Any) -> list[Any]:
-    if hasattr(values, "__array__") and np.ndim(values) == 1:
-        return np.asarray(values).tolist()
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise TypeError(f"{where}: expected a list of values, or a dict label -> value, got {values!r:.80}")
+    if hasattr(values, "__array__") and getattr(values, "ndim", None) == 1:
+        texts = np.asarray(values)
+        return (texts if texts.dtype.kind in "UT" else np.asarray(plain(where, values))).tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise TypeError(f"{where}: expected a list of values, or a dict label -> value, got {shown(values)}")
     return list(values)
+
+
+def _received(where: str, value: Any) -> Any:
+    """An object or array that an axis sets, with plain arrays."""
+    if isinstance(value, Problem):
+        return problems.received(value)
+    known = is_dataclass(value) or hasattr(value, "__array__")
+    return plain_tree(value, where) if known and not isinstance(value, type) else value
 
 
 def _labels(where: str, entries: Sequence[Any]) -> np.ndarray:

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxcoopt.errors import at_least_one, finite, positive
+from jaxcoopt.errors import at_least_one, finite
 from jaxcoopt.problem.reference import Optimum, run_count
-from jaxcoopt.run.check import check_run, check_tol
+from jaxcoopt.run.check import check_run, check_tol, check_tol_number
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.riding import Plan
+from jaxcoopt.sweeps.room import is_count
 from jaxcoopt.theory.auto import with_placeholders, with_steps
 
 BLOCK = 256  # points that are looked at together
@@ -23,8 +24,8 @@ FOUND_LATER = Optimum(allocation_cost=np.zeros(()), training_loss=np.zeros(()))
 
 def check_points(plan: Plan, initial: Initial | None = None, tol: float | None = None) -> None:
     """Raise ValueError or TypeError for the first settings that cannot be run, with the point that they belong to."""
-    if tol is not None and positive("tol", tol).ndim:
-        raise ValueError(f"tol: expected a number, the same for all runs, got shape {np.shape(tol)}")
+    if tol is not None:
+        check_tol_number(tol)
     for indices in blocks(plan):
         error = _error(plan, indices, initial, tol)
         if error is not None:
@@ -38,7 +39,7 @@ def _error(
     """What is wrong with points of one group."""
     try:
         trio = plan.columns(indices)
-        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, None)
+        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial)
         with_steps(trio.method, trio.problem, trio.network)
         check_tol(tol, trio.problem, FOUND_LATER)
     except (ValueError, TypeError) as error:
@@ -93,7 +94,7 @@ def check_base(trio: Trio) -> None:
 
 def check_seeds(seeds: Any) -> Int[np.ndarray, " seeds"]:
     """The run number of each seed: 0 .. seeds - 1, or those given."""
-    if np.ndim(seeds) == 0:
+    if is_count(seeds):
         return np.arange(at_least_one("seeds", seeds))
     numbers = finite("seeds", seeds)
     if numbers.ndim != 1 or not numbers.size:

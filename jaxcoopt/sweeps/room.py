@@ -3,7 +3,7 @@
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.errors import at_least_one, positive
+from jaxcoopt.arrays import is_sparse, plain, shown
+from jaxcoopt.errors import at_least_one, one_number, positive
 from jaxcoopt.run.memory import available
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -20,7 +21,12 @@ CODES = 5  # bytes of a run's status and where it left
 
 
 def points_in(grid: Any) -> int:
-    """How many points a grid, a list of points or a tuple of axes has, without making them; 1 for what is none."""
+    """How many points a grid, a list of points or a tuple of axes has, without making them.
+
+    Raises TypeError for what is none of these.
+    """
+    if not isinstance(grid, Mapping | Sequence) or isinstance(grid, str | bytes):
+        raise TypeError(f"grid: expected a dict name -> values, or a list of dicts name -> value, got {shown(grid)}")
     if isinstance(grid, Mapping):
         return math.prod(map(_length, grid.values()))
     return math.prod(map(len, grid)) if isinstance(grid, tuple) else _length(grid)
@@ -28,7 +34,12 @@ def points_in(grid: Any) -> int:
 
 def seeds_in(seeds: Any) -> int:
     """How many there are, whether it is that or a list of run numbers."""
-    return at_least_one("seeds", seeds) if np.ndim(seeds) == 0 else np.size(seeds)
+    return at_least_one("seeds", seeds) if is_count(seeds) else np.size(plain("seeds", seeds))
+
+
+def is_count(seeds: Any) -> bool:
+    """Whether it says how many, or is a list of run numbers."""
+    return not isinstance(seeds, list | tuple | range) and not getattr(seeds, "shape", ())
 
 
 def bytes_of(runs: int, records: int, variables: int, itemsize: int) -> int:
@@ -54,18 +65,19 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
 def size_in_bytes(name: str, given: Any) -> int:
     """Bytes of a number or of "4GiB", "500 MB", "2e9". Raises ValueError for another text or nothing positive."""
     if not isinstance(given, str):
+        one_number(name, given)
         return int(positive(name, given))
     found = re.fullmatch(r"\s*([0-9.e+]+)\s*([kmgt]?)(i?b)?\s*", given.lower())
     try:
         assert found is not None
         size = float(found[1]) * UNITS[found[2]]
     except (AssertionError, ValueError):
-        raise ValueError(f"{name}: expected a size such as 4GiB, got {given!r}") from None
+        raise ValueError(f"{name}: expected a size such as 4GiB, got {shown(given)}") from None
     return int(positive(name, size))
 
 
 def _length(values: Any) -> int:
-    return len(values) if hasattr(values, "__len__") and getattr(values, "shape", None) != () else 1
+    return len(values) if hasattr(values, "__len__") and not is_sparse(values) and getattr(values, "shape", 1) else 1
 
 
 def _needed(runs: int, size: int) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype
-from jaxcoopt.errors import at_least_one
+from jaxcoopt.arrays import float_dtype, shown
+from jaxcoopt.errors import a_flag, a_path, at_least_one, check_seed
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.check import received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.axes import Axis, Values, axes_of
@@ -64,7 +65,7 @@ def sweep(
     cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
     chunk fits, or without a store not all of the numbers.
     """
-    place = None if store is None else Path(store)
+    place, progress = None if store is None else a_path("store", store), a_flag("progress", progress)
     job, layout = planned(
         Trio(problem, network, method),
         grid,
@@ -107,6 +108,10 @@ def planned(
     """What is to be run and how it is laid out, all checked."""
     limit = None if memory is None else size_in_bytes("memory", memory)
     steps, every = spacing(steps, record_every)
+    seed, initial = check_seed("seed", seed), received_start(initial)
+    if not isinstance(title, str):
+        raise TypeError(f"title: expected a text, got {shown(title)}")
+    trio = Trio(*received(*trio))
     check_base(trio)
     check_size(trio.problem, points_in(grid), seeds, steps, every, store)
     numbers = check_seeds(seeds)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.run.memory import at_most, available, memory
+from jaxcoopt.run.memory import at_most, available, layout_of
 from jaxcoopt.sweeps.chunk import Job
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
@@ -26,7 +26,7 @@ def chunk_width(job: Job, limit: int | None) -> int:
     if devices * at_most(trio.problem, trio.network, widest) < room:
         return widest
     with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device
-        need = memory(trio.problem, trio.network, trio.method, widest)
+        need = layout_of(trio.problem, trio.network, trio.method, widest)
     each = devices * (need.state + need.working) / widest
     fits = int((room - need.setup) // each)
     if fits < 1:

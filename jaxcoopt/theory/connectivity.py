@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from jaxcoopt.draws import random_bits
-from jaxcoopt.errors import at_least_one
+from jaxcoopt.errors import at_least_one, check_seed, one_number
 from jaxcoopt.network.network import Network
 from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians
 
@@ -81,8 +81,9 @@ def failure_threshold(
     probability outside (0, 1), TypeError or ValueError for counts below 1.
     """
     window, samples = at_least_one("window", window), at_least_one("samples", samples)
+    probability, seed = one_number("probability", probability), check_seed("seed", seed) % 2**63
     if not 0 < probability < 1:
-        raise ValueError(f"probability: expected a number between 0 and 1, got {probability!r}")
+        raise ValueError(f"probability: expected a number between 0 and 1, got {probability}")
     laplacians(network)  # raises for what is no network
     iterations = window * (network.graphs if network.sequence is None else len(network.sequence))
     at_once = min(samples, max(1, SAMPLES_AT_ONCE // network.edges.count))

@@ -10,12 +10,15 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from scipy.sparse import linalg
 
+from jaxcoopt.arrays import shown
+from jaxcoopt.errors import a_flag
 from jaxcoopt.problem import losses
-from jaxcoopt.problem.align import aligned, aligned_allocation
+from jaxcoopt.problem.align import aligned, aligned_allocation, sample_axes
 from jaxcoopt.problem.bounds import Bounds, Multiplier, Penalty
 from jaxcoopt.problem.box import box, finite_box
 from jaxcoopt.problem.costs import Cost, Quadratic, Sum, curvature
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.theory.check import received_problem
 
 POINTS = 129  # where f'' is looked at, over each node's box
 DENSE = 256  # rows of a matrix of second moments up to which all its eigenvalues are computed
@@ -65,6 +68,15 @@ def smoothness(training: Training, *, samples: bool = False) -> Any:
     softmax. samples: the largest over mini-batches instead, where E[x x^T] is that of one sample. Raises `NoNumber` for
     losses that have none.
     """
+    if not isinstance(training, Training):
+        raise TypeError(f"training: expected a jaxcoopt.Training, got {shown(training)}")
+    problem = received_problem(Problem(training=training), sample_axes(training)[0])
+    assert problem.training is not None
+    return smoothness_of(problem.training, samples=a_flag("samples", samples))
+
+
+def smoothness_of(training: Training, *, samples: bool = False) -> Any:
+    """The same, of data that are checked."""
     bend, features, share = _second_derivative(training.loss), _with_one(training), _share(training)
     if samples:
         largest = np.where(share > 0, np.sum(features**2, axis=2), 0).max(axis=1)

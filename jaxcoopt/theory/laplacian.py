@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import sparse
 from scipy.sparse import linalg
 
-from jaxcoopt.errors import traced
+from jaxcoopt.errors import finite, traced
 from jaxcoopt.network.network import Network
 
 DENSE = 400  # nodes up to which all eigenvalues are computed at once
@@ -41,13 +41,15 @@ def shares(network: Network) -> Float[np.ndarray, " graphs"]:
 
 def average_laplacian(network: Network) -> Any:
     """The mean over the switching, all links up: it is connected where the union of the graphs in use is."""
-    parts = [share * of for share, of in zip(shares(network), laplacians(network), strict=True)]
+    each = laplacians(network)  # raises for what is no network
+    parts = [share * of for share, of in zip(shares(network), each, strict=True)]
     return sum(parts[1:], start=parts[0])
 
 
 def expected_laplacian(network: Network) -> Any:
     """The mean over switching and failures, (1 - failure_rate) times the average. The rate must be a scalar."""
-    return (1 - failure_rate(network)) * average_laplacian(network)
+    average = average_laplacian(network)
+    return (1 - failure_rate(network)) * average
 
 
 def failure_rate(network: Network) -> float:
@@ -107,7 +109,9 @@ def lambda_2(laplacian: Any) -> float:
 
 
 def _symmetric(laplacian: Any) -> Any:
-    square = laplacian if sparse.issparse(laplacian) else np.asarray(laplacian, np.float64)
+    if sparse.issparse(laplacian):
+        finite("laplacian", laplacian.tocoo().data)
+    square = laplacian if sparse.issparse(laplacian) else finite("laplacian", laplacian)
     if square.ndim != 2 or square.shape[0] != square.shape[1] or square.shape[0] < 2:
         raise ValueError(f"laplacian: expected a matrix [nodes, nodes] of 2 nodes or more, got shape {square.shape}")
     return (square + square.T) / 2

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import plain_tree
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import at_least_one
+from jaxcoopt.errors import at_least_one, check_seed
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.round import Round
@@ -25,6 +25,7 @@ from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.theory.check import received, received_channel
 from jaxcoopt.theory.steps import half_of
 
 
@@ -46,9 +47,10 @@ def lyapunov(
     parameters; default the feasible point, or the loss's own start. Raises TypeError for other methods. Source:
     arXiv 2510.25176, theorems 1 and 2.
     """
-    at_least_one("steps", steps)
+    steps, seed = at_least_one("steps", steps), check_seed("seed", seed)
+    method, problem, network = received(method, problem, network)
     half_of(method, problem)
-    channel = Ideal() if channel is None else channel
+    channel, start = received_channel(channel), plain_tree(start, "start")
     with jax.enable_x64(True):
         exact, net = aligned(problem, network.nodes), network.in_precision(jnp.float64)
         key, run = jax.random.key(seed), jnp.arange(1)

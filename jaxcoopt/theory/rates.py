@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.arrays import shown
+from jaxcoopt.errors import finite, numbers
+
 TRANSIENT = 0.4  # of the fall on a log scale that is left out: fast modes die away in it
 FLOOR_MARGIN = 30.0  # times the floor: nearer to it rounding bends the line
 FEWEST = 5  # records that a rate is fitted to
@@ -33,11 +36,15 @@ def rate_of_run(result: Any, name: str = "training_gap", run: int = 0) -> Fitted
     consensus_error is it itself. Raises KeyError for a name that is not in the trace, ValueError where too few records
     lie between the transient and the floor.
     """
-    if name not in result.trace:
-        raise KeyError(f"name: {name!r} is not in the trace, which has {', '.join(result.trace)}")
+    if not hasattr(result, "trace"):
+        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
+    if not isinstance(name, str) or name not in result.trace:
+        raise KeyError(f"name: {shown(name)} is not in the trace, which has {', '.join(result.trace)}")
     values = np.asarray(result.trace[name], np.float64)
+    if isinstance(run, bool) or not isinstance(run, int | np.integer):
+        raise TypeError(f"run: expected a whole number, got {shown(run)}")
     if not -values.shape[1] <= run < values.shape[1]:
-        raise ValueError(f"run: expected below {values.shape[1]}, got {run}")
+        raise ValueError(f"run: expected below {values.shape[1]}, got {shown(run)}")
     return fit_rate(np.asarray(result.iterations), values[:, run])
 
 
@@ -47,9 +54,11 @@ def fit_rate(iterations: Any, values: Any) -> FittedRate:
     Left out are what comes before the peak, the first `TRANSIENT` of the fall, and what lies within `FLOOR_MARGIN` of
     the floor, the largest of the last tenth where that has stopped falling. Values that rise are fitted likewise.
     """
-    iterations, values = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
+    iterations, values = finite("iterations", iterations), numbers("values", values)
     if iterations.shape != values.shape or values.ndim != 1:
-        raise ValueError(f"values: expected [records] = {iterations.shape}, got {values.shape}")
+        raise ValueError(
+            f"values: expected [records] like iterations, which are {iterations.shape}, got {values.shape}"
+        )
     end = int(np.argmin(np.isfinite(values))) if not np.isfinite(values).all() else len(values)
     peak = int(np.argmax(values[:end])) if end and values[end - 1] < 0.1 * values[:end].max() else 0
     held = peak + np.flatnonzero(values[peak:end] > _floor(values[peak:end]) * FLOOR_MARGIN)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.quantizers import LogQuantizer
+from jaxcoopt.theory.check import received_channel
 
 
 class Sector(NamedTuple):
@@ -28,9 +29,9 @@ def sector(channel: Channel) -> Sector:
     >>> jc.theory.sector(jc.channels.UniformQuantizer(step=0.1)).upper
     2.0
     """
-    if not isinstance(channel, Channel):
-        raise TypeError(f"channel: expected one of jaxcoopt.channels, such as Ideal(), got {channel!r:.80}")
-    channel.check()
+    if channel is None:
+        raise TypeError("channel: expected one of jaxcoopt.channels, such as Ideal(), got None")
+    channel = received_channel(channel)
     with jax.enable_x64(True):
         lower, upper = (_plain(bound) for bound in channel.sector())
     if not isinstance(channel, LogQuantizer):

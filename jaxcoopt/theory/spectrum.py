@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
+from jaxcoopt.errors import finite, one_number
 from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.diffusion import ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
@@ -20,6 +21,7 @@ from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.costs import curvature
 from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import reference
+from jaxcoopt.theory.check import received
 from jaxcoopt.theory.curvature import hessians_at, linear_hessians
 from jaxcoopt.theory.laplacian import expected_laplacian, laplacians
 from jaxcoopt.theory.steps import half_of
@@ -118,7 +120,8 @@ def spectral_rate(method: Any, problem: Problem, network: Network, *, gain: floa
 
 def _period(method: Any, problem: Problem, network: Network, gain: float) -> tuple[Whole, int, int]:
     """The matrix of one period, how many of its eigenvalues are at 1 by conservation, and its iterations."""
-    half = half_of(method, problem)
+    method, problem, network = received(method, problem, network)
+    half, gain = half_of(method, problem), one_number("gain", gain)
     blocks = _hessians(half, network.nodes)
     nodes, size, _ = blocks.shape
     hessian = np.zeros((nodes, size, nodes, size))
@@ -156,7 +159,7 @@ def _hessians(half: Any, nodes: int) -> Float[np.ndarray, "nodes size size"]:
 
 
 def _number(name: str, value: Any) -> float:
-    value = np.asarray(value, np.float64)
+    value = finite(f"method.{name}", value)
     if value.ndim:
         raise ValueError(f"method.{name}: expected a scalar, got one for each of {value.size} runs; give one run's")
     return float(value)

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
@@ -17,13 +17,14 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.theory.check import received, received_channel, received_network, received_problem
 from jaxcoopt.theory.curvature import (
     NoNumber,
     bounded,
     constant_curvature,
     curvature_range,
     linear_hessians,
-    smoothness,
+    smoothness_of,
     stiffness,
 )
 from jaxcoopt.theory.laplacian import average_laplacian, expected_laplacian, lambda_2, lambda_max, laplacians, shares
@@ -62,8 +63,9 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
     >>> round(jc.theory.step_bound(jc.methods.LaplacianFlow(step=0.1), problem, network).value, 6)
     1.0
     """
+    method, problem, network = received(method, problem, network)
     try:
-        return known_bound(method, problem, network, Ideal() if channel is None else channel)
+        return known_bound(method, problem, network, received_channel(channel))
     except NoNumber:
         return None
 
@@ -82,7 +84,7 @@ def half_of(method: Any, problem: Problem) -> Any:
     """The half of the problem that a method moves; TypeError or ValueError where there is none."""
     if not isinstance(method, (AllocationMethod, TrainingMethod)):
         raise TypeError(
-            f"method: expected one half's method, such as jaxcoopt.methods.GradientTracking, got {method!r:.80}"
+            f"method: expected one half's method, such as jaxcoopt.methods.GradientTracking, got {shown(method)}"
         )
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: expected a jaxcoopt.Problem, got {type(problem).__name__}")
@@ -99,10 +101,12 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
     lambda_2 of the average Laplacian. It vanishes with the connectivity, which the sharp one does not: see
     `step_bound`. Source: arXiv 2510.25176, theorem 1.
     """
-    if not isinstance(problem, Problem) or problem.training is None:
+    network = received_network(network)
+    problem = received_problem(problem, network.nodes)
+    if problem.training is None:
         raise ValueError("problem.training: missing; the bound is one of gradient tracking")
     try:
-        smooth, upper = smoothness(problem.training), sector(Ideal() if channel is None else channel).upper
+        smooth, upper = smoothness_of(problem.training), sector(received_channel(channel)).upper
     except NoNumber:
         return None
     if not np.isfinite(upper).all():
@@ -116,7 +120,7 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
 
 
 def _training(found: Threshold, training: Training, network: Network, channel: Channel) -> StepBound:
-    gain, smooth = _gain(channel), smoothness(training, samples=found.samples)
+    gain, smooth = _gain(channel), smoothness_of(training, samples=found.samples)
     top = _top(network)
     value = _plain(found.least(gain * top) / smooth)
     exact = channel.lossless and network.failure_rate is None and network.graphs == 1

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.errors import positive, unknown_name
+from jaxcoopt.arrays import shown
+from jaxcoopt.errors import one_number, positive, unknown_name
 from jaxcoopt.run.result import Result
 
 Objective = Callable[[Result], Any]
@@ -16,6 +17,8 @@ GAPS = ("allocation_gap", "training_gap")
 
 def log_gap(result: Result) -> Float[Array, "records runs"]:
     """log10 of the gaps' sum, no less than rounding; allocation and training together, as far as they are recorded."""
+    if not hasattr(result, "trace"):
+        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
     gaps = [jnp.abs(result.trace[name]) for name in GAPS if name in result.trace]
     if not gaps:
         raise ValueError(
@@ -44,6 +47,7 @@ def at_bits(bits: float) -> Objective:
     """log10 of the gap when the mean node has sent so many bits, between the records around it; NaN where a run ends
     before.
     """
+    one_number("bits", bits)
     positive("bits", bits)
 
     def gap_at_bits(result: Result) -> Array:
@@ -63,7 +67,7 @@ def objective_of(given: str | Objective) -> Objective:
     if callable(given):
         return given
     if not isinstance(given, str):
-        raise TypeError(f"objective: expected a name, or a function of a Result, got {given!r:.80}")
+        raise TypeError(f"objective: expected a name, or a function of a Result, got {shown(given)}")
     if given not in OBJECTIVES:
         raise unknown_name("objective", given, (*OBJECTIVES, "jaxcoopt.objectives.at_bits(...)"))
     return OBJECTIVES[given]

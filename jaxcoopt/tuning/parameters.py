@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import float_dtype, shown
 from jaxcoopt.errors import finite
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -146,7 +146,7 @@ def parameters_of(
     Raises ValueError or TypeError for names that are not there, are no numbers, or cannot be tuned.
     """
     if not isinstance(given, Sequence | Mapping) or isinstance(given, str) or not given:
-        raise ValueError(f"parameters: expected a list of names such as ['training.step'], got {given!r}")
+        raise ValueError(f"parameters: expected a list of names such as ['training.step'], got {shown(given)}")
     trio, found = Trio(*cases[0], method), {}
     for name in given:
         limits = given[name] if isinstance(given, Mapping) else None
@@ -161,8 +161,8 @@ def parameters_of(
 def _link_weights(name: str, limits: Any) -> LinkWeights:
     if limits is not None:
         raise ValueError(
-            f"parameters: {name!r} take no interval, got {limits!r}: they stay above 0, and each node's sum below 1; "
-            "give None"
+            f"parameters: {name!r} take no interval, got {shown(limits)}: they stay above 0, and each node's sum below "
+            "1; give None"
         )
     return LinkWeights(name)
 
@@ -204,7 +204,7 @@ def _check(name: str, place: Place, trio: Trio, value: Any) -> None:
     if place.path[-1] == "width":
         raise ValueError(f"parameters: {name!r} smooths derivatives and changes no run; tune another setting")
     if isinstance(value, bool) or not isinstance(value, (int, float, np.ndarray, jnp.ndarray, np.number)):
-        what = "an object: name a number in it" if hasattr(value, "__dataclass_fields__") else f"{value!r:.80}"
+        what = "an object: name a number in it" if hasattr(value, "__dataclass_fields__") else shown(value)
         raise TypeError(f"parameters: {name!r} is no number but {what}; give it a number to start from")
     if not _is_leaf(read(trio, Place(place.root, place.path[:-1])), place.path[-1]):
         raise TypeError(f"parameters: {name!r} is compiled into the program and has no slope; sweep it: jaxcoopt.sweep")
@@ -222,9 +222,11 @@ def _given_interval(name: str, limits: Any, place: Place, trio: Trio, runs: int)
     try:
         low, high = (float(limit) for limit in limits)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"parameters: {name}: expected (low, high), two numbers, or None, got {limits!r}") from error
+        raise ValueError(
+            f"parameters: {name}: expected (low, high), two numbers, or None, got {shown(limits)}"
+        ) from error
     if not low < high or np.isinf(low):
-        raise ValueError(f"parameters: {name}: expected (low, high) with low < high, got {limits!r}")
+        raise ValueError(f"parameters: {name}: expected (low, high) with low < high, got {shown(limits)}")
     value, inside = read(trio, place), Interval(low, high)
     if np.min(value) < low or np.max(value) > high:
         raise ValueError(

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.arrays import shown
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.network.network import Network
@@ -180,7 +181,7 @@ def _score(objective: Objective, result: Result) -> Array:
             "objective: it is differentiated, so write it with jax.numpy, without float(), NumPy or branches on values"
         ) from error
     if not jnp.issubdtype(getattr(score, "dtype", type(score)), jnp.floating):
-        raise TypeError(f"objective: expected a real number with a fraction, got {score!r:.80}")
+        raise TypeError(f"objective: expected a real number with a fraction, got {shown(score)}")
     if jnp.shape(score) != ():
         raise ValueError(
             f"objective: expected one number from the result of a start, got shape {jnp.shape(score)}; take a mean, or "

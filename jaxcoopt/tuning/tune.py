@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import optax
 
+from jaxcoopt.arrays import plain_tree, shown
 from jaxcoopt.channel.check import warn_of_rule
-from jaxcoopt.errors import at_least_one, listed
+from jaxcoopt.errors import a_flag, at_least_one, check_seed, listed
+from jaxcoopt.methods.check import received
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem import check
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
-from jaxcoopt.run.check import check_run
+from jaxcoopt.run.check import check_run, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
 from jaxcoopt.theory.auto import asks_for_auto, with_placeholders, with_steps
@@ -97,21 +100,23 @@ def tune(
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     patience = None if patience is None else at_least_one("patience", patience)
     if not isinstance(optimizer, optax.GradientTransformation | None):
-        raise TypeError(f"optimizer: expected one of optax, such as optax.adam(0.1), got {optimizer!r:.80}")
+        raise TypeError(f"optimizer: expected one of optax, such as optax.adam(0.1), got {shown(optimizer)}")
     every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
-    problems, networks = listed("problem", problem, Problem), listed("network", network, Network)
-    other_problems = problems if held_out is None else listed("held_out", held_out, Problem)
-    other_networks = networks if held_out_network is None else listed("held_out_network", held_out_network, Network)
+    objective, seed, progress = objective_of(objective), check_seed("seed", seed), a_flag("progress", progress)
+    problems, networks = _problems("problem", problem), _networks("network", network)
+    other_problems = problems if held_out is None else _problems("held_out", held_out)
+    other_networks = networks if held_out_network is None else _networks("held_out_network", held_out_network)
+    method, initial = received(method), received_start(initial)
     all_cases = [*product(problems, networks), *product(other_problems, other_networks)]
     sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
     for (each, net), size in zip(all_cases, sizes, strict=True):
-        check_run(each, net, with_placeholders(method), size, seed, initial, None)
+        check_run(each, net, with_placeholders(method), size, seed, initial)
     method = _with_steps(method, all_cases)
     warn_of_rule(method.channel)
     found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
-    rollout = Rollout(found, objective_of(objective), steps, every, seed, initial)
+    rollout = Rollout(found, objective, steps, every, seed, initial)
     at_once = 1 if found.of_links else starts
     on = [instances(each, networks[0].nodes, runs, at_once) for each in problems]
     first = len(on[0].numbers) // at_once if held_out is None and held_out_network is None else 0
@@ -122,6 +127,15 @@ def tune(
     search = Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
     history = search.run(found.start(starts, seed), iterations, patience, progress)
     return _best(found, history, search, starts)
+
+
+def _problems(name: str, given: Any) -> list[Problem]:
+    """One or several, with plain arrays."""
+    return [check.received(each) for each in listed(name, given, Problem)]
+
+
+def _networks(name: str, given: Any) -> list[Network]:
+    return [plain_tree(each, "network") for each in listed(name, given, Network)]
 
 
 def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> CoOptimizer:

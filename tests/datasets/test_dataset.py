@@ -107,3 +107,28 @@ def test_standardize_refuses_other_features_and_nan():
     data.features[3, 1] = np.nan
     with pytest.raises(ValueError, match="features: 1 of 15 entries are not finite"):
         standardize(data)
+
+
+@pytest.mark.parametrize("form", [int, float, np.float32, ">f4"])
+def test_labels_are_stratified_whatever_their_type(form):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(25), 40))
+    cuts = [
+        train_test(Dataset(np.zeros((1000, 1)), given, "a", "b"), 0.1, 5)[1] for given in (labels, labels.astype(form))
+    ]
+    np.testing.assert_array_equal(cuts[1].targets, cuts[0].targets)
+    np.testing.assert_array_equal(np.bincount(cuts[1].targets.astype(int)), np.full(25, 4))
+
+
+def test_values_are_not_cut_by_size():
+    """Whole numbers of which each is there once or twice: the test set must not be the smallest of them."""
+    values = np.arange(400) // 2
+    for given, classes in ((values.astype(float), None), (values, False), (values, True)):
+        test = train_test(Dataset(np.zeros((400, 1)), given, "a", "b", classes), 0.1)[1]
+        assert abs(test.targets.mean() - 99.5) < 40
+
+
+def test_the_data_set_says_what_its_targets_are():
+    table = Dataset(np.zeros((60, 1)), np.repeat([3.0, 4.0, 5.0], 20), "quality", "the test", False)
+    first, second = (train_test(data, 0.5, 1)[1] for data in (table, Dataset(table.features, table.targets, "a", "b")))
+    assert not np.array_equal(first.targets, second.targets)
+    assert first.classes is False

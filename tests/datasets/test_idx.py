@@ -1,7 +1,10 @@
 import gzip
 import struct
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from jaxcoopt.datasets import idx_folder, read_idx
@@ -116,3 +119,48 @@ def test_missing_files_and_folders_are_named(tmp_path):
 def test_an_unknown_kind_is_refused(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'train'"):
         idx_folder(tmp_path, "trian")
+
+
+def bomb(folder, start: bytes, size: int):
+    """A gzip file that begins as told, and goes on with so many zeros."""
+    with gzip.open(folder / "train-images-idx3-ubyte.gz", "wb") as stream:
+        stream.write(start)
+        for _ in range(size // 2**20):
+            stream.write(bytes(2**20))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"not an IDX file", "magic number is 0x6e6f7420"),
+        (struct.pack(">4I", 0x0803, 1, 2, 3), "promises .1, 2, 3., 6 bytes, and 6 and more are there"),
+        (struct.pack(">4I", 0x0803, 2**31, 2**31, 2**31), "packed ones are there, too few for that"),
+    ],
+)
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path, start, message):
+    bomb(tmp_path, start, 2**28)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=message):
+        idx_folder(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_a_header_that_promises_more_than_there_is_room_for(tmp_path, monkeypatch):
+    write(tmp_path, encode(IMAGES), encode(LABELS), packed=True)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
+    with pytest.raises(MemoryError, match=r"train-images.*promises \(6, 4, 5\), 120 bytes, and 100 are free"):
+        idx_folder(tmp_path)
+
+
+def test_an_empty_set_is_read(tmp_path):
+    (tmp_path / "none").write_bytes(encode(IMAGES[:0]))
+    assert read_idx(tmp_path / "none", axes=3).shape == (0, 4, 5)
+
+
+def test_no_path_and_no_file_are_refused(tmp_path):
+    for path in (tmp_path, "/dev/zero", tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="is no file"):
+            read_idx(path, axes=3)
+    with pytest.raises(ValueError, match="axes: expected 1 to 255, got 256"):
+        read_idx(tmp_path / "nowhere", axes=256)

@@ -142,3 +142,35 @@ def test_bad_values_are_refused(changes, message):
 def test_bad_types_are_refused(changes):
     with pytest.raises(TypeError):
         split(**({"features": FEATURES, "targets": LABELS, "nodes": 3} | changes))
+
+
+@pytest.mark.parametrize("form", [float, np.float32, ">f8", "f2", np.longdouble])
+@pytest.mark.parametrize(("classes", "each"), [(2, 30), (25, 40), (100, 3), (10, 2)])
+def test_labels_given_as_floats_are_classes(form, classes, each):
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(classes), each))
+    rows = np.zeros((len(labels), 1))
+    for how in SPLITS:
+        whole, floats = (split(rows, given, 5, how, seed=3) for given in (labels, labels.astype(form)))
+        np.testing.assert_array_equal(floats.assignment, whole.assignment)
+        np.testing.assert_array_equal(floats.targets, whole.targets)
+
+
+def test_labels_of_two_signs_are_classes():
+    signs = np.where(LABELS > 2, 1.0, -1.0)
+    shards = split(FEATURES, signs, 6, "shards", shards_per_node=1)
+    assert sum(len(np.unique(row[valid])) == 1 for row, valid in zip(shards.targets, shards.mask, strict=True)) >= 5
+
+
+def test_many_whole_numbers_are_values_unless_said():
+    prices = np.random.default_rng(2).permutation(np.arange(200) * 7.0)
+    binned, classes = (split(np.zeros((200, 1)), prices, 4, "shards", bins=4, seed=1, classes=c) for c in (None, True))
+    same = split(np.zeros((200, 1)), prices + 0.5, 4, "shards", bins=4, seed=1)
+    np.testing.assert_array_equal(binned.assignment, same.assignment)
+    assert not np.array_equal(binned.assignment, classes.assignment)
+    with pytest.warns(RuntimeWarning, match="200 different whole numbers in 200 samples are taken as values"):
+        whole = split(np.zeros((200, 1)), prices.astype(int), 4, "shards", bins=4, seed=1)
+    np.testing.assert_array_equal(whole.assignment, binned.assignment)
+    few = split(FEATURES, LABELS.astype(float), 4, "dirichlet", seed=1, classes=False, bins=2)
+    assert not np.array_equal(few.assignment, split(FEATURES, LABELS, 4, "dirichlet", seed=1).assignment)
+    with pytest.raises(TypeError, match="classes: expected True or False"):
+        split(FEATURES, LABELS, 4, classes="yes")

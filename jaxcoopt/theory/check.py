@@ -1,0 +1,69 @@
+"""What a user gives to the functions of theory: checked as `solve` checks it, with plain arrays."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from jaxcoopt.arrays import plain_tree, shown
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.check import check_channel
+from jaxcoopt.channel.quantizers import Ideal
+from jaxcoopt.errors import finite, refuse_unregistered, traced
+from jaxcoopt.methods.check import received as received_method
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem import check
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import run_count
+
+EXAMPLE = "such as jaxcoopt.methods.GradientTracking"
+
+
+def received(method: Any, problem: Problem, network: Network) -> tuple[Any, Problem, Network]:
+    """One half's method, the problem and the network. Raises TypeError or ValueError, naming the argument."""
+    if not isinstance(method, (AllocationMethod, TrainingMethod)):
+        raise TypeError(f"method: expected one half's method, {EXAMPLE}, got {shown(method)}")
+    half = "allocation" if isinstance(method, AllocationMethod) else "training"
+    method = getattr(received_method(CoOptimizer(**{half: method})), half)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(replace(method, step=None) if has_step(method) else method):
+        if not traced(leaf):
+            finite(f"method{jax.tree_util.keystr(path)}", leaf)
+    network = received_network(network)
+    return method, received_problem(problem, network.nodes), network
+
+
+def has_step(method: Any) -> bool:
+    """Whether there is one, which may be a word, or not known yet."""
+    return hasattr(method, "step")
+
+
+def received_problem(problem: Problem, nodes: int | None = None) -> Problem:
+    """A problem that is right on so many nodes; None: on as many as it has."""
+    problem = check.received(problem)
+    if not traced(problem) and nodes is not None:
+        check.check_problem(problem, nodes, run_count(problem))
+    return problem
+
+
+def received_network(network: Network) -> Network:
+    """A network, with plain arrays."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
+    return plain_tree(network, "network")
+
+
+def received_channel(channel: Channel | None) -> Channel:
+    """A channel that can be run, ideal links where there is none."""
+    if channel is None:
+        return Ideal()
+    if not isinstance(channel, Channel):
+        raise TypeError(f"channel: expected one of jaxcoopt.channels, such as Ideal(), got {shown(channel)}")
+    refuse_unregistered("channel", channel)
+    channel = plain_tree(channel, "channel")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(channel):
+        if not traced(leaf):
+            finite(f"channel{jax.tree_util.keystr(path)}", leaf)
+    check_channel(channel)
+    return channel
