@@ -45,6 +45,11 @@ class Setup:
     mean_share: Any
     split: NodeSplit | None = None
 
+    @property
+    def nodes(self) -> int:
+        """How many there are, on all devices together."""
+        return self.network.nodes if self.split is None else self.split.nodes
+
 
 @pytree
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
     iteration = jnp.asarray(0, jnp.int32)
     links = setup.network.links(setup.network_key, iteration, setup.runs)
-    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"))
+    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
     return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
@@ -178,9 +183,9 @@ def iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:
-    key, nodes = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
+    key, here = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
     links = setup.network.links(key, carry.iteration, setup.runs)
-    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, nodes))
+    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here), setup.nodes)
     duration = _duration(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)
@@ -196,11 +201,15 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation."""
+    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation.
+
+    What is padded has no work, and takes no time.
+    """
     work, x = setup.problem.work, setup.method.estimate(state).allocation
     if x is None:
         return work.max(axis=0)
-    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), jnp.inf), axis=0)
+    endless = jnp.where(work > 0, jnp.inf, 0)
+    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), endless), axis=0)
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:

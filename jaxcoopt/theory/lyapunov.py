@@ -64,7 +64,7 @@ def lyapunov(
 
         def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
             def now(k: Array) -> Round:
-                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run))
+                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes)
 
             def one(state: Any, k: Array) -> tuple[Any, Array]:
                 state = method.update(state, half, now(k), channel)
