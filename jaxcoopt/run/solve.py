@@ -66,7 +66,7 @@ def solve(
     with in_host_memory() if shard == "nodes" else nullcontext():
         with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
             check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
-            method = with_steps(method, problem, network)
+            method = with_steps(method, problem, network, initial)
             warn_of_steps(method, problem, network)
         if traced(problem, method, initial):
             warn_of_rule(method.channel)

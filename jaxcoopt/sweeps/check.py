@@ -14,7 +14,7 @@ from jaxcoopt.run.check import check_run, check_tol
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.riding import Plan
-from jaxcoopt.theory.auto import with_placeholders, with_steps
+from jaxcoopt.theory.auto import check_auto, with_placeholders
 
 BLOCK = 256  # points that are looked at together
 ALONE = " (run 0)"  # no news where a point was looked at by itself
@@ -39,7 +39,7 @@ def _error(
     try:
         trio = plan.columns(indices)
         check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, None)
-        with_steps(trio.method, trio.problem, trio.network)
+        check_auto(trio.method, trio.problem, trio.network)
         check_tol(tol, trio.problem, FOUND_LATER)
     except (ValueError, TypeError) as error:
         return error

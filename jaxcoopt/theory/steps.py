@@ -26,7 +26,15 @@ from jaxcoopt.theory.curvature import (
     smoothness,
     stiffness,
 )
-from jaxcoopt.theory.laplacian import average_laplacian, expected_laplacian, lambda_2, lambda_max, laplacians, shares
+from jaxcoopt.theory.laplacian import (
+    average_laplacian,
+    expected_laplacian,
+    lambda_2,
+    lambda_max,
+    laplacians,
+    scaled_top,
+    shares,
+)
 from jaxcoopt.theory.sector import sector
 from jaxcoopt.theory.thresholds import PAPER, Threshold, sharp, threshold
 
@@ -146,7 +154,7 @@ def _(method: LaplacianFlow, allocation: Allocation, network: Network, channel: 
     factor, source = _flow_factor(method, allocation)
     linear = channel.lossless and constant_curvature(allocation.cost) and not bounded(allocation)
     if linear and _steady(network) and most.shape[1] == 1 and not np.ndim(factor):
-        top = _scaled_top(laplacians(network)[0], most[:, 0])
+        top = scaled_top(laplacians(network)[0], most[:, 0])
         why = f"2 (1 + momentum) / lambda_max(sqrt(H) L sqrt(H)), lambda_max = {top:.3g}"
         return StepBound(float(factor / top), source, why, sharp=True)
     stiff = most.max(axis=0) + added
@@ -229,17 +237,11 @@ def _flow_limit(method: Any, allocation: Allocation, network: Network, lower: fl
     laplacian, factor = lower * expected_laplacian(network), 2 * (1 + (method.momentum or 0.0))
     if step * 2 * laplacian.diagonal().max() * least.max() <= factor:  # Gershgorin
         return None
-    top = _scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
+    top = scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
     return float(factor / top) if top > 0 else None
 
 
 # ---------------------------------------------------------------- parts
-
-
-def _scaled_top(laplacian: Any, curvature: np.ndarray) -> float:
-    """lambda_max(sqrt(H) L sqrt(H)), H the diagonal of curvatures."""
-    root = np.sqrt(np.broadcast_to(curvature, (laplacian.shape[0],)))
-    return lambda_max(laplacian.multiply(root[:, None]).multiply(root[None]).tocsr())
 
 
 def _top(network: Network) -> float:

@@ -106,7 +106,7 @@ def tune(
     sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
     for (each, net), size in zip(all_cases, sizes, strict=True):
         check_run(each, net, with_placeholders(method), size, seed, initial, None)
-    method = _with_steps(method, all_cases)
+    method = _with_steps(method, all_cases, initial)
     warn_of_rule(method.channel)
     found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
@@ -124,9 +124,9 @@ def tune(
     return _best(found, history, search, starts)
 
 
-def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> CoOptimizer:
+def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]], initial: Initial | None) -> CoOptimizer:
     """With one number for every step that is "auto", which all problems and networks stand."""
-    found = [with_steps(method, *case) for case in cases]
+    found = [with_steps(method, *case, initial) for case in cases]
     least = {half: min(float(np.min(getattr(each, half).step)) for each in found) for half in asks_for_auto(method)}
     return replace(method, **{half: replace(getattr(method, half), step=step) for half, step in least.items()})
 
