@@ -16,6 +16,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.steps import known_bound, unstable_beyond
+from jaxcoopt.theory.strong_links import too_strong
 from jaxcoopt.theory.trial import longest, may_try
 
 AUTO = "auto"
@@ -75,10 +76,13 @@ def _step(part: Any, problem: Problem, network: Network, channel: Channel, start
     tries = may_try(part, problem, network, channel)
     try:
         bound = known_bound(part, problem, network, channel)
-    except NoNumber:
-        if not tries:
-            raise
-        return longest(part, problem, network, channel, start)
+    except NoNumber as reason:
+        try:
+            if tries:
+                return longest(part, problem, network, channel, start)
+        except NoNumber:
+            pass
+        raise reason
     safe = FRACTION * bound.value
     if bound.sharp or not tries:
         return safe
@@ -91,12 +95,18 @@ def _step(part: Any, problem: Problem, network: Network, channel: Channel, start
 def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stacklevel: int = 3) -> None:
     """Warn (RuntimeWarning) of a step beyond which the iteration is known to grow; silent where that is not known.
 
-    A longer step than the bound of `step_bound` draws no warning: where that is not sharp, many converge.
+    A longer step than the bound of `step_bound` draws no warning: where that is not sharp, many converge. So do link
+    weights with which no step converges.
     """
     if traced(method, problem, network):
         return
     for half in HALVES:
         part = getattr(method, half)
+        if part is None:
+            continue
+        too_much = too_strong(part, network, method.channel, surely=True)
+        if too_much is not None:
+            warnings.warn(f"{too_much}: the runs will diverge", RuntimeWarning, stacklevel=stacklevel)
         step = getattr(part, "step", None)
         if (
             step is None
@@ -113,6 +123,14 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
                 RuntimeWarning,
                 stacklevel=stacklevel,
             )
+
+
+def why_diverged(method: CoOptimizer, network: Network) -> str:
+    """What to do about runs that all diverged."""
+    parts = [part for half in HALVES if (part := getattr(method, half)) is not None]
+    told = [too_strong(part, network, method.channel, surely=False) for part in parts]
+    found = [each for each in told if each is not None]
+    return found[0] if found else "make the steps smaller, or start inside the domain of the cost"
 
 
 def _one_run(settings: Any, half: str) -> bool:

@@ -26,11 +26,11 @@ from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.theory.curvature import NoNumber
-from jaxcoopt.theory.laplacian import average_laplacian, lambda_max, scaled_top
+from jaxcoopt.theory.laplacian import average_laplacian, scaled_top
 from jaxcoopt.theory.penalised import Penalised
 from jaxcoopt.theory.thresholds import threshold
 
-EACH, BELOW = 4, 3  # steps tried in an octave, and how many of them the chosen one is below the longest that works
+EACH, BELOW = 4, 2  # steps tried in an octave, and how many of them the chosen one is below the longest that works
 TRIED = 41  # ten octaves: down to a thousandth of the first
 ITERATIONS = 400  # of a trial, in four quarters
 WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
@@ -66,12 +66,12 @@ def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -
 
 
 def longest(method: Any, problem: Problem, network: Network, channel: Channel, start: Any = None) -> Any:
-    """0.6 of the longest step that works for one half's method, a float, or [runs] where settings differ.
+    """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
 
     A step works where the iterations stay in the cost's domain, go on coming nearer to their limit, and end no further
-    from it than at shorter steps; so must all steps down to that part of it. Steps at which the limit is no point of rest, as
-    2 (1 + momentum) / lambda_max of the iteration there says, are not tried. start: an allocation or parameters as in
-    `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
+    from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) / lambda_max
+    of the mean iteration at the limit are not tried, as that is no point of rest there. start: an allocation or
+    parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
@@ -202,7 +202,7 @@ def _mean_curvature(training: Training, at: Any) -> Float[Array, ""]:
 
 
 def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
-    """The step that is `BELOW` under the longest that works, 2^(-3/4) of it."""
+    """The step that is `BELOW` under the longest that works, 2^(-1/2) of it."""
     steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
     method = replace(trial.method, step=jnp.asarray(steps))
     found = _distances(method, trial.half, network, channel, trial.start, trial.target)
