@@ -55,7 +55,8 @@ class Setup:
 @dataclass(frozen=True)
 class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds and what they lost to rounding), how
-    often each graph was seen; which runs have converged and stand still, and the bits that these had sent by then.
+    often each graph was seen; which runs have converged and stand still, and the bits that these had sent by then
+    (None without a tolerance).
     """
 
     iteration: Int[Array, ""]
@@ -64,7 +65,7 @@ class Carry:
     seconds_lost: Float[Array, " runs"]
     visits: Int[Array, " graphs"]
     done: Bool[Array, " runs"]
-    bits: Float[Array, " runs"]
+    bits: Float[Array, " runs"] | None = None
 
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
@@ -79,8 +80,8 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     links = setup.network.links(setup.network_key, iteration, setup.runs)
     now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
-    carry = Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool), zero)
-    return carry if setup.tol is None else looked_at(setup, carry)
+    carry = Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
 
 
 def advance(setup: Setup, carry: Carry, length: Any, axis: str | None = None) -> tuple[Carry, dict[str, Array]]:
@@ -102,7 +103,9 @@ def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = N
 def recorded(setup: Setup, carry: Carry) -> dict[str, Array]:
     """One record."""
     record = _statistics(setup, carry)
-    record |= {"bits": jnp.where(carry.done, carry.bits, _bits_sent(setup, carry)), "seconds": carry.seconds}
+    sent = _bits_sent(setup, carry)
+    sent = sent if carry.bits is None else jnp.where(carry.done, carry.bits, sent)
+    record |= {"bits": sent, "seconds": carry.seconds}
     return record | {"diverged": diverged(record), "converged": carry.done}
 
 
@@ -145,7 +148,7 @@ def until_converged(setup: Setup, carry: Carry, length: Any, axis: str | None) -
 def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
     """The same, in which what has converged is done, if it is `due` to look."""
 
-    def look() -> tuple[Array, Array]:
+    def look() -> tuple[Array, Array | None]:
         done = carry.done | converged(_statistics(setup, carry), setup.tol, setup.mean_share)
         return done, jnp.where(carry.done, carry.bits, _bits_sent(setup, carry))
 

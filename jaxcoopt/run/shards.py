@@ -156,7 +156,7 @@ def run_carry_specs(carry: Carry) -> Carry:
         seconds_lost=SPLIT,
         visits=WHOLE,
         done=SPLIT,
-        bits=SPLIT,
+        bits=None if carry.bits is None else SPLIT,
     )
 
 

@@ -18,7 +18,7 @@ from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.responses import Linear
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
-from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.align import aligned, columns, floats
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
 from jaxcoopt.problem.costs import curvature
@@ -33,6 +33,7 @@ from jaxcoopt.theory.thresholds import threshold
 EACH, BELOW = 4, 2  # steps tried in an octave, and how many of them the chosen one is below the longest that works
 TRIED = 41  # ten octaves: down to a thousandth of the first
 ITERATIONS = 400  # of a trial, in four quarters
+FASTER, SLOWER = 0.5, 0.9  # from the second quarter to the last: falls for certain, and not certainly
 WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
 ROUNDING = 1e-9  # of the distance at the start
 MOST_WORK = 1e11  # multiplications that the gradients of a trial may take
@@ -68,8 +69,8 @@ def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -
 def longest(method: Any, problem: Problem, network: Network, channel: Channel, start: Any = None) -> Any:
     """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
 
-    A step works where the iterations stay in the cost's domain, go on coming nearer to their limit, and end no further
-    from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) / lambda_max
+    A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
+    further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) / lambda_max
     of the mean iteration at the limit are not tried, as that is no point of rest there. start: an allocation or
     parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
@@ -78,7 +79,8 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
         exact = network.in_precision(jnp.float64)
         problem = aligned(Problem(**{name: getattr(problem, name)}), network.nodes)
         settings = floats((method, problem.allocation, problem.training and problem.training.loss, channel))
-        settings = *settings, exact.failure_rate, start if name == "allocation" else None
+        begin = None if name == "training" or start is None else columns(jnp.asarray(start, jnp.float64))
+        settings = *settings, exact.failure_rate, begin
         chosen, of_run = [], _different(settings)
         for run in dict.fromkeys(of_run):
             method, allocation, loss, channel, rate, begin = jax.tree.map(
@@ -135,7 +137,7 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     top = scaled_top(_mean_laplacian(network), bend)
     if not np.isfinite(top) or top <= 0:
         raise NoNumber("the cost has no curvature at the optimum")
-    x = feasible_point(allocation, nodes) if start is None else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
+    x = feasible_point(allocation, nodes) if start is None else start
     x = jnp.broadcast_to(x, (nodes, TRIED))
     return Trial(method, allocation, Pair(x, jnp.zeros_like(x)), target, 2 * (1 + momentum) / top, biased=False)
 
@@ -218,8 +220,10 @@ def working(distance: Float[np.ndarray, "parts steps"]) -> Bool[np.ndarray, " st
     late = np.where(np.isfinite(late), late, np.inf)
     enough = ROUNDING * start
     shorter = np.minimum.accumulate(late[::-1])[::-1]
-    settling = (late <= 0.9 * middle + enough) | (late <= WORSE * late.min() + enough)
-    alone = np.isfinite(late) & settling & (late <= WORSE * shorter + enough)
+    falling = late <= SLOWER * middle + enough
+    near = late <= WORSE * late.min() + enough
+    alone = (late <= FASTER * middle + enough) | ((falling | near) & (late <= WORSE * shorter + enough))
+    alone &= np.isfinite(late)
     return np.array([i + BELOW < len(alone) and bool(alone[i : i + BELOW + 1].all()) for i in range(len(alone))])
 
 
