@@ -1,6 +1,7 @@
 """When a run with a tolerance stops: soon after it has converged, and whatever is recorded."""
 
 import jax
+import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
@@ -37,13 +38,13 @@ def test_looks_are_few_and_near():
     """Every tenth iteration at first, a 32nd to a 64th part of them later."""
     k, seen = 0, []
     while k < 200_000:
-        seen.append(k := int(next_look(np.asarray(k, np.int32))))
+        seen.append(k := int(next_look(jnp.asarray(k, np.int32))))
     assert seen[:64] == list(range(10, 641, 10))
     gaps = np.diff(seen)
     assert (gaps[64:] * 32 <= np.array(seen)[64:-1]).all()
     assert (gaps[64:] * 65 >= np.array(seen)[64:-1]).all()
     assert len(seen) < 400
-    assert int(next_look(np.asarray(2**31 - 2, np.int32))) == 2**31 - 1  # no overflow
+    assert int(next_look(jnp.asarray(2**31 - 2, np.int32))) == 2**31 - 1  # no overflow
 
 
 @pytest.mark.parametrize("every", [1, 7, 5000])

@@ -23,7 +23,7 @@ from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status
 from jaxcoopt.run.unrolled import unrolled
-from jaxcoopt.theory.auto import warn_of_steps, why_diverged, with_placeholders, with_steps
+from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
 
 
 def solve(
@@ -71,6 +71,7 @@ def solve(
             check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
             method = with_steps(method, problem, network, initial)
             warn_of_steps(method, problem, network)
+            warn_of_links([(method, network)])
         if traced(problem, method, initial):
             warn_of_rule(method.channel)
         if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):

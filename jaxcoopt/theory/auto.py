@@ -1,6 +1,7 @@
 """Steps that `solve` chooses, and a warning for those that no run survives."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -95,18 +96,12 @@ def _step(part: Any, problem: Problem, network: Network, channel: Channel, start
 def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stacklevel: int = 3) -> None:
     """Warn (RuntimeWarning) of a step beyond which the iteration is known to grow; silent where that is not known.
 
-    A longer step than the bound of `step_bound` draws no warning: where that is not sharp, many converge. So do link
-    weights with which no step converges.
+    A longer step than the bound of `step_bound` draws no warning: where that is not sharp, many converge.
     """
     if traced(method, problem, network):
         return
     for half in HALVES:
         part = getattr(method, half)
-        if part is None:
-            continue
-        too_much = too_strong(part, network, method.channel, surely=True)
-        if too_much is not None:
-            warnings.warn(f"{too_much}: the runs will diverge", RuntimeWarning, stacklevel=stacklevel)
         step = getattr(part, "step", None)
         if (
             step is None
@@ -123,6 +118,19 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
                 RuntimeWarning,
                 stacklevel=stacklevel,
             )
+
+
+def warn_of_links(cases: Iterable[tuple[CoOptimizer, Network]], stacklevel: int = 3) -> None:
+    """Warn (RuntimeWarning) of link weights with which runs diverge whatever the step is, once for each method."""
+    told = {}
+    for method, network in cases:
+        if not traced(method, network):
+            for part in (getattr(method, half) for half in HALVES):
+                words = None if part is None else too_strong(part, network, method.channel, surely=True)
+                if words is not None:
+                    told.setdefault(type(part), words)
+    for words in told.values():
+        warnings.warn(f"{words}; as it is, the runs will diverge", RuntimeWarning, stacklevel=stacklevel)
 
 
 def why_diverged(method: CoOptimizer, network: Network) -> str:

@@ -62,6 +62,8 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
     quantizes innovations: stable at half of the bound in all runs tried, rho up to 1); the sharp
     1 / lambda_max(phi(L)^(-1/2) H phi(L)^(-1/2)) for least squares on one fixed graph with ideal links.
     Allocation: eta < 2 (1 + beta) / (kappa lambda_max h), h the largest f_i'' over the box plus what the bounds add.
+    It is a guarantee, so where it is not sharp a run may stand much longer steps: a softplus penalty's h is that of the
+    narrow band around a bound, where few nodes ever are. step="auto" looks for those, see `jaxcoopt.solve`.
     channel: default ideal links. Raises TypeError for what is no method, ValueError for a problem without its half.
 
     >>> import jaxcoopt as jc, networkx as nx

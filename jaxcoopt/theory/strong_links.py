@@ -88,7 +88,7 @@ def _grows(network: Network, scale: float) -> bool:
         u -= u.mean()
         size = np.linalg.norm(u)
         logs[k], u = np.log(max(size, 1e-300)), u / max(size, 1e-300)
-    return logs[ROUNDS // 2 :].mean() > 1e-3
+    return bool(logs[ROUNDS // 2 :].mean() > 1e-3)
 
 
 def _below(factor: float) -> str:

@@ -1,6 +1,7 @@
 """The longest step that works, found by trying: the method itself, from the run's start, at many steps at once."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,7 +33,8 @@ from jaxcoopt.theory.thresholds import threshold
 
 EACH, BELOW = 4, 2  # steps tried in an octave, and how many of them the chosen one is below the longest that works
 TRIED = 41  # ten octaves: down to a thousandth of the first
-ITERATIONS = 400  # of a trial, in four quarters
+LEAST, MOST = 40, 400  # iterations of a trial, in four quarters
+MOST_MOVES = 2e8  # of nodes, at all steps and in all iterations: more than 12,000 nodes are given fewer iterations
 FASTER, SLOWER = 0.5, 0.9  # from the second quarter to the last: falls for certain, and not certainly
 WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
 ROUNDING = 1e-9  # of the distance at the start
@@ -70,9 +72,9 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
     """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
 
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
-    further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) / lambda_max
-    of the mean iteration at the limit are not tried, as that is no point of rest there. start: an allocation or
-    parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
+    further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) /
+    lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. start: an allocation
+    or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
@@ -146,7 +148,7 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     """Of a convex loss, from one node's parameters `start` or the loss's own, to the optimum."""
     training, nodes = problem.training, network.nodes
     assert training is not None
-    work = 4 * training.features.size * training.loss.outputs * TRIED * ITERATIONS
+    work = 4 * training.features.size * training.loss.outputs * TRIED * MOST
     if work > MOST_WORK and training.loss.moments(training.batch()) is None:
         raise NoNumber("there are too many samples")
     try:
@@ -207,7 +209,8 @@ def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
     """The step that is `BELOW` under the longest that works, 2^(-1/2) of it."""
     steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
     method = replace(trial.method, step=jnp.asarray(steps))
-    found = _distances(method, trial.half, network, channel, trial.start, trial.target)
+    iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED), LEAST, MOST)) // 4 * 4
+    found = _distances(method, trial.half, network, channel, trial.start, trial.target, iterations)
     works = working(np.asarray(found) / (steps if trial.biased else 1.0))
     if not works.any():
         raise NoNumber("no step that was tried works")
@@ -227,11 +230,12 @@ def working(distance: Float[np.ndarray, "parts steps"]) -> Bool[np.ndarray, " st
     return np.array([i + BELOW < len(alone) and bool(alone[i : i + BELOW + 1].all()) for i in range(len(alone))])
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="iterations")
 def _distances(
-    method: Any, half: Any, network: Network, channel: Channel, start: Any, target: Any
+    method: Any, half: Any, network: Network, channel: Channel, start: Any, target: Any, iterations: int
 ) -> Float[Array, "parts steps"]:
     """How far from the target the nodes stand: at the start, then the mean over each quarter of the iterations."""
+    length = iterations // 4
     key, numbers = jax.random.key(0), jnp.zeros(TRIED, jnp.int32)  # the same draws for all
 
     def now(k: Array) -> Round:
@@ -244,11 +248,11 @@ def _distances(
 
     def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
         at = method.refresh(state), jnp.zeros(TRIED)
-        state, total = jax.lax.fori_loop(begin, begin + ITERATIONS // 4, one, at)
-        return state, total / (ITERATIONS // 4)
+        state, total = jax.lax.fori_loop(begin, begin + length, one, at)
+        return state, total / length
 
     state = method.init(half, start, channel, now(jnp.asarray(0)))
-    _, found = jax.lax.scan(quarter, state, jnp.arange(4) * (ITERATIONS // 4))
+    _, found = jax.lax.scan(quarter, state, jnp.arange(4) * length)
     return jnp.concatenate([_distance(half, method.estimate(state), target)[None], found])
 
 

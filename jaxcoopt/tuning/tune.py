@@ -18,7 +18,7 @@ from jaxcoopt.problem.reference import run_count
 from jaxcoopt.run.check import check_run
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
-from jaxcoopt.theory.auto import asks_for_auto, with_placeholders, with_steps
+from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
 from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
 from jaxcoopt.tuning.rollout import Rollout, instances
@@ -111,6 +111,8 @@ def tune(
     found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
+    if not found.of_links:
+        warn_of_links((method, each) for each in (*networks, *other_networks))
     rollout = Rollout(found, objective_of(objective), steps, every, seed, initial)
     at_once = 1 if found.of_links else starts
     on = [instances(each, networks[0].nodes, runs, at_once) for each in problems]

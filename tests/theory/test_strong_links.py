@@ -40,12 +40,12 @@ def told(problem, network, method, steps=60, **options):
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_who_is_warned(rng, entry):
     """Methods that mix with the weights, and not of weights that are as they should be."""
-    words = too_strong(small_steps(entry), lengths(rng), IDEAL, surely=True)
+    network = lengths(rng)
+    words = too_strong(small_steps(entry), network, IDEAL, surely=True)
     assert (words is not None) == (entry.name in MIXING)
     assert too_strong(small_steps(entry), cases.network(0.2), IDEAL, surely=False) is None
     if words is not None:
         factor = float(words.split("Multiply the weights by ")[1].split(" ")[0])
-        network = lengths(rng)
         weights = np.asarray(network.edges.weights)
         assert too_strong(small_steps(entry), network.with_weights(factor * weights), IDEAL, surely=False) is None
         assert too_strong(small_steps(entry), network.with_weights(1.2 * factor * weights), IDEAL, surely=True)
@@ -59,7 +59,7 @@ def both_ways(rng, pair):
     network, options = lengths(rng), {"runs": cases.RUNS, "initial": initial, "steps": 400, "record_every": 400}
     words, result = told(problem, network, method, **options)
     mixing = [row for row in rows if row.name in MIXING]
-    assert len([w for w in words if w.startswith("network: ")]) == len(mixing)
+    assert len([w for w in words if w.startswith("network: ")]) == len({type(row.build()) for row in mixing})
     if mixing:
         assert (np.asarray(result.status) == jc.Status.DIVERGED).all()
         assert "diverged, the first before" in words[-1]
@@ -100,3 +100,13 @@ def test_auto_says_it(rng):
     problem = jc.Problem(training=cases.training(rng))
     with pytest.raises(ValueError, match=r"step: 'auto' found no step, as the links are too strong"):
         jc.solve(problem, lengths(rng), jc.CoOptimizer(training=jc.methods.EXTRA("auto")), 5)
+
+
+def test_sweeps_and_tuning_say_it_before_they_run(rng):
+    problem, method = jc.Problem(training=cases.training(rng)), jc.CoOptimizer(training=jc.methods.DGD(1e-4))
+    for start in (
+        lambda: jc.sweep(problem, lengths(rng), method, {"training.step": [1e-4, 1e-5]}, steps=2),
+        lambda: jc.tune(problem, lengths(rng), method, ["training.step"], steps=2, iterations=1),
+    ):
+        with pytest.warns(RuntimeWarning, match="too strong for DGD, whatever the step"):
+            start()
