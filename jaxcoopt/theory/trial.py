@@ -73,8 +73,9 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
 
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
     further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) /
-    lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. start: an allocation
-    or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
+    lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. Methods that stop at
+    a distance which grows with the step (DGD, CHOCO) get the step that comes nearest, if that is shorter. start: an
+    allocation or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
@@ -206,15 +207,18 @@ def _mean_curvature(training: Training, at: Any) -> Float[Array, ""]:
 
 
 def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
-    """The step that is `BELOW` under the longest that works, 2^(-1/2) of it."""
+    """The step that is `BELOW` under the longest that works, 2^(-1/2) of it; from there on down the one that comes
+    nearest, where the method stops at a distance that grows with the step.
+    """
     steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
     method = replace(trial.method, step=jnp.asarray(steps))
     iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED), LEAST, MOST)) // 4 * 4
-    found = _distances(method, trial.half, network, channel, trial.start, trial.target, iterations)
-    works = working(np.asarray(found) / (steps if trial.biased else 1.0))
+    found = np.asarray(_distances(method, trial.half, network, channel, trial.start, trial.target, iterations))
+    works = working(found / (steps if trial.biased else 1.0))
     if not works.any():
         raise NoNumber("no step that was tried works")
-    return float(steps[np.argmax(works) + BELOW])
+    first = int(np.argmax(works)) + BELOW
+    return float(steps[first + np.argmin(found[-1, first:]) if trial.biased else first])
 
 
 def working(distance: Float[np.ndarray, "parts steps"]) -> Bool[np.ndarray, " steps"]:
