@@ -147,13 +147,15 @@ def until_converged(setup: Setup, carry: Carry, length: Any, axis: str | None) -
 
 def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
     """The same, in which what has converged is done, if it is `due` to look."""
+    bits = carry.bits
+    assert bits is not None
 
-    def look() -> tuple[Array, Array | None]:
+    def look() -> tuple[Array, Array]:
         done = carry.done | converged(_statistics(setup, carry), setup.tol, setup.mean_share)
-        return done, jnp.where(carry.done, carry.bits, _bits_sent(setup, carry))
+        return done, jnp.where(carry.done, bits, _bits_sent(setup, carry))
 
-    done, bits = lax.cond(due, look, lambda: (carry.done, carry.bits))
-    return replace(carry, done=done, bits=bits)
+    done, sent = lax.cond(due, look, lambda: (carry.done, bits))
+    return replace(carry, done=done, bits=sent)
 
 
 def _standing(old: Carry, new: Carry) -> Carry:

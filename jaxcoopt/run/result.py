@@ -99,16 +99,16 @@ def result_of(
 ) -> Result:
     """What a loop of any kind leaves: its last carry, and one record after each of `iterations`."""
     trace, status, left = ending(setup, records)
-    iterations = jnp.asarray(iterations[: len(records["converged"])])
-    iterations = iterations.at[-1].set(carry.iteration.astype(iterations.dtype))  # where all runs converged before
+    recorded = jnp.asarray(iterations[: len(records["converged"])])
+    recorded = recorded.at[-1].set(carry.iteration.astype(recorded.dtype))  # earlier, where all runs have converged
     estimate = setup.method.estimate(carry.state)
     return Result(
         allocation=estimate.allocation,
         params=estimate.params,
         trace=trace,
-        iterations=iterations,
+        iterations=recorded,
         status=status,
-        left=iterations[left],
+        left=recorded[left],
         optimum=setup.optimum,
         method=method,
         state=carry.state,

@@ -320,6 +320,24 @@ def test_auto_inside_jit(rng):
         traced(problem.training.features)
 
 
+def test_auto_by_trial_inside_jit(rng):
+    problem, network = shares(rng, lower=0.5, upper=1.5), ring()
+    method = jc.CoOptimizer(M.LaplacianFlow("auto"))
+    inside = jax.jit(lambda: jc.solve(problem, network, method, 50).trace["allocation_cost"])()
+    outside = jc.solve(problem, network, method, 50).trace["allocation_cost"]
+    np.testing.assert_allclose(inside, outside, rtol=1e-9)
+
+
+def test_auto_from_given_starts(rng):
+    """A step that all of them stand, in whatever layout they come."""
+    problem, network = shares(rng, lower=0.5, upper=1.5), ring()
+    method = jc.CoOptimizer(M.LaplacianFlow("auto"))
+    x = np.stack([rng.permutation([0.5, 0.75, 1.0, 1.25, 1.5]) for _ in range(3)], axis=1)
+    each = [with_steps(method, problem, network, jc.Initial(x[:, run])).allocation.step for run in range(3)]
+    together = jc.solve(problem, network, method, 5, runs=3, initial=jc.Initial(x)).method.allocation.step
+    np.testing.assert_allclose(together, min(each), rtol=1e-6)
+
+
 def _loss(problem, network, method, features):
     changed = jc.Problem(training=replace(problem.training, features=features))
     return jc.solve(changed, network, method, 5).trace["training_loss"]
