@@ -251,8 +251,7 @@ def _distances(
         return state, total + _distance(half, method.estimate(state), target)
 
     def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
-        at = method.refresh(state), jnp.zeros(TRIED)
-        state, total = jax.lax.fori_loop(begin, begin + length, one, at)
+        state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(TRIED)))
         return state, total / length
 
     state = method.init(half, start, channel, now(jnp.asarray(0)))
