@@ -56,7 +56,7 @@ class Trial(NamedTuple):
 
 
 def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -> bool:
-    """Whether a trial can tell: linear flows, and convex losses by methods that have a bound at all, all samples."""
+    """Whether a trial can tell: linear flows, and convex losses by methods that have a bound at all."""
     if traced(method, problem, network, channel):
         return False
     if isinstance(method, LaplacianFlow):
@@ -65,7 +65,7 @@ def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -
         threshold(method, channel)
     except NoNumber:
         return False
-    return problem.training is not None and problem.training.loss.convex and getattr(method, "batch_size", None) is None
+    return problem.training is not None and problem.training.loss.convex
 
 
 def longest(method: Any, problem: Problem, network: Network, channel: Channel, start: Any = None) -> Any:
@@ -74,8 +74,9 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
     further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) /
     lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. Methods that stop at
-    a distance which grows with the step (DGD, CHOCO) get the step that comes nearest, if that is shorter. start: an
-    allocation or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
+    a distance which grows with the step (DGD, CHOCO, and all with mini-batches) get the step that comes nearest, if
+    that is shorter. start: an allocation or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where
+    nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
@@ -147,10 +148,12 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
 
 def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
     """Of a convex loss, from one node's parameters `start` or the loss's own, to the optimum."""
-    training, nodes = problem.training, network.nodes
+    training = problem.training
     assert training is not None
-    work = 4 * training.features.size * training.loss.outputs * TRIED * MOST
-    if work > MOST_WORK and training.loss.moments(training.batch()) is None:
+    nodes, samples, features = training.features.shape
+    batch = getattr(method, "batch_size", None)
+    work = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED * MOST
+    if work > MOST_WORK and (batch or training.loss.moments(training.batch()) is None):
         raise NoNumber("there are too many samples")
     try:
         best = reference(Problem(training=training), nodes).params
@@ -159,7 +162,10 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     target = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64)[None, ..., None], best)
     training = training.with_moments()
     momentum = float(getattr(method, "momentum", None) or 0.0)
-    longest = 2 * (1 + momentum) / float(_mean_curvature(training, target))
+    bend = float(_mean_curvature(training, target))
+    if not (np.isfinite(bend) and bend > 0):
+        raise NoNumber("the loss has no curvature at the optimum")
+    longest = 2 * (1 + momentum) / bend
     one = training.loss.init(jax.random.key(0), training.features.shape[2]) if start is None else start
 
     def laid(leaf: Any, like: Array) -> Array:
@@ -168,8 +174,8 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
         leaf = leaf if leaf.ndim == len(shape) + 1 else leaf[None]
         return jnp.broadcast_to(leaf[..., None], (nodes, *shape, TRIED))
 
-    first = jax.tree.map(laid, one, target)
-    return Trial(method, training, first, target, longest, biased=isinstance(method, (DGD, CHOCO)))
+    first, biased = jax.tree.map(laid, one, target), batch is not None or isinstance(method, (DGD, CHOCO))
+    return Trial(method, training, first, target, longest, biased)
 
 
 def _mean_laplacian(network: Network) -> Any:
