@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import networkx as nx
 import numpy as np
 import pytest
+from node_shards_cases import CHANNELS, METHODS, NETWORKS, PROBLEMS
 
 import jaxcoopt as jc
 from jaxcoopt.network.blocks import cut
@@ -75,13 +77,31 @@ assert moved == {"1", "2"}, moved  # of four weights in three runs: the mean ove
 
 
 def test_eight_devices_give_the_numbers_of_one(rng):
+    in_a_process("-c", PROGRAM.replace("SEED_HERE", str(int(rng.integers(2**31)))))
+
+
+def in_a_process(*arguments):
     hidden = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    program = PROGRAM.replace("SEED_HERE", str(int(rng.integers(2**31))))
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=500, check=False
-    )
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def on_devices(rng, devices, *cases):
+    program = Path(__file__).parent / "node_shards_cases.py"
+    in_a_process(str(program), str(int(rng.integers(2**31))), devices, *cases)
+
+
+def test_nothing_is_counted_within_a_block(rng):
+    """What a node gets of the budget is its part among all nodes, 10 of them in blocks of 4, 4 and 2."""
+    on_devices(rng, "3", "primal_dual", "dual_consensus_admm", "buckets")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_every_method_channel_and_network_gives_the_numbers_of_one_device(rng, part):
+    on_devices(rng, "1,3,4", *[*METHODS, *CHANNELS, *NETWORKS, *PROBLEMS][part::8])
 
 
 @pytest.mark.parametrize("devices", [2, 5])

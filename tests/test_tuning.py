@@ -11,6 +11,7 @@ import pytest
 
 import jaxcoopt as jc
 from jaxcoopt.run.names import Trio
+from jaxcoopt.theory.auto import with_steps
 from jaxcoopt.tuning.admissible import MOST_MIXED, Interval, free_weights, weights_of
 from jaxcoopt.tuning.parameters import parameters_of
 
@@ -228,7 +229,8 @@ def test_steps_are_admitted_that_all_problems_and_networks_stand(rng):
     assert parameter.inside == Interval(0.0, pytest.approx(min(bounds)))
     auto = replace(METHOD, allocation=None, training=jc.methods.GradientTracking("auto"))
     tuned = jc.tune([small, large], [NETWORK, ring], auto, ["channel.rho"], steps=3, iterations=1, runs=2)
-    assert tuned.method.training.step == pytest.approx(min(bounds) / 2)
+    alone = [float(with_steps(auto, *case).training.step) for case in cases]
+    assert tuned.method.training.step == pytest.approx(min(alone))
 
 
 def test_what_has_no_effect_is_told(rng):

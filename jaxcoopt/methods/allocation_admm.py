@@ -49,7 +49,7 @@ class TrackingADMM(AllocationMethod):
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> TrackingAdmmState:
         """At x, d = x - b/n and lambda = -f'(x)."""
         at = x.value
-        tracked = (at - along_runs(allocation.budget, at) / at.shape[0], -marginal(allocation.cost, at))
+        tracked = (at - along_runs(allocation.budget, at) / now.nodes, -marginal(allocation.cost, at))
         return TrackingAdmmState(at, tracked, first_message(channel, tracked, now.draw), own_box(allocation, at))
 
     def update(
@@ -123,7 +123,7 @@ class DualConsensusADMM(AllocationMethod):
         linked, links = degree > 0, jnp.maximum(degree, 1)
         summed = state.summed - penalty * apart
         total = 2 * links * state.dual + apart
-        share = along_runs(allocation.budget, state.x) / state.x.shape[0]
+        share = along_runs(allocation.budget, state.x) / now.nodes
         stiffness = jnp.broadcast_to(1 / (2 * penalty * links), state.x.shape)
         center = share + summed - penalty * total
         x = least_cost(allocation.cost, jnp.zeros_like(center), stiffness, center, state.box, state.x)

@@ -56,7 +56,7 @@ class PrimalDual(AllocationMethod):
         """One Euler step of all three."""
         x, (price, integral), step = state.x, state.duals, along_runs(self.step, state.x)
         mixed_price, mixed_integral = mix(channel, now.links, state.duals, state.sent)
-        share = along_runs(allocation.budget, x) / x.shape[0]
+        share = along_runs(allocation.budget, x) / now.nodes
         duals = (price + step * (mixed_price + mixed_integral + share - x), integral - step * mixed_price)
         x = x + step * (jnp.clip(x - marginal(allocation.cost, x) + price, *state.box) - x)
         return PrimalDualState(x, duals, send(channel, duals, state.sent, now.draw), state.box)

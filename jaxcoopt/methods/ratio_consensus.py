@@ -49,7 +49,7 @@ class RatioConsensus(AllocationMethod):
         assert isinstance(cost, Quadratic)
         center = jnp.broadcast_to(cost.center, like.shape)
         softness = jnp.broadcast_to(1 / cost.curvature, like.shape)
-        masses = (along_runs(allocation.budget, like) / like.shape[0] - center, softness)
+        masses = (along_runs(allocation.budget, like) / now.nodes - center, softness)
         return RatioState(masses, first_message(channel, masses, now.draw), center, softness)
 
     def update(self, state: RatioState, allocation: Allocation, now: Round, channel: Channel) -> RatioState:

@@ -9,13 +9,18 @@ from jaxcoopt.network.links import Links
 from jaxcoopt.pytrees import pytree
 
 
-@pytree
+@pytree(static=("nodes",))
 @dataclass(frozen=True)
 class Round:
-    """The links of this iteration, and what random numbers are drawn from."""
+    """The links of this iteration, and what random numbers are drawn from.
+
+    nodes: how many there are in the whole network. An array here may hold only the nodes of one device, so its length
+    is no count of them, and a sum over its first axis is no sum over the network.
+    """
 
     links: Links
     draw: Draw
+    nodes: int
 
     def stored(self, tree: Any) -> Any:
         """The same arrays, computed once, whoever reads them (see `jaxcoopt.arrays.stored`)."""

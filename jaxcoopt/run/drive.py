@@ -11,7 +11,7 @@ import numpy as np
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
-from jaxcoopt.run.status import final_status
+from jaxcoopt.run.status import converged, final_status
 
 Record = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
@@ -53,6 +53,10 @@ def drive(
 def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
     """The trace, each run's status and the record at which it left; after that its last record stands."""
     trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
-    status, left = final_status(trace, records["converged"], records["diverged"], setup.mean_share)
-    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
+    done = records["converged"]
+    if setup.tol is not None:  # the end is looked at, too
+        last = {name: values[-1] for name, values in trace.items()}
+        done = done.at[-1].set(done[-1] | converged(last, setup.tol, setup.mean_share))
+    status, left = final_status(trace, done, records["diverged"], setup.mean_share)
+    rows = jnp.minimum(jnp.arange(len(done))[:, None], left[None])
     return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left

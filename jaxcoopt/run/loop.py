@@ -45,12 +45,18 @@ class Setup:
     mean_share: Any
     split: NodeSplit | None = None
 
+    @property
+    def nodes(self) -> int:
+        """How many there are, on all devices together."""
+        return self.network.nodes if self.split is None else self.split.nodes
+
 
 @pytree
 @dataclass(frozen=True)
 class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds and what they lost to rounding), how
-    often each graph was seen, and which runs have converged and stand still.
+    often each graph was seen; which runs have converged and stand still, and the bits that these had sent by then
+    (None without a tolerance).
     """
 
     iteration: Int[Array, ""]
@@ -59,6 +65,7 @@ class Carry:
     seconds_lost: Float[Array, " runs"]
     visits: Int[Array, " graphs"]
     done: Bool[Array, " runs"]
+    bits: Float[Array, " runs"] | None = None
 
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
@@ -71,14 +78,19 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
     iteration = jnp.asarray(0, jnp.int32)
     links = setup.network.links(setup.network_key, iteration, setup.runs)
-    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"))
+    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
-    return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    carry = Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
 
 
-def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
-    """`length` iterations, then one record; converged runs stand still."""
-    return recorded(setup, carry, moved_on(setup, carry, length))
+def advance(setup: Setup, carry: Carry, length: Any, axis: str | None = None) -> tuple[Carry, dict[str, Array]]:
+    """`length` iterations, or fewer where every run has converged before, then one record; axis: the devices', where
+    the runs are spread over several.
+    """
+    watched = setup.tol is not None
+    new = until_converged(setup, carry, length, axis) if watched else moved_on(setup, carry, length)
+    return new, recorded(setup, new)
 
 
 def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> Carry:
@@ -88,20 +100,74 @@ def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = N
     return (run if setup.split is None else setup.split.over_blocks(run))(setup, new, length)
 
 
-def recorded(setup: Setup, carry: Carry, new: Carry) -> tuple[Carry, dict[str, Array]]:
-    """One record of the new carry, in which the runs that had converged in the old one still stand there."""
-    if setup.tol is not None:
-        new = replace(new, state=_keep(carry.done, carry.state, new.state))
-    problem, estimate = setup.problem, setup.method.estimate(new.state)
+def recorded(setup: Setup, carry: Carry) -> dict[str, Array]:
+    """One record."""
+    record = _statistics(setup, carry)
+    sent = _bits_sent(setup, carry)
+    sent = sent if carry.bits is None else jnp.where(carry.done, carry.bits, sent)
+    record |= {"bits": sent, "seconds": carry.seconds}
+    return record | {"diverged": diverged(record), "converged": carry.done}
+
+
+def _statistics(setup: Setup, carry: Carry) -> dict[str, Array]:
+    problem, estimate = setup.problem, setup.method.estimate(carry.state)
     if setup.split is not None:
         problem, estimate = setup.split.without_padding(problem, estimate)
-    record = observe(problem, estimate, setup.optimum)
-    record |= {"bits": _bits_sent(setup, new), "seconds": new.seconds}
-    record["diverged"] = diverged(record)
-    if setup.tol is not None:
-        new = replace(new, done=new.done | converged(record, setup.tol, setup.mean_share))
-    record["converged"] = new.done
-    return new, record
+    return observe(problem, estimate, setup.optimum)
+
+
+# Runs with a tolerance are looked at in iterations of their own, whatever is recorded: every tenth at first, then ever
+# more seldom, so that a run stops at most a 32nd part late and looking costs less than the usual hundred records.
+FIRST_LOOKS, UP_TO = 10, 640
+
+
+def next_look(iteration: Int[Array, ""]) -> Int[Array, ""]:
+    """The first iteration after this one in which runs may stop: every 10th up to 640, every 20th up to 1,280, ..."""
+    period = FIRST_LOOKS << (32 - lax.clz(iteration // UP_TO))
+    look = (iteration // period + 1) * period
+    return jnp.where(look > iteration, look, 2**31 - 1)
+
+
+def until_converged(setup: Setup, carry: Carry, length: Any, axis: str | None) -> Carry:
+    """`length` iterations from one look to the next, or fewer where every run has converged before."""
+    end = carry.iteration + jnp.asarray(length, carry.iteration.dtype)
+
+    def to_the_next(at: tuple[Carry, Array]) -> tuple[Carry, Array]:
+        old, _ = at
+        look = next_look(old.iteration)
+        new = moved_on(setup, old, jnp.minimum(look, end) - old.iteration)
+        new = looked_at(setup, _standing(old, new), new.iteration == look)
+        return new, _all(new.done, axis)
+
+    def go_on(at: tuple[Carry, Array]) -> Array:
+        return (at[0].iteration < end) & ~at[1]
+
+    return lax.while_loop(go_on, to_the_next, (carry, _all(carry.done, axis)))[0]
+
+
+def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
+    """The same, in which what has converged is done, if it is `due` to look."""
+    bits = carry.bits
+    assert bits is not None
+
+    def look() -> tuple[Array, Array]:
+        done = carry.done | converged(_statistics(setup, carry), setup.tol, setup.mean_share)
+        return done, jnp.where(carry.done, bits, _bits_sent(setup, carry))
+
+    done, sent = lax.cond(due, look, lambda: (carry.done, bits))
+    return replace(carry, done=done, bits=sent)
+
+
+def _standing(old: Carry, new: Carry) -> Carry:
+    """The new carry, in which the runs that were done stand where they did."""
+    kept = ("state", "seconds", "seconds_lost")
+    return replace(new, **{name: _keep(old.done, getattr(old, name), getattr(new, name)) for name in kept})
+
+
+def _all(done: Bool[Array, " runs"], axis: str | None) -> Bool[Array, ""]:
+    """On all devices."""
+    left = jnp.sum(~done)
+    return (left if axis is None else lax.psum(left, axis)) == 0
 
 
 def advance_records(
@@ -119,11 +185,9 @@ def advance_records(
 
     def interval(state: tuple[Any, ...]) -> tuple[Any, ...]:
         made, _, at, records = state
-        at, record = advance(setup, at, lengths[made])
+        at, record = advance(setup, at, lengths[made], axis)
         records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
-        stay = jnp.sum(~(record["converged"] | record["diverged"]))
-        stay = stay if axis is None else lax.psum(stay, axis)
-        return made + 1, stay == 0, at, records
+        return made + 1, _all(record["converged"] | record["diverged"], axis), at, records
 
     like = jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1])
     empty = jax.tree.map(lambda row: jnp.zeros((len(lengths), *row.shape), row.dtype), like)
@@ -167,20 +231,27 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
     return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
 
-def iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
-    """So many of them, nothing recorded."""
+def iterations(setup: Setup, carry: Carry, length: Any, looking: bool = False) -> Carry:
+    """So many of them, nothing recorded; looking: runs that converge on the way stand still from then on."""
+    one = partial(_iterate_and_look if looking else _iterate, setup)
     if carry.done.shape[0] >= LEAST_WIDE:
-        return lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
+        return lax.fori_loop(0, length, lambda _, at: one(at), carry)
     # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor does it
     # vectorise such rows where a setting of each run is read along them.
     narrow, wide = _rows(carry), _unrows(carry)
-    return wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
+    return wide(lax.fori_loop(0, length, lambda _, at: _rows(one(wide(at))), narrow))
+
+
+def _iterate_and_look(setup: Setup, carry: Carry) -> Carry:
+    """One iteration in a loop of known length, as reverse mode needs it: `until_converged` is faster."""
+    new = _standing(carry, _iterate(setup, carry))
+    return looked_at(setup, new, new.iteration == next_look(carry.iteration))
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:
-    key, nodes = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
+    key, here = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
     links = setup.network.links(key, carry.iteration, setup.runs)
-    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, nodes))
+    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here), setup.nodes)
     duration = _duration(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)
@@ -196,11 +267,15 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation."""
+    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation.
+
+    What is padded has no work, and takes no time.
+    """
     work, x = setup.problem.work, setup.method.estimate(state).allocation
     if x is None:
         return work.max(axis=0)
-    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), jnp.inf), axis=0)
+    endless = jnp.where(work > 0, jnp.inf, 0)
+    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), endless), axis=0)
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:

@@ -99,15 +99,16 @@ def result_of(
 ) -> Result:
     """What a loop of any kind leaves: its last carry, and one record after each of `iterations`."""
     trace, status, left = ending(setup, records)
-    iterations = iterations[: len(records["converged"])]
+    recorded = jnp.asarray(iterations[: len(records["converged"])])
+    recorded = recorded.at[-1].set(carry.iteration.astype(recorded.dtype))  # earlier, where all runs have converged
     estimate = setup.method.estimate(carry.state)
     return Result(
         allocation=estimate.allocation,
         params=estimate.params,
         trace=trace,
-        iterations=jnp.asarray(iterations),
+        iterations=recorded,
         status=status,
-        left=jnp.asarray(iterations)[left],
+        left=recorded[left],
         optimum=setup.optimum,
         method=method,
         state=carry.state,

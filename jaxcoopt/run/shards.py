@@ -150,7 +150,13 @@ def run_setup_specs(setup: Setup) -> Setup:
 def run_carry_specs(carry: Carry) -> Carry:
     """The same of the carry: a method's state ends in [runs] throughout."""
     return Carry(
-        iteration=WHOLE, state=runs_last(carry.state), seconds=SPLIT, seconds_lost=SPLIT, visits=WHOLE, done=SPLIT
+        iteration=WHOLE,
+        state=runs_last(carry.state),
+        seconds=SPLIT,
+        seconds_lost=SPLIT,
+        visits=WHOLE,
+        done=SPLIT,
+        bits=None if carry.bits is None else SPLIT,
     )
 
 

@@ -23,7 +23,7 @@ from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status
 from jaxcoopt.run.unrolled import unrolled
-from jaxcoopt.theory.auto import warn_of_steps, with_placeholders, with_steps
+from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
 
 
 def solve(
@@ -45,12 +45,15 @@ def solve(
 
     Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
-    `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol at a record,
-    and the call returns when all do. A step "auto" becomes half of `theory.step_bound`, see `result.method`. `optimum`
-    saves computing `reference(problem)` again. Works under jax.jit and jax.grad; gaps to a traced problem's optimum
-    need `optimum`. Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells),
-    warns (RuntimeWarning) of a step beyond which no run can converge, of a derivative rule that is wrong for the
-    channel's placement where the run is traced, and when every run diverged.
+    `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol, and the call returns
+    when all do. Runs are looked at for that in every 10th iteration up to 640, every 20th up to 1,280, and so on, and
+    at the end, whatever is recorded. A step "auto" becomes a number, see `result.method`: half of `theory.step_bound`
+    where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works, if that is more. The
+    trial takes a few seconds, most of them to compile. `optimum` saves computing `reference(problem)` again. Works
+    under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for
+    bad input, MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) of a step beyond which no run
+    can converge and of link weights with which none can, of a derivative rule that is wrong for the channel's placement
+    where the run is traced, and when every run diverged.
 
     With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
     outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
@@ -67,8 +70,9 @@ def solve(
     with in_host_memory() if shard == "nodes" else nullcontext():
         with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
             check_run(problem, network, with_placeholders(method), runs, seed, initial)
-            method = with_steps(method, problem, network)
+            method = with_steps(method, problem, network, initial)
             warn_of_steps(method, problem, network)
+            warn_of_links([(method, network)])
         if traced(problem, method, initial):
             warn_of_rule(method.channel)
         if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
@@ -89,8 +93,7 @@ def solve(
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(
-            f"all {runs} runs diverged, the first before iteration {first}: make the steps smaller, or start inside "
-            "the domain of the cost",
+            f"all {runs} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcoopt.run.loop import Carry, Setup, advance, iterations, moved_on, recorded
+from jaxcoopt.run.loop import Carry, Setup, iterations, moved_on, recorded
 
 RESIDUALS = 8  # sets the blocks: about 35 iterations of 10,000; larger ones take less memory and more time (NOTES)
 
@@ -23,17 +23,23 @@ def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dic
     block = max(1, math.isqrt(sum(lengths) // RESIDUALS))
     every, far = lengths[1], lengths[1] >= 2 * block  # far: blocks lie within the intervals, not around them
     whole = lengths[1:].count(every)
-    carry, first = advance(setup, carry, 0)
+    first = recorded(setup, carry)
     if far:
         in_blocks = partial(_interval_in_blocks, setup, length=every, block=block)
         carry, middle = lax.scan(lambda at, _: in_blocks(at), carry, length=whole)
     else:
-        carry, middle = _grouped(partial(advance, setup, length=every), carry, whole, max(1, block // every))
+        carry, middle = _grouped(partial(_interval, setup, length=every), carry, whole, max(1, block // every))
     parts = [jax.tree.map(lambda value: value[None], first), middle]
     for length in lengths[1 + whole :]:
-        carry, last = _interval_in_blocks(setup, carry, length, block) if far else advance(setup, carry, length)
+        carry, last = _interval_in_blocks(setup, carry, length, block) if far else _interval(setup, carry, length)
         parts.append(jax.tree.map(lambda value: value[None], last))
     return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
+
+
+def _interval(setup: Setup, carry: Carry, length: int) -> tuple[Carry, Any]:
+    """`length` iterations, then one record."""
+    new = moved_on(setup, carry, length, partial(iterations, looking=setup.tol is not None))
+    return new, recorded(setup, new)
 
 
 def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int) -> tuple[Carry, Any]:
@@ -53,9 +59,9 @@ def _grouped(interval: Callable[..., Any], carry: Carry, count: int, group: int)
 
 
 def _interval_in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> tuple[Carry, Any]:
-    """`advance`, of which reverse mode keeps the carries between blocks."""
+    """`_interval`, of which reverse mode keeps the carries between blocks."""
     new = moved_on(setup, carry, length, partial(_in_blocks, block=block))
-    return jax.checkpoint(partial(recorded, setup), prevent_cse=False)(carry, new)
+    return new, jax.checkpoint(partial(recorded, setup), prevent_cse=False)(new)
 
 
 def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
@@ -63,7 +69,8 @@ def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
     block = _divisor(length, block)
 
     def again(at: Carry, size: int) -> Carry:  # a function of this call's own: JAX keeps what it traced of global ones
-        return jax.checkpoint(partial(iterations, setup, length=size), prevent_cse=False)(at)
+        some = partial(iterations, setup, length=size, looking=setup.tol is not None)
+        return jax.checkpoint(some, prevent_cse=False)(at)
 
     carry, _ = lax.scan(lambda at, _: (again(at, block), None), carry, length=length // block)
     return again(carry, length % block) if length % block else carry

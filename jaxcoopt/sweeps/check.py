@@ -15,7 +15,7 @@ from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.sweeps.room import is_count
-from jaxcoopt.theory.auto import with_placeholders, with_steps
+from jaxcoopt.theory.auto import check_auto, with_placeholders
 
 BLOCK = 256  # points that are looked at together
 ALONE = " (run 0)"  # no news where a point was looked at by itself
@@ -40,7 +40,7 @@ def _error(
     try:
         trio = plan.columns(indices)
         check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial)
-        with_steps(trio.method, trio.problem, trio.network)
+        check_auto(trio.method, trio.problem, trio.network)
         check_tol(tol, trio.problem, FOUND_LATER)
     except (ValueError, TypeError) as error:
         return error

@@ -91,7 +91,7 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
     at = np.stack(axes)
     with jax.default_device(device or jax.local_devices()[0]):
         trio = job.plan.columns(at)
-        method = with_steps(trio.method, trio.problem, trio.network)
+        method = with_steps(trio.method, trio.problem, trio.network, job.initial)
         optimum = job.optima.of(job.plan, at)
         numbers = job.seeds[seeds]
         setup, carry = prepare(trio.problem, trio.network, method, numbers, job.seed, job.initial, job.tol, optimum)

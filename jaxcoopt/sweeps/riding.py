@@ -1,6 +1,7 @@
 """Which axes ride the runs axis, all their values in one program, and which make groups of their own."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,11 @@ class Plan:
         """With the axes that make groups at an index, and what rides at its first entry."""
         fixed = [0 if rides else int(i) for i, rides in zip(index, self.rides, strict=True)]
         return point_at(self.axes, fixed, self.trio)
+
+    def groups(self) -> Iterator[Trio]:
+        """All of them, as `group`."""
+        fixed = [range(1) if rides else range(size) for size, rides in zip(self.shape, self.rides, strict=True)]
+        yield from map(self.group, itertools.product(*fixed))
 
     def columns(self, indices: Int[np.ndarray, "axes runs"]) -> Trio:
         """Of one group, a run for each column of indices."""

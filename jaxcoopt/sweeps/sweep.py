@@ -26,6 +26,7 @@ from jaxcoopt.sweeps.store import Layout, Store
 from jaxcoopt.sweeps.tiles import cut
 from jaxcoopt.sweeps.width import chunk_width
 from jaxcoopt.sweeps.work import work_off
+from jaxcoopt.theory.auto import warn_of_links
 
 CLOCKS = ("bits", "seconds")
 RECORDS = 20  # of a run, unless said otherwise
@@ -85,6 +86,7 @@ def sweep(
 def finished(job: Job, layout: Layout, store: Path | None, progress: bool = False) -> Any:
     """Runs what the store lacks, and warns of what its numbers do not show."""
     place = Store(store)
+    warn_of_links(((trio.method, trio.network) for trio in job.plan.groups()), stacklevel=4)
     work_off(job, layout, place, progress)
     table = place.dataset()
     _warn(job, table)

@@ -1,6 +1,7 @@
 """Steps that `solve` chooses, and a warning for those that no run survives."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import in_each_phase, is_phases
@@ -15,10 +17,13 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.steps import known_bound, unstable_beyond
+from jaxcoopt.theory.strong_links import too_strong
+from jaxcoopt.theory.trial import longest, may_try
 
 AUTO = "auto"
 FRACTION = 0.5  # of the bound: near the fastest step of a plain descent, far enough from the edge for quantized links
 HALVES = ("allocation", "training")
+IN_INITIAL = {"allocation": "allocation", "training": "params"}
 
 
 def asks_for_auto(method: Any) -> list[str]:
@@ -33,24 +38,59 @@ def with_placeholders(method: Any) -> Any:
     return replace(method, **chosen) if chosen else method  # what is no method is left to the checks
 
 
-def with_steps(method: CoOptimizer, problem: Problem, network: Network) -> CoOptimizer:
-    """The method with `FRACTION` of the bound for every step that is "auto", a float or [runs].
+def with_steps(method: CoOptimizer, problem: Problem, network: Network, start: Any = None) -> CoOptimizer:
+    """The method with a number, a float or [runs], for every step that is "auto".
 
-    Raises ValueError, with the reason, where no bound is known.
+    It is `FRACTION` of `step_bound` where that is sharp. Elsewhere that bound may be hundreds of times too small, as it
+    takes the largest curvature anywhere for the one that a run meets; so the method itself is tried (see `trial`), and
+    the step is the larger one of that `FRACTION` and of what the trial says. start: the run's `Initial`, or None. The
+    start and the draws of a trial are its own, so the step does not depend on the seed. Raises ValueError, with the
+    reason, where no step is found.
     """
     chosen = {}
     for half in asks_for_auto(method):
-        part = replace(getattr(method, half), step=1.0)
+        part, begin = replace(getattr(method, half), step=1.0), getattr(start, IN_INITIAL[half], None)
         try:
-            phases = in_each_phase(part)
-            bounds = [known_bound(each, problem, network, method.channel).value for each in phases]
+            steps = [_step(each, problem, network, method.channel, begin) for each in in_each_phase(part)]
         except NoNumber as reason:
-            raise ValueError(f"method.{half}.step: 'auto' found no bound, as {reason}; give a number") from None
-        bound = reduce(np.minimum, bounds)
-        if not (np.isfinite(bound).all() and np.min(bound) > 0):
-            raise ValueError(f"method.{half}.step: 'auto' found no bound but {np.min(bound):g}; give a number")
-        chosen[half] = replace(part, step=FRACTION * bound)
+            raise ValueError(f"method.{half}.step: 'auto' found no step, as {reason}; give a number") from None
+        step = reduce(np.minimum, steps)
+        if not (np.isfinite(step).all() and np.min(step) > 0):
+            raise ValueError(f"method.{half}.step: 'auto' found no step but {np.min(step):g}; give a number")
+        chosen[half] = replace(part, step=step)
     return replace(method, **chosen)
+
+
+def check_auto(method: CoOptimizer, problem: Problem, network: Network) -> None:
+    """As `with_steps` where that raises without having tried anything."""
+    for half in asks_for_auto(method):
+        for part in in_each_phase(replace(getattr(method, half), step=1.0)):
+            try:
+                known_bound(part, problem, network, method.channel)
+            except NoNumber as reason:
+                if not may_try(part, problem, network, method.channel):
+                    raise ValueError(f"method.{half}.step: 'auto' found no step, as {reason}; give a number") from None
+
+
+def _step(part: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Any:
+    """What "auto" is for one half of a method; raises `NoNumber` where that is nothing."""
+    tries = may_try(part, problem, network, channel)
+    try:
+        bound = known_bound(part, problem, network, channel)
+    except NoNumber as reason:
+        try:
+            if tries:
+                return longest(part, problem, network, channel, start)
+        except NoNumber:
+            pass
+        raise reason
+    safe = FRACTION * bound.value
+    if bound.sharp or not tries:
+        return safe
+    try:
+        return np.maximum(safe, longest(part, problem, network, channel, start))
+    except NoNumber:
+        return safe
 
 
 def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stacklevel: int = 3) -> None:
@@ -78,6 +118,27 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
                 RuntimeWarning,
                 stacklevel=stacklevel,
             )
+
+
+def warn_of_links(cases: Iterable[tuple[CoOptimizer, Network]], stacklevel: int = 3) -> None:
+    """Warn (RuntimeWarning) of link weights with which runs diverge whatever the step is, once for each method."""
+    told = {}
+    for method, network in cases:
+        if not traced(method, network):
+            for part in (getattr(method, half) for half in HALVES):
+                words = None if part is None else too_strong(part, network, method.channel, surely=True)
+                if words is not None:
+                    told.setdefault(type(part), words)
+    for words in told.values():
+        warnings.warn(f"{words}; as it is, the runs will diverge", RuntimeWarning, stacklevel=stacklevel)
+
+
+def why_diverged(method: CoOptimizer, network: Network) -> str:
+    """What to do about runs that all diverged."""
+    parts = [part for half in HALVES if (part := getattr(method, half)) is not None]
+    told = [too_strong(part, network, method.channel, surely=False) for part in parts]
+    found = [each for each in told if each is not None]
+    return found[0] if found else "make the steps smaller, or start inside the domain of the cost"
 
 
 def _one_run(settings: Any, half: str) -> bool:

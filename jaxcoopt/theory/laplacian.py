@@ -76,6 +76,12 @@ def lambda_max(laplacian: Any) -> float:
     return float(top[0])
 
 
+def scaled_top(laplacian: Any, curvature: np.ndarray) -> float:
+    """lambda_max(sqrt(H) L sqrt(H)), H the diagonal of curvatures [nodes]."""
+    root = np.sqrt(np.broadcast_to(curvature, (laplacian.shape[0],)))
+    return lambda_max(laplacian.multiply(root[:, None]).multiply(root[None]).tocsr())
+
+
 def lambda_2(laplacian: Any) -> float:
     """The second smallest eigenvalue of a Laplacian's symmetric part: 0 where the graph is not connected.
 

@@ -1,6 +1,5 @@
 """The Lyapunov functions that the paper's proofs rest on, along a run."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -18,14 +17,13 @@ from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
-from jaxcoopt.problem.bounds import Penalty, excess
+from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
-from jaxcoopt.problem.costs import Cost
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.problem.reference import reference
-from jaxcoopt.pytrees import pytree
 from jaxcoopt.theory.check import received, received_channel
+from jaxcoopt.theory.penalised import Penalised
 from jaxcoopt.theory.steps import half_of
 
 
@@ -66,7 +64,7 @@ def lyapunov(
 
         def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
             def now(k: Array) -> Round:
-                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run))
+                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes)
 
             def one(state: Any, k: Array) -> tuple[Any, Array]:
                 state = method.update(state, half, now(k), channel)
@@ -82,13 +80,13 @@ def lyapunov(
 def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tuple[Any, Pair, Any]:
     """The half, x(0), and F - F* of a state."""
     bounds = floats(method.bounds)
-    penalised = _Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
+    penalised = Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
     best, _, _ = clear_market(Allocation(penalised, allocation.budget), nodes)
     lowest = penalised.value(jnp.asarray(best))
     x = feasible_point(allocation, nodes) if start is None else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
 
     def value(half: Allocation, state: Any) -> Array:
-        at = _Penalised(half.cost, bounds, half.lower, half.upper).value(state.x.value)
+        at = Penalised(half.cost, bounds, half.lower, half.upper).value(state.x.value)
         return (at - lowest).sum()  # node by node, or the sums' rounding would hide the end
 
     return allocation, Pair(x, jnp.zeros_like(x)), value
@@ -109,31 +107,3 @@ def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[
         return jnp.stack(jax.tree.leaves((apart, tracked))).sum()
 
     return training, first, value
-
-
-@pytree
-@dataclass(frozen=True)
-class _Penalised(Cost):
-    """f_i and the penalties on leaving the box, as one cost."""
-
-    cost: Cost
-    bounds: Penalty
-    lower: Any
-    upper: Any
-
-    def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
-        """f_i(x_i) + eps softplus(s (x - hi)) / s + ..., or the squares."""
-        weight, sharpness = self.bounds.weight, self.bounds.sharpness
-        total = self.cost.value(x)
-        for side in excess(x, self.lower, self.upper):
-            held = jnp.isfinite(side)
-            side = jnp.where(held, side, 0)
-            push = jnp.maximum(side, 0) ** 2
-            if self.bounds.form == "softplus":
-                push = jax.nn.softplus(sharpness * side) / sharpness
-            total = total + jnp.where(held, weight * push, 0)
-        return total
-
-    def domain(self) -> tuple[Any, Any]:
-        """The cost's."""
-        return self.cost.domain()

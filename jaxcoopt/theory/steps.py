@@ -27,7 +27,15 @@ from jaxcoopt.theory.curvature import (
     smoothness_of,
     stiffness,
 )
-from jaxcoopt.theory.laplacian import average_laplacian, expected_laplacian, lambda_2, lambda_max, laplacians, shares
+from jaxcoopt.theory.laplacian import (
+    average_laplacian,
+    expected_laplacian,
+    lambda_2,
+    lambda_max,
+    laplacians,
+    scaled_top,
+    shares,
+)
 from jaxcoopt.theory.sector import sector
 from jaxcoopt.theory.thresholds import PAPER, Threshold, sharp, threshold
 
@@ -55,6 +63,8 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
     quantizes innovations: stable at half of the bound in all runs tried, rho up to 1); the sharp
     1 / lambda_max(phi(L)^(-1/2) H phi(L)^(-1/2)) for least squares on one fixed graph with ideal links.
     Allocation: eta < 2 (1 + beta) / (kappa lambda_max h), h the largest f_i'' over the box plus what the bounds add.
+    It is a guarantee, so where it is not sharp a run may stand much longer steps: a softplus penalty's h is that of the
+    narrow band around a bound, where few nodes ever are. step="auto" looks for those, see `jaxcoopt.solve`.
     channel: default ideal links. Raises TypeError for what is no method, ValueError for a problem without its half.
 
     >>> import jaxcoopt as jc, networkx as nx
@@ -150,7 +160,7 @@ def _(method: LaplacianFlow, allocation: Allocation, network: Network, channel: 
     factor, source = _flow_factor(method, allocation)
     linear = channel.lossless and constant_curvature(allocation.cost) and not bounded(allocation)
     if linear and _steady(network) and most.shape[1] == 1 and not np.ndim(factor):
-        top = _scaled_top(laplacians(network)[0], most[:, 0])
+        top = scaled_top(laplacians(network)[0], most[:, 0])
         why = f"2 (1 + momentum) / lambda_max(sqrt(H) L sqrt(H)), lambda_max = {top:.3g}"
         return StepBound(float(factor / top), source, why, sharp=True)
     stiff = most.max(axis=0) + added
@@ -233,17 +243,11 @@ def _flow_limit(method: Any, allocation: Allocation, network: Network, lower: fl
     laplacian, factor = lower * expected_laplacian(network), 2 * (1 + (method.momentum or 0.0))
     if step * 2 * laplacian.diagonal().max() * least.max() <= factor:  # Gershgorin
         return None
-    top = _scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
+    top = scaled_top(laplacian, np.broadcast_to(least[:, 0], (network.nodes,)))
     return float(factor / top) if top > 0 else None
 
 
 # ---------------------------------------------------------------- parts
-
-
-def _scaled_top(laplacian: Any, curvature: np.ndarray) -> float:
-    """lambda_max(sqrt(H) L sqrt(H)), H the diagonal of curvatures."""
-    root = np.sqrt(np.broadcast_to(curvature, (laplacian.shape[0],)))
-    return lambda_max(laplacian.multiply(root[:, None]).multiply(root[None]).tocsr())
 
 
 def _top(network: Network) -> float:

@@ -21,7 +21,7 @@ from jaxcoopt.problem.reference import run_count
 from jaxcoopt.run.check import check_run, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
-from jaxcoopt.theory.auto import asks_for_auto, with_placeholders, with_steps
+from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
 from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
 from jaxcoopt.tuning.rollout import Rollout, instances
@@ -111,11 +111,13 @@ def tune(
     sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
     for (each, net), size in zip(all_cases, sizes, strict=True):
         check_run(each, net, with_placeholders(method), size, seed, initial)
-    method = _with_steps(method, all_cases)
+    method = _with_steps(method, all_cases, initial)
     warn_of_rule(method.channel)
     found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
+    if not found.of_links:
+        warn_of_links((method, each) for each in (*networks, *other_networks))
     rollout = Rollout(found, objective, steps, every, seed, initial)
     at_once = 1 if found.of_links else starts
     on = [instances(each, networks[0].nodes, runs, at_once) for each in problems]
@@ -138,9 +140,9 @@ def _networks(name: str, given: Any) -> list[Network]:
     return [plain_tree(each, "network") for each in listed(name, given, Network)]
 
 
-def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> CoOptimizer:
+def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]], initial: Initial | None) -> CoOptimizer:
     """With one number for every step that is "auto", which all problems and networks stand."""
-    found = [with_steps(method, *case) for case in cases]
+    found = [with_steps(method, *case, initial) for case in cases]
     least = {half: min(float(np.min(getattr(each, half).step)) for each in found) for half in asks_for_auto(method)}
     return replace(method, **{half: replace(getattr(method, half), step=step) for half, step in least.items()})
 

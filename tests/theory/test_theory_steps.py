@@ -210,13 +210,93 @@ def test_auto_converges(rng, pair, links):
     for half, entry in rows.items():
         step = getattr(result.method, half).step
         bound = jc.theory.step_bound(entry.build(), problem, network, channel)
-        np.testing.assert_allclose(step, bound.value / 2, rtol=1e-12)
+        assert step >= bound.value / 2 * (1 - 1e-12)
         gap = np.asarray(result.trace[f"{half}_gap"])[:, 0]
         if entry.exact:
             assert gap[-1] < 1e-6 * max(gap[0], 1e-3), entry.name
         else:
             assert np.abs(gap[-1]) < 0.2 * gap[0] + 0.05, entry.name
             assert np.abs(gap[-1] - gap[-3]) < 0.05 * gap[0] + 0.05, entry.name
+
+
+# ---------------------------------------------------------------- "auto" beside the longest step that works
+
+SPAN = 2.0 ** np.linspace(-5, 5, 62)  # of the step chosen
+
+
+def flow_case(rng, nodes=10):
+    """Costs, boxes, penalties, momentum, graphs and failures at random, all of one shape."""
+    cost = jc.costs.Quadratic(np.exp(rng.uniform(-1, 1.5, nodes)), rng.uniform(0, 4, nodes))
+    if rng.random() < 0.5:
+        cost = jc.costs.Power(np.exp(rng.uniform(-1, 1, nodes)), rng.uniform(1.5, 4.0))
+    lower, upper = np.full(nodes, 0.1), np.full(nodes, rng.uniform(1, 4))
+    budget = nodes * (0.1 + rng.uniform(0.15, 0.85) * (upper[0] - 0.1))
+    bounds = jc.bounds.Penalty(*rng.choice([(20.0, 50.0), (5.0, 100.0), (30.0, 20.0)]))
+    graph = (
+        nx.cycle_graph(nodes) if rng.random() < 0.5 else nx.barabasi_albert_graph(nodes, 2, seed=int(rng.integers(99)))
+    )
+    network = jc.Network.from_graphs(graph, failure_rate=0.5, kernel="table")
+    network = replace(network, failure_rate=np.asarray(rng.choice([0.0, 0.2])))
+    flow = M.LaplacianFlow("auto", rng.choice([0.0, 0.5, 0.8]), bounds)
+    return jc.Problem(jc.Allocation(cost, budget, lower, upper)), network, jc.CoOptimizer(flow)
+
+
+def training_case(rng, nodes=8):
+    kind = str(rng.choice(["linear", "logistic", "hinge", "softmax"]))
+    made = data(rng, kind, nodes)
+    scale = np.exp(rng.uniform(-1, 1, (1, 1, 2)) + rng.uniform(-0.5, 0.5, (nodes, 1, 1)))
+    row = BY_NAME[
+        str(rng.choice(["gradient_tracking", "atc_tracking", "heavy_ball_tracking", "extra", "nids", "lead"]))
+    ]
+    network = ring(nodes, failure_rate=float(rng.choice([0.0, 0.2])))
+    problem = jc.Problem(training=replace(made, features=scale * made.features))
+    return problem, network, jc.CoOptimizer(training=row.build(step="auto"))
+
+
+def beside_the_longest(half, problem, network, method, seed):
+    """(the longest step that works over the one chosen, whether that works), of 3,000 iterations at 62 steps."""
+    chosen = getattr(with_steps(method, problem, network), half)
+    steps = np.append(SPAN, 1.0) * chosen.step
+    many = replace(method, **{half: replace(chosen, step=steps)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # most of them are too long
+        result = jc.solve(problem, network, many, 3000, runs=len(steps), record_every=50, seed=seed)
+    gap = np.abs(np.asarray(result.trace[f"{half}_gap"]))
+    if half == "training":
+        gap = gap + np.asarray(result.trace["consensus_error"]) ** 2
+    late = np.where(result.status == jc.Status.DIVERGED, np.inf, gap[-20:].mean(axis=0))
+    late = np.where(np.isfinite(late), late, np.inf)
+    works = late <= 1.2 * late.min() + 1e-6 * np.minimum(gap[0], 1)
+    return float(steps[:-1][works[:-1]].max() / chosen.step), bool(works[-1])
+
+
+def test_auto_on_a_ring_with_the_default_penalty(rng):
+    """A penalty is stiff in a narrow band only: the bound that is proved counts that band everywhere."""
+    nodes = 10
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), rng.uniform(0.9, 1.1, nodes))
+    problem = jc.Problem(jc.Allocation(cost, float(nodes), np.zeros(nodes), np.full(nodes, 3.0)))
+    method = jc.CoOptimizer(M.LaplacianFlow("auto"))
+    assert jc.theory.step_bound(M.LaplacianFlow(1.0), problem, ring(nodes)).value < 0.006
+    result = jc.solve(problem, ring(nodes), method, 1000)
+    assert result.method.allocation.step > 0.3
+    assert np.abs(result.trace["allocation_gap"][-1, 0]) < 1e-9
+
+
+@pytest.mark.parametrize(("half", "case"), [("allocation", flow_case), ("training", training_case)])
+def test_auto_is_near_the_longest_step_that_works(rng, half, case):
+    ratio, works = beside_the_longest(half, *case(rng), int(rng.integers(1000)))
+    assert works
+    assert ratio <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("half", "case"), [("allocation", flow_case), ("training", training_case)])
+@pytest.mark.parametrize("part", range(4))
+def test_auto_is_near_the_longest_step_that_works_at_random(rng, half, case, part):
+    """100 problems of each half."""
+    found = [beside_the_longest(half, *case(rng), int(rng.integers(1000))) for _ in range(25)]
+    assert all(works for _, works in found)
+    assert max(ratio for ratio, _ in found) <= 3
 
 
 def test_auto_is_a_number_for_every_run(rng):
@@ -226,8 +306,8 @@ def test_auto_is_a_number_for_every_run(rng):
     )
     method = jc.CoOptimizer(training=M.GradientTracking("auto"), channel=channel)
     chosen = with_steps(method, problem, ring()).training.step
-    assert chosen.shape == (2,)
-    assert chosen[0] > chosen[1]
+    alone = [replace(method, channel=replace(channel, rho=rho)) for rho in channel.rho]
+    np.testing.assert_allclose(chosen, [with_steps(each, problem, ring()).training.step for each in alone], rtol=1e-12)
 
 
 def test_auto_inside_jit(rng):
@@ -236,8 +316,26 @@ def test_auto_inside_jit(rng):
     inside = jax.jit(lambda: jc.solve(problem, network, method, 50).trace["training_loss"])()
     np.testing.assert_allclose(inside, jc.solve(problem, network, method, 50).trace["training_loss"], rtol=1e-9)
     traced = jax.jit(lambda features: _loss(problem, network, method, features))
-    with pytest.raises(ValueError, match=r"method\.training\.step: 'auto' found no bound, as it follows from numbers"):
+    with pytest.raises(ValueError, match=r"method\.training\.step: 'auto' found no step, as it follows from numbers"):
         traced(problem.training.features)
+
+
+def test_auto_by_trial_inside_jit(rng):
+    problem, network = shares(rng, lower=0.5, upper=1.5), ring()
+    method = jc.CoOptimizer(M.LaplacianFlow("auto"))
+    inside = jax.jit(lambda: jc.solve(problem, network, method, 50).trace["allocation_cost"])()
+    outside = jc.solve(problem, network, method, 50).trace["allocation_cost"]
+    np.testing.assert_allclose(inside, outside, rtol=1e-9)
+
+
+def test_auto_from_given_starts(rng):
+    """A step that all of them stand, in whatever layout they come."""
+    problem, network = shares(rng, lower=0.5, upper=1.5), ring()
+    method = jc.CoOptimizer(M.LaplacianFlow("auto"))
+    x = np.stack([rng.permutation([0.5, 0.75, 1.0, 1.25, 1.5]) for _ in range(3)], axis=1)
+    each = [with_steps(method, problem, network, jc.Initial(x[:, run])).allocation.step for run in range(3)]
+    together = jc.solve(problem, network, method, 5, runs=3, initial=jc.Initial(x)).method.allocation.step
+    np.testing.assert_allclose(together, min(each), rtol=1e-6)
 
 
 def _loss(problem, network, method, features):
@@ -247,7 +345,7 @@ def _loss(problem, network, method, features):
 
 def test_no_auto(rng):
     problem, network = shares(rng), ring()
-    with pytest.raises(ValueError, match=r"method\.allocation\.step: 'auto' found no bound, .*PrimalDual; give a numb"):
+    with pytest.raises(ValueError, match=r"method\.allocation\.step: 'auto' found no step, .*PrimalDual; give a numb"):
         jc.solve(problem, network, jc.CoOptimizer(M.PrimalDual("auto")), 5)
     with pytest.raises(TypeError, match=r"step: expected a real number"):
         jc.solve(problem, network, jc.CoOptimizer(M.LaplacianFlow("fast")), 5)

@@ -1,0 +1,97 @@
+"""Link weights that are too strong, as lengths or counts are: mixing itself grows then, and no step can help."""
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.methods.allocation_admm import TrackingADMM
+from jaxcoopt.methods.choco import CHOCO
+from jaxcoopt.methods.dgd import DGD
+from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
+from jaxcoopt.methods.extra import EXTRA
+from jaxcoopt.methods.gradient_tracking import GradientTracking
+from jaxcoopt.methods.phases import in_each_phase
+from jaxcoopt.methods.ratio_consensus import RatioConsensus
+from jaxcoopt.network.network import Network
+from jaxcoopt.theory.laplacian import average_laplacian, lambda_max, laplacians, shares
+from jaxcoopt.theory.sector import sector
+
+ROUNDS = 400  # of mixing over graphs that take turns, in which growth shows
+
+
+@singledispatch
+def strongest(method: Any) -> Any:
+    """lambda_max of the weighted Laplacian from which on I - L, or what the method mixes by, grows whatever the step
+    is; a float or [runs], infinite for methods that scale with their step or penalty, or ignore the weights.
+    """
+    return np.inf
+
+
+@strongest.register(DGD)
+@strongest.register(ExactDiffusion)
+@strongest.register(GradientTracking)
+@strongest.register(TrackingADMM)
+@strongest.register(RatioConsensus)
+def _(method: Any) -> Any:
+    return 2.0
+
+
+@strongest.register
+def _(method: EXTRA) -> Any:
+    return 8 / 3
+
+
+@strongest.register(CHOCO)
+@strongest.register(LEAD)
+def _(method: Any) -> Any:
+    return 2 / np.asarray(method.gain, np.float64)
+
+
+def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool) -> str | None:
+    """What to say of weights that a half's method does not stand; None where there is nothing to say.
+
+    surely: only where mixing grows in the mean over failures, and not where a sufficient condition fails.
+    """
+    most = [np.asarray(strongest(part), np.float64) for part in in_each_phase(method)]
+    least, limit = min(float(np.min(each)) for each in most), max(float(np.max(each)) for each in most)
+    lower, upper = (np.asarray(side, np.float64) for side in (sector(channel).lower, sector(channel).upper))
+    kappa = float(upper.max()) if channel.placement != "innovation" and np.isfinite(upper).all() else 1.0
+    in_use = [of for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0]
+    if not np.isfinite(least) or 2 * kappa * max(of.diagonal().max() for of in in_use) < least:  # Gershgorin
+        return None
+    top = max(map(lambda_max, in_use))
+    held = 1.0 if channel.placement == "innovation" else float(lower.min())
+    if kappa * top < least or (surely and not _grows(network, held / limit)):
+        return None
+    heaviest = float(np.max(np.asarray(network.edges.weights)))
+    also = "; a smaller gain does the same" if isinstance(method, (CHOCO, LEAD)) else ""
+    return (
+        f"network: its link weights, up to {heaviest:.3g}, are too strong for {type(method).__name__}, whatever the "
+        f"step is: the largest eigenvalue of the weighted Laplacian is {top:.3g}, and must be below {least / kappa:.3g}"
+        f". Multiply the weights by {_below(least / (kappa * top))} or less, or use weights='metropolis'{also}"
+    )
+
+
+def _grows(network: Network, scale: float) -> bool:
+    """Whether u -= 2 scale L u grows, L the mean over failures and over graphs drawn at random."""
+    rate = 0.0 if network.failure_rate is None else float(np.max(np.asarray(network.failure_rate)))
+    scale = (1 - rate) * scale
+    if network.graphs == 1 or network.switching == "random":
+        return scale * lambda_max(average_laplacian(network)) > 1
+    each = laplacians(network)
+    order = range(network.graphs) if network.sequence is None else np.asarray(network.sequence).tolist()
+    u, logs = np.random.default_rng(0).normal(size=network.nodes), np.zeros(ROUNDS)
+    for k in range(ROUNDS):
+        u = u - 2 * scale * (each[order[k % len(order)]] @ u)
+        u -= u.mean()
+        size = np.linalg.norm(u)
+        logs[k], u = np.log(max(size, 1e-300)), u / max(size, 1e-300)
+    return bool(logs[ROUNDS // 2 :].mean() > 1e-3)
+
+
+def _below(factor: float) -> str:
+    """Two digits, rounded down."""
+    digits = 10.0 ** (np.floor(np.log10(factor)) - 1)
+    return f"{np.floor(0.99 * factor / digits) * digits:.2g}"

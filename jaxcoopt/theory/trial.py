@@ -1,0 +1,275 @@
+"""The longest step that works, found by trying: the method itself, from the run's start, at many steps at once."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.compensated import Pair
+from jaxcoopt.draws import Draw
+from jaxcoopt.errors import traced
+from jaxcoopt.methods.choco import CHOCO
+from jaxcoopt.methods.dgd import DGD
+from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.responses import Linear
+from jaxcoopt.methods.round import Round
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.align import aligned, columns, floats
+from jaxcoopt.problem.bounds import Penalty
+from jaxcoopt.problem.box import feasible_point
+from jaxcoopt.problem.costs import curvature
+from jaxcoopt.problem.market import clear_market
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.reference import reference
+from jaxcoopt.theory.curvature import NoNumber
+from jaxcoopt.theory.laplacian import average_laplacian, scaled_top
+from jaxcoopt.theory.penalised import Penalised
+from jaxcoopt.theory.thresholds import threshold
+
+EACH, BELOW = 4, 2  # steps tried in an octave, and how many of them the chosen one is below the longest that works
+TRIED = 41  # ten octaves: down to a thousandth of the first
+LEAST, MOST = 40, 400  # iterations of a trial, in four quarters
+MOST_MOVES = 2e8  # of nodes, at all steps and in all iterations: more than 12,000 nodes are given fewer iterations
+FASTER, SLOWER = 0.5, 0.9  # from the second quarter to the last: falls for certain, and not certainly
+WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
+ROUNDING = 1e-9  # of the distance at the start
+MOST_WORK = 1e11  # multiplications that the gradients of a trial may take
+TURNS = 60  # of the power method
+
+
+class Trial(NamedTuple):
+    """What is run. longest: the first step; target: where the iterations go to; biased: they stop at a distance from
+    it that grows with the step.
+    """
+
+    method: Any
+    half: Any
+    start: Any
+    target: Any
+    longest: float
+    biased: bool
+
+
+def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -> bool:
+    """Whether a trial can tell: linear flows, and convex losses by methods that have a bound at all."""
+    if traced(method, problem, network, channel):
+        return False
+    if isinstance(method, LaplacianFlow):
+        return isinstance(method.response, Linear)
+    try:
+        threshold(method, channel)
+    except NoNumber:
+        return False
+    return problem.training is not None and problem.training.loss.convex
+
+
+def longest(method: Any, problem: Problem, network: Network, channel: Channel, start: Any = None) -> Any:
+    """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
+
+    A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
+    further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) /
+    lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. Methods that stop at
+    a distance which grows with the step (DGD, CHOCO, and all with mini-batches) get the step that comes nearest, if
+    that is shorter. start: an allocation or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where
+    nothing can be tried.
+    """
+    name = "allocation" if isinstance(method, LaplacianFlow) else "training"
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        exact = network.in_precision(jnp.float64)
+        problem = aligned(Problem(**{name: getattr(problem, name)}), network.nodes)
+        settings = floats((method, problem.allocation, problem.training and problem.training.loss, channel))
+        begin = None if name == "training" or start is None else columns(jnp.asarray(start, jnp.float64))
+        settings = *settings, exact.failure_rate, begin
+        chosen, of_run = [], _different(settings)
+        for run in dict.fromkeys(of_run):
+            method, allocation, loss, channel, rate, begin = jax.tree.map(
+                lambda leaf, run=run: _in(leaf, run), settings
+            )
+            training = problem.training and replace(problem.training, loss=loss)
+            one = Problem(allocation, training), replace(exact, failure_rate=rate), channel
+            trial = flow_trial(method, *one, begin) if name == "allocation" else training_trial(method, *one, start)
+            chosen.append(_chosen(trial, *one[1:]))
+    found = dict(zip(dict.fromkeys(of_run), chosen, strict=True))
+    if len(found) == 1 or _starts_differ_only(settings):
+        return min(chosen)
+    return np.array([found[run] for run in of_run])
+
+
+def _different(settings: Any) -> list[int]:
+    """For each run the first one with the same settings."""
+    rows = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(settings) if np.ndim(leaf)]
+    rows = [leaf.reshape(-1, leaf.shape[-1]) for leaf in rows if leaf.shape[-1] > 1]
+    if not rows:
+        return [0]
+    _, first, which = np.unique(np.concatenate(rows), axis=1, return_index=True, return_inverse=True)
+    return first[which.ravel()].tolist()
+
+
+def _in(leaf: Any, run: int) -> Any:
+    """What a leaf, scalar, [runs] or [nodes, runs], is in one run: a scalar or [nodes, 1]."""
+    if np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1:
+        return leaf
+    return leaf[run] if np.ndim(leaf) == 1 else leaf[:, run : run + 1]
+
+
+def _starts_differ_only(settings: Any) -> bool:
+    return not any(np.ndim(leaf) and np.shape(leaf)[-1] > 1 for leaf in jax.tree.leaves(settings[:-1]))
+
+
+# ---------------------------------------------------------------- what is tried
+
+
+def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
+    """Of an allocation, from `start` [nodes, 1] or the feasible point, to the optimum of the penalised costs."""
+    allocation, nodes = problem.allocation, network.nodes
+    assert allocation is not None
+    goal = allocation
+    if isinstance(method.bounds, Penalty):
+        penalised = Penalised(allocation.cost, method.bounds, allocation.lower, allocation.upper)
+        goal = Allocation(penalised, allocation.budget)
+    try:
+        target = jnp.asarray(clear_market(goal, nodes)[0])
+    except ValueError as error:
+        raise NoNumber(f"the optimum is not known: {error}") from None
+    bend = np.maximum(np.asarray(curvature(goal.cost, target))[:, 0], 0)
+    momentum = 0.0 if method.momentum is None else float(method.momentum)
+    top = scaled_top(_mean_laplacian(network), bend)
+    if not np.isfinite(top) or top <= 0:
+        raise NoNumber("the cost has no curvature at the optimum")
+    x = feasible_point(allocation, nodes) if start is None else start
+    x = jnp.broadcast_to(x, (nodes, TRIED))
+    return Trial(method, allocation, Pair(x, jnp.zeros_like(x)), target, 2 * (1 + momentum) / top, biased=False)
+
+
+def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
+    """Of a convex loss, from one node's parameters `start` or the loss's own, to the optimum."""
+    training = problem.training
+    assert training is not None
+    nodes, samples, features = training.features.shape
+    batch = getattr(method, "batch_size", None)
+    work = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED * MOST
+    if work > MOST_WORK and (batch or training.loss.moments(training.batch()) is None):
+        raise NoNumber("there are too many samples")
+    try:
+        best = reference(Problem(training=training), nodes).params
+    except RuntimeError as error:
+        raise NoNumber(f"the optimum is not known: {error}") from None
+    target = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64)[None, ..., None], best)
+    training = training.with_moments()
+    momentum = float(getattr(method, "momentum", None) or 0.0)
+    bend = float(_mean_curvature(training, target))
+    if not (np.isfinite(bend) and bend > 0):
+        raise NoNumber("the loss has no curvature at the optimum")
+    longest = 2 * (1 + momentum) / bend
+    one = training.loss.init(jax.random.key(0), training.features.shape[2]) if start is None else start
+
+    def laid(leaf: Any, like: Array) -> Array:
+        leaf, shape = jnp.asarray(leaf, jnp.float64), like.shape[1:-1]
+        leaf = leaf[..., 0] if leaf.ndim == len(shape) + 2 else leaf  # the first run's
+        leaf = leaf if leaf.ndim == len(shape) + 1 else leaf[None]
+        return jnp.broadcast_to(leaf[..., None], (nodes, *shape, TRIED))
+
+    first, biased = jax.tree.map(laid, one, target), batch is not None or isinstance(method, (DGD, CHOCO))
+    return Trial(method, training, first, target, longest, biased)
+
+
+def _mean_laplacian(network: Network) -> Any:
+    """Over switching and failures."""
+    rate = 0.0 if network.failure_rate is None else float(network.failure_rate)
+    return (1 - rate) * average_laplacian(network)
+
+
+@jax.jit
+def _mean_curvature(training: Training, at: Any) -> Float[Array, ""]:
+    """lambda_max of the mean over the nodes of d2g_i / dy2, by the power method; at: leaves [1, *shape, 1]."""
+    nodes = training.features.shape[0]
+
+    def everywhere(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape[1:])), tree)
+
+    def size(tree: Any) -> Array:
+        return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)))
+
+    def turn(_: Any, at_hand: tuple[Any, Array]) -> tuple[Any, Array]:
+        along, _ = at_hand
+        turned = jax.jvp(training.gradient, (everywhere(at),), (everywhere(along),))[1]
+        turned = jax.tree.map(lambda leaf: leaf.mean(axis=0, keepdims=True), turned)
+        most = size(turned)
+        return jax.tree.map(lambda leaf: leaf / most, turned), most
+
+    leaves, form = jax.tree.flatten(at)
+    keys = jax.random.split(jax.random.key(0), len(leaves))
+    along = form.unflatten([jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)])
+    along = jax.tree.map(lambda leaf: leaf / size(along), along)
+    return jax.lax.fori_loop(0, TURNS, turn, (along, jnp.zeros(())))[1]
+
+
+# ---------------------------------------------------------------- how it went
+
+
+def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
+    """The step that is `BELOW` under the longest that works, 2^(-1/2) of it; from there on down the one that comes
+    nearest, where the method stops at a distance that grows with the step.
+    """
+    steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
+    method = replace(trial.method, step=jnp.asarray(steps))
+    iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED), LEAST, MOST)) // 4 * 4
+    found = np.asarray(_distances(method, trial.half, network, channel, trial.start, trial.target, iterations))
+    works = working(found / (steps if trial.biased else 1.0))
+    if not works.any():
+        raise NoNumber("no step that was tried works")
+    first = int(np.argmax(works)) + BELOW
+    return float(steps[first + np.argmin(found[-1, first:]) if trial.biased else first])
+
+
+def working(distance: Float[np.ndarray, "parts steps"]) -> Bool[np.ndarray, " steps"]:
+    """Which steps work, long ones first; distance: at the start, then the mean of each quarter of the trial."""
+    start, _, middle, _, late = distance
+    late = np.where(np.isfinite(late), late, np.inf)
+    enough = ROUNDING * start
+    shorter = np.minimum.accumulate(late[::-1])[::-1]
+    falling = late <= SLOWER * middle + enough
+    near = late <= WORSE * late.min() + enough
+    alone = (late <= FASTER * middle + enough) | ((falling | near) & (late <= WORSE * shorter + enough))
+    alone &= np.isfinite(late)
+    return np.array([i + BELOW < len(alone) and bool(alone[i : i + BELOW + 1].all()) for i in range(len(alone))])
+
+
+@partial(jax.jit, static_argnames="iterations")
+def _distances(
+    method: Any, half: Any, network: Network, channel: Channel, start: Any, target: Any, iterations: int
+) -> Float[Array, "parts steps"]:
+    """How far from the target the nodes stand: at the start, then the mean over each quarter of the iterations."""
+    length = iterations // 4
+    key, numbers = jax.random.key(0), jnp.zeros(TRIED, jnp.int32)  # the same draws for all
+
+    def now(k: Array) -> Round:
+        return Round(network.links(key, k, numbers), Draw(jax.random.fold_in(key, k), numbers), network.nodes)
+
+    def one(k: Array, at: tuple[Any, Array]) -> tuple[Any, Array]:
+        state, total = at
+        state = method.update(state, half, now(k), channel)
+        return state, total + _distance(half, method.estimate(state), target)
+
+    def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
+        state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(TRIED)))
+        return state, total / length
+
+    state = method.init(half, start, channel, now(jnp.asarray(0)))
+    _, found = jax.lax.scan(quarter, state, jnp.arange(4) * length)
+    return jnp.concatenate([_distance(half, method.estimate(state), target)[None], found])
+
+
+def _distance(half: Any, at: Any, target: Any) -> Float[Array, " steps"]:
+    """The Euclidean one over all nodes; infinite outside the domain of the cost."""
+    squares = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2, axis=tuple(range(a.ndim - 1))), at, target)
+    distance = jnp.sqrt(sum(jax.tree.leaves(squares)))
+    if isinstance(half, Training):
+        return distance
+    first, last = half.cost.domain()
+    return jnp.where(jnp.all((at > first) & (at < last), axis=0), distance, jnp.inf)
