@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one
+from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
@@ -19,9 +20,10 @@ from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
 from jaxcoopt.sweeps.chunk import Job
 from jaxcoopt.sweeps.describe import described, versions
 from jaxcoopt.sweeps.diverged import diverged_points
+from jaxcoopt.sweeps.layout import Layout
 from jaxcoopt.sweeps.riding import Plan, plan
 from jaxcoopt.sweeps.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
-from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.store import Store
 from jaxcoopt.sweeps.tiles import cut
 from jaxcoopt.sweeps.width import chunk_width
 from jaxcoopt.sweeps.work import work_off
@@ -64,7 +66,7 @@ def sweep(
     cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
     chunk fits, or without a store not all of the numbers.
     """
-    place = None if store is None else Path(store)
+    place = None if store is None else located("store", store)
     job, layout = planned(
         Trio(problem, network, method),
         grid,
