@@ -10,6 +10,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+import psutil
 
 Kind = TypeVar("Kind")
 
@@ -139,3 +140,17 @@ def above_one(name: str, value: Any) -> np.ndarray:
     if np.any(array <= 1) and not isinstance(value, StandIn):
         raise ValueError(f"{name}: must be above 1, got {array.min():g}")
     return array
+
+
+def check_fits(name: str, count: int, most: int, need: float | int, free: int | None = None) -> None:
+    """Raise MemoryError where `count` of something need more bytes than are free, of which `most` would fit."""
+    room = int(psutil.virtual_memory().available) if free is None else free
+    if need > room:
+        raise MemoryError(
+            f"{name}: {_counted(count)} need at least {need / 2**30:,.3g} GiB of memory, and {room / 2**30:,.3g} GiB "
+            f"are free; give {_counted(most)} at most"
+        )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else f"{count:.1e}"

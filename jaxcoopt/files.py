@@ -15,17 +15,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def located(option: str, path: str | Path) -> Path:
-    """A path that the user gave, "~" being their home folder (./~ is a folder of that name).
+    """A path that the user gave, "~" at its start being their home folder.
 
     Raises FileExistsError for a link to nothing, TypeError or ValueError for what can be no path.
     """
     try:
         found = Path(path).expanduser()
-        found.is_dir()  # looks at it, which is refused for a zero byte
+        if "\0" in str(found):
+            raise ValueError("it has a zero byte")
         dangling = found.is_symlink() and not found.exists()
     except TypeError as error:
         raise TypeError(f"{option}: expected a path, got {path!r:.80}") from error
-    except (ValueError, RuntimeError) as error:  # a zero byte; no such user
+    except (ValueError, RuntimeError) as error:  # RuntimeError: there is no such user
         raise ValueError(f"{option} {str(path)!r:.200}: it is no path ({error}); give another") from error
     except OSError as error:
         raise type(error)(f"{option} {path!s:.200}: {error.strerror}; give another path") from error

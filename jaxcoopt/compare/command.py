@@ -12,10 +12,12 @@ from rich.text import Text
 
 from jaxcoopt.compare.compete import Contest, cases, compete
 from jaxcoopt.compare.contenders import contenders
+from jaxcoopt.compare.limits import check_comparison
 from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure
 from jaxcoopt.compare.settings import COMPARISONS, Comparison
 from jaxcoopt.compare.summary import summarise
 from jaxcoopt.compare.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
+from jaxcoopt.experiments.catalogue import asked_by
 from jaxcoopt.files import located, write_text
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
@@ -37,6 +39,8 @@ def run_comparison(
     Raises ValueError for settings that mean nothing, FileExistsError for a folder in use, ImportError naming an extra.
     """
     settings = COMPARISONS.read(file, overrides)
+    with asked_by(file):
+        check_comparison(settings)
     entrants, todo = contenders(settings), cases(settings)
     if readme is not None:
         check_readme(readme, BLOCK)

@@ -67,9 +67,6 @@ class Store:
         """
         if self.path is None:
             return
-        for each in self.path.rglob("*.part*"):
-            if UNFINISHED.fullmatch(each.name):
-                each.unlink(missing_ok=True)
         expected, known = empty_files(layout), self._known or {}
         changed = [key for key, content in expected.items() if self._read(key) != content]
         broken = [key for key in changed if not self._is_as(known.get(key), key)]
@@ -165,6 +162,9 @@ class Store:
                     "give a folder that can be written"
                 ) from error
             stack.enter_context(held(self.path, f"store {self.path}", "sweep"))
+            for each in self.path.rglob("*.part*"):
+                if UNFINISHED.fullmatch(each.name):
+                    each.unlink(missing_ok=True)
             yield
 
     @cached_property
@@ -172,7 +172,7 @@ class Store:
         """Opened once: what is on the disk of them does not change."""
         with require("zarr", extra="sweep").config.set({"array.write_empty_chunks": True}):  # so that none is missing
             group = self._open()
-            return dict(group.arrays()) | {DONE: group[DONE]}
+            return {name: group[name] for name in (*UNITS, *LAST, DONE) if name in group}
 
     @cached_property
     def _results(self) -> list[str]:
