@@ -1,5 +1,8 @@
 """The command line `jaxcoopt`."""
 
+import io
+import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +23,8 @@ from jaxcoopt.bench.command import run_benchmark
 from jaxcoopt.bench.entrants import RIVALS
 from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
 from jaxcoopt.compare.settings import COMPARISONS
+from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
+from jaxcoopt.experiments.limits import file_sizes, tuning_sizes
 from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.play import Played, needed, play
 from jaxcoopt.experiments.settings import EXPERIMENTS
@@ -27,7 +32,8 @@ from jaxcoopt.experiments.sweep_command import run_sweep
 from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
-from jaxcoopt.report.folder import reserved_folder, write_folder
+from jaxcoopt.files import located
+from jaxcoopt.report.folder import PICTURE, reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
@@ -38,6 +44,8 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.processes import joined
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+STORE = "sweep.zarr"  # of a sweep, unless said otherwise
+LONGEST = 4000  # characters of an error
 COMPARED = 100  # runs at once in a comparison, or more
 
 app = typer.Typer(
@@ -60,6 +68,9 @@ def main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Train one model and share one CPU budget over a network of computing centers."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without a letter is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     _keep_compiled_programs()
 
 
@@ -116,11 +127,15 @@ def run(
         settings = EXPERIMENTS.read(file, set_ or ())
         devices_of_cores(settings.runs if settings.shard == "runs" else LEAST_RUNS * cores())
         if dry_run:
-            console.print(Text(str(needed(settings))))
+            with asked_by(file):
+                console.print(Text(str(needed(settings))))
             return
-        with nullcontext() if out is None else reserved_folder(out, overwrite):
+        out = None if out is None else located("--out", out)
+        sizes = file_sizes(settings) | {"pictures": 3 * PICTURE}
+        with nullcontext() if out is None else reserved_folder(out, overwrite, sizes):
             watched = not (quiet or no_progress)
-            played = play(settings, progress=watched, stage=_stages(console if watched else None))
+            with asked_by(file):
+                played = play(settings, progress=watched, stage=_stages(console if watched else None))
             summary = _summary(played)
             console.print()
             summary["seconds"] = time.perf_counter() - start
@@ -197,7 +212,11 @@ def sweep(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sweep.seeds=100.")
     ] = None,
-    store: Annotated[Path, typer.Option(metavar="DIR", help="Zarr store that the numbers go to.")] = Path("sweep.zarr"),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"Zarr store that the numbers go to; by default {STORE}.", show_default=False),
+    ] = None,
+    store: Annotated[Path | None, typer.Option("--store", metavar="DIR", hidden=True)] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how large it is and how long it takes.")] = False,
     memory: Annotated[
@@ -211,10 +230,11 @@ def sweep(
 ) -> None:
     """Run many settings and seeds as one job; killed, it goes on with --resume where it stood."""
     with clean_errors(debug):
-        settings = SWEEPS.read(file, set_ or ())
+        settings, place = SWEEPS.read(file, set_ or ()), located("--out", _one_of(out, store, quiet) or STORE)
+        logging.getLogger("jaxcoopt").setLevel(logging.ERROR if quiet else logging.WARNING)
         devices_of_cores(LEAST_RUNS * cores())
-        with joined(coordinator, processes, process_id):
-            run_sweep(settings, store, resume=resume, dry_run=dry_run, memory=memory, quiet=quiet)
+        with joined(coordinator, processes, process_id), asked_by(file):
+            run_sweep(settings, place, resume=resume, dry_run=dry_run, memory=memory, quiet=quiet)
 
 
 @app.command()
@@ -233,11 +253,15 @@ def tune(
     """Tune settings of a method by gradient descent through its runs; DIR/tuned.toml is for `jaxcoopt run`."""
     with clean_errors(debug):
         settings, console, start = TUNINGS.read(file, set_ or ()), Console(quiet=quiet), time.perf_counter()
-        with reserved_folder(out, overwrite):
-            played = play_tuning(settings, progress=not quiet)
-            write_tuning(out, played.tuned, played.settings)
-        print_notes(console, played.notes)
-        console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
+        out = located("--out", out)
+        with reserved_folder(out, overwrite, tuning_sizes(settings) | {"picture": PICTURE}):
+            with asked_by(file):
+                played = play_tuning(settings, progress=not quiet)
+            try:
+                write_tuning(out, played.tuned, played.settings)
+            finally:  # what was found is shown, even where it cannot be written
+                print_notes(console, played.notes)
+                console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
         console.print(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ", end="")
         console.print(Text(f"jaxcoopt run {out / 'tuned.toml'}", style="cyan"))
 
@@ -276,13 +300,26 @@ def clean_errors(debug: bool = False) -> Iterator[None]:
     except (ValueError, TypeError, ImportError, OSError, OverflowError, MemoryError, RuntimeError) as error:
         if debug or isinstance(error, typer.Exit):
             raise
-        _complain(str(error))
+        _complain(str(error) or (OUT_OF_MEMORY if isinstance(error, MemoryError) else type(error).__name__))
         raise typer.Exit(BAD_INPUT) from error
 
 
+def _one_of(out: Path | None, store: Path | None, quiet: bool) -> Path | None:
+    """A sweep's store by its name of today, or the one before."""
+    if store is None:
+        return out
+    if out is not None:
+        raise ValueError("--store: an older name of --out, which is given too; leave --store out")
+    Console(stderr=True, quiet=quiet).print(Text("note: ", style="bold yellow") + Text("--store is called --out now"))
+    return store
+
+
 def _complain(message: str) -> None:
+    """On standard error, without what a terminal would take for a command."""
+    shown = "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in message)
+    rest = f" ... ({len(shown):,} characters)" if len(shown) > LONGEST else ""
     console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(message, style="red"))
+    console.print(Text("error: ", style="bold red") + Text(shown[:LONGEST] + rest, style="red"))
 
 
 def _stages(console: Console | None) -> Any:

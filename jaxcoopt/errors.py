@@ -12,6 +12,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+import psutil
 
 from jaxcoopt.arrays import plain, shown
 
@@ -119,12 +120,17 @@ def a_flag(name: str, value: Any) -> bool:
 
 
 def a_path(name: str, value: Any) -> Path:
-    """`value` as a path, or an error."""
+    """`value` as a path, "~" at its start being the user's home folder, or an error."""
     if not isinstance(value, str | os.PathLike) or isinstance(path := os.fspath(value), bytes):
         raise TypeError(f"{name}: expected a path, a text or a pathlib.Path, got {shown(value)}")
-    if not path or "\0" in path:
+    if not path:
         raise ValueError(f"{name}: expected a path, got {shown(value)}")
-    return Path(path)
+    try:
+        if "\0" in path:
+            raise ValueError("it has a zero byte")
+        return Path(path).expanduser()
+    except (ValueError, RuntimeError) as error:  # RuntimeError: there is no such user
+        raise ValueError(f"{name} {path!r:.200}: it is no path ({error}); give another") from error
 
 
 def one_number(name: str, value: Any) -> float:
@@ -204,3 +210,17 @@ def above_one(name: str, value: Any) -> np.ndarray:
     if np.any(array <= 1) and not isinstance(value, StandIn):
         raise ValueError(f"{name}: must be above 1, got {array.min():g}")
     return array
+
+
+def check_fits(name: str, count: int, most: int, need: float | int, free: int | None = None) -> None:
+    """Raise MemoryError where `count` of something need more bytes than are free, of which `most` would fit."""
+    room = int(psutil.virtual_memory().available) if free is None else free
+    if need > room:
+        raise MemoryError(
+            f"{name}: {_counted(count)} need at least {need / 2**30:,.3g} GiB of memory, and {room / 2**30:,.3g} GiB "
+            f"are free; give {_counted(most)} at most"
+        )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else f"{count:.1e}"

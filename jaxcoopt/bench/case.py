@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcoopt.errors import unknown_name
+from jaxcoopt.experiments.toml_text import read_text
 
 GRAPHS, CHANNELS, PRECISIONS = ("regular", "barabasi-albert", "ring"), ("log", "ideal"), ("float32", "float64")
 FULL = {
@@ -97,7 +98,9 @@ def _number(axis: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"--{axis}: expected whole numbers apart by commas, such as 100,1000; got {text!r}") from None
+        raise ValueError(
+            f"--{axis}: expected whole numbers apart by commas, such as 100,1000; got {text!r:.80}"
+        ) from None
 
 
 def grid(name: str, axes: Mapping[str, Iterable[Any]]) -> list[Case]:
@@ -116,13 +119,14 @@ def grid(name: str, axes: Mapping[str, Iterable[Any]]) -> list[Case]:
 
 
 def _from_file(path: Path) -> list[Case]:
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise ValueError(f"--grid: {str(path)!r} is neither 'small', 'medium', 'full' nor a file; give one of them")
     try:
-        return [Case(**table) for table in json.loads(path.read_text())]
-    except (TypeError, json.JSONDecodeError) as error:
+        return [Case(**table) for table in json.loads(read_text(path))]
+    except (TypeError, ValueError, RecursionError) as error:
         fields = ", ".join(FULL)
-        raise ValueError(f"--grid {path}: expected a JSON list of tables with the keys {fields}: {error}") from error
+        expected = f"expected a JSON list of tables with the keys {fields}"
+        raise ValueError(f"--grid {path}: {expected}: {error!s:.200}") from error
 
 
 def check_case(case: Case) -> None:
@@ -133,7 +137,7 @@ def check_case(case: Case) -> None:
     for axis in SIZES:
         given = getattr(case, axis)
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-            raise ValueError(f"--{axis}: expected whole numbers of 1 or more, got {given!r}")
+            raise ValueError(f"--{axis}: expected whole numbers of 1 or more, got {given!r:.80}")
 
 
 def why_skipped(case: Case, memory: float) -> str | None:

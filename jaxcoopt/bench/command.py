@@ -1,13 +1,15 @@
 """`jaxcoopt bench`: cases in, a JSON, a picture and a table out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from jaxcoopt.bench import case as cases_of
+from jaxcoopt.bench.case import Case
 from jaxcoopt.bench.entrants import RIVALS, entrants_of
 from jaxcoopt.bench.harness import measure
 from jaxcoopt.bench.machine import commit, device_memory, machine, versions
@@ -15,13 +17,16 @@ from jaxcoopt.bench.picture import cost_figure
 from jaxcoopt.bench.rows import skipped_row
 from jaxcoopt.bench.tables import BLOCK, readme_lines, screen_table
 from jaxcoopt.errors import require, unknown_name
-from jaxcoopt.report.folder import save
+from jaxcoopt.files import located
+from jaxcoopt.report.folder import PICTURE as SIZE
+from jaxcoopt.report.folder import reserved_folder, save, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
 
 REPORT, PICTURE = "engine.json", "engine.png"
+ROW = 2**14  # bytes of a case in the JSON, or less
 WIDTH = 150  # of the table in a file or a pipe
 
 
@@ -45,8 +50,23 @@ def run_benchmark(
     for case in chosen:
         cases_of.check_case(case)
     devices_of_cores(max(case.runs for case in chosen))
-    out.mkdir(parents=True, exist_ok=True)
+    out = located("--out", out)
     report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
+    try:
+        with reserved_folder(out, True, {REPORT: ROW * len(chosen), PICTURE: SIZE}):
+            _measured(report, chosen, beside, out, quiet)
+            write_all(out, {PICTURE: lambda path: save(cost_figure(report["rows"]), path)})
+            if readme is not None:
+                lines = readme_lines(report, os.path.relpath(out / PICTURE, readme.parent))
+                write_readme(readme, BLOCK, lines)
+    finally:  # what was measured is shown, even where it cannot be written
+        if report["rows"] and not quiet:
+            _show(report, out)
+    return report
+
+
+def _measured(report: dict[str, Any], chosen: Sequence[Case], beside: tuple[str, ...], out: Path, quiet: bool) -> None:
+    """A row for each case, written as it is there."""
     memory = device_memory()
     with counted(not quiet, len(chosen) * len(entrants_of(beside))) as done:
         for case in chosen:
@@ -57,13 +77,7 @@ def run_benchmark(
                 report["rows"].append(skipped_row(case, reason))
                 for _ in entrants_of(beside):
                     done(case.name)
-            write_json(out / REPORT, report)
-    save(cost_figure(report["rows"]), out / PICTURE)
-    if readme is not None:
-        write_readme(readme, BLOCK, readme_lines(report, os.path.relpath(out / PICTURE, readme.parent)))
-    if not quiet:
-        _show(report, out)
-    return report
+            write_all(out, {REPORT: partial(write_json, summary=report)})
 
 
 def _show(report: dict[str, Any], out: Path) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,22 @@ from rich.text import Text
 
 from jaxcoopt.compare.compete import Contest, cases, compete
 from jaxcoopt.compare.contenders import contenders
+from jaxcoopt.compare.limits import check_comparison
 from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure
 from jaxcoopt.compare.settings import COMPARISONS, Comparison
 from jaxcoopt.compare.summary import summarise
 from jaxcoopt.compare.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
-from jaxcoopt.report.folder import reserved_folder, save_both
+from jaxcoopt.experiments.catalogue import asked_by
+from jaxcoopt.files import located, write_text
+from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
-from jaxcoopt.report.summary import write_json, write_text
+from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.table import duration
 from jaxcoopt.run.progress import counted
 
 LIST = "list"
 REPORT, RATIOS, CASES = "comparison.json", "ratios", "cases.md"
+NUMBERS = 2**20  # bytes of a case's numbers, or less
 WIDTH = 170  # of the tables in a file or a pipe
 
 
@@ -34,22 +39,27 @@ def run_comparison(
     Raises ValueError for settings that mean nothing, FileExistsError for a folder in use, ImportError naming an extra.
     """
     settings = COMPARISONS.read(file, overrides)
+    with asked_by(file):
+        check_comparison(settings)
     entrants, todo = contenders(settings), cases(settings)
     if readme is not None:
         check_readme(readme, BLOCK)
-    start, contests, report = time.perf_counter(), [], {}
-    with reserved_folder(out, overwrite), counted(not quiet, len(todo) * len(entrants)) as done:
-        for contest in compete(settings, done):
-            contests.append(contest)
-            report = summarise(settings, contests, round(time.perf_counter() - start, 2))
-            write_json(out / REPORT, report)
-        _write(out, settings, contests, report)
-        if readme is not None:
-            command = " ".join(["jaxcoopt compare", file, *(f"--set {override}" for override in overrides)])
-            picture, page = (os.path.relpath(out / name, readme.parent) for name in (f"{RATIOS}.svg", CASES))
-            write_readme(readme, BLOCK, readme_lines(report, picture, page, command))
-    if not quiet:
-        _show(report, out)
+    start, contests, report, out = time.perf_counter(), [], {}, located("--out", out)
+    sizes = {REPORT: NUMBERS * len(todo), "pictures": 2 * PICTURE * (1 + len(todo))}
+    try:
+        with reserved_folder(out, overwrite, sizes), counted(not quiet, len(todo) * len(entrants)) as done:
+            for contest in compete(settings, done):
+                contests.append(contest)
+                report = summarise(settings, contests, round(time.perf_counter() - start, 2))
+                write_all(out, {REPORT: partial(write_json, summary=report)})
+            write_all(out, _writers(settings, contests, report))
+            if readme is not None:
+                command = " ".join(["jaxcoopt compare", file, *(f"--set {override}" for override in overrides)])
+                picture, page = (os.path.relpath(out / name, readme.parent) for name in (f"{RATIOS}.svg", CASES))
+                write_readme(readme, BLOCK, readme_lines(report, picture, page, command))
+    finally:  # what was computed is shown, even where it cannot be written
+        if report and not quiet:
+            _show(report, out)
     return report
 
 
@@ -59,15 +69,22 @@ def list_comparisons() -> None:
         Console().print(Text(f"{name:<12}", style="cyan") + Text(COMPARISONS.title(name)))
 
 
-def _write(out: Path, settings: Comparison, contests: Sequence[Contest], report: dict[str, Any]) -> None:
-    write_text(out / "table.csv", to_csv(report))
-    write_text(out / "table.tex", to_latex(report))
-    write_text(out / CASES, cases_page(report))
-    write_text(out / "curves.csv", curves_csv(contests))
+def _writers(
+    settings: Comparison, contests: Sequence[Contest], report: dict[str, Any]
+) -> dict[str, Callable[[Path], None]]:
+    """What is written once all is done."""
+    writers: dict[str, Callable[[Path], None]] = {
+        "table.csv": lambda path: write_text(path, to_csv(report)),
+        "table.tex": lambda path: write_text(path, to_latex(report)),
+        CASES: lambda path: write_text(path, cases_page(report)),
+        "curves.csv": lambda path: write_text(path, curves_csv(contests)),
+    }
     for contest in contests:
         name = "_".join(("error", contest.problem, contest.network.replace(" ", "-").replace("/", "-")))
-        save_both(error_figure(contest, settings.floor), out / f"{name}_{contest.nodes}.png")
-    save_both(ratio_figure(report), out / f"{RATIOS}.png")
+        writers[f"{name}_{contest.nodes}.png"] = lambda path, contest=contest: save_both(
+            error_figure(contest, settings.floor), path
+        )
+    return writers | {f"{RATIOS}.png": lambda path: save_both(ratio_figure(report), path)}
 
 
 def _show(report: dict[str, Any], out: Path) -> None:

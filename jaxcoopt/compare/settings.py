@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from jaxcoopt.datasets import TOPOLOGIES
-from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.amounts import Count, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import one_of
 from jaxcoopt.experiments.method_tables import Channel
@@ -95,11 +95,11 @@ class Comparison(Table):
     """Which methods are compared."""
     seed: int = Field(0, ge=0)
     """Of all that is random."""
-    checkpoints: list[Annotated[int, Field(ge=1)]] = Field([100, 300, 1000], min_length=1)
+    checkpoints: list[Annotated[int, Field(ge=1, lt=2**31)]] = Field([100, 300, 1000], min_length=1)
     """Iterations at which methods are compared, and whose bits are the budgets of the comparison at equal bits."""
-    steps: int | None = None
+    steps: Count | None = None
     """Iterations of a run; left out: the last checkpoint."""
-    longest: float = Field(16.0, ge=1)
+    longest: float = Field(16.0, ge=1, le=1e6)
     """Methods that send less may run for so many times `steps` to use up the bits."""
     record_every: int = Field(10, ge=1)
     """Iterations between records."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import networkx as nx
 import numpy as np
 
+from jaxcoopt.datasets.size import check_size
 from jaxcoopt.errors import at_least_one, check_name, check_seed, one_number
 
 TRIES = 100
@@ -37,6 +38,7 @@ def topology(
     Raises:
         ValueError: an unknown name; a number of nodes, degree or probability for which there is no such graph, or
             none that is connected among 100 draws.
+        MemoryError: more nodes and links than there is memory for, with how many would fit.
 
     Source: P. Erdos, A. Renyi, 1959; D. J. Watts, S. H. Strogatz, Nature 393, 1998; A.-L. Barabasi, R. Albert, Science
     286, 1999; exponential: B. Ying et al., NeurIPS 2021; karate: W. W. Zachary, 1977; florentine: R. L. Breiger,
@@ -52,11 +54,10 @@ def topology(
         return graph
     if nodes is None:
         raise ValueError(f"nodes: {name} comes in any size; say how many nodes")
-    if name in _SHAPES:
-        return _SHAPES[name](nodes)
     if probability is not None and not 0.0 <= one_number("probability", probability) <= 1.0:
         raise ValueError(f"probability: expected a number in 0..1, got {probability}")
-    return _RANDOM[name](nodes, degree, probability, seed)
+    check_size(name, nodes, degree, probability)
+    return _SHAPES[name](nodes) if name in _SHAPES else _RANDOM[name](nodes, degree, probability, seed)
 
 
 def _ring(nodes: int) -> nx.Graph:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+Count = Annotated[int, Field(lt=2**31)]  # iterations are counted in 32 bits
 Seed = Annotated[int, Field(ge=0)]  # NumPy's generators take no negative one
 
 
@@ -128,5 +129,5 @@ def under(path: str) -> Iterator[None]:
     """Errors inside get the dotted path of the table that they are about."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, MemoryError) as error:
         raise type(error)(f"{path}.{error}") from error

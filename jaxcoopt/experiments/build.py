@@ -14,6 +14,7 @@ from jaxcoopt.experiments import data_tables, problem_tables
 from jaxcoopt.experiments.amounts import Amounts, under
 from jaxcoopt.experiments.build_method import build_method
 from jaxcoopt.experiments.data import Samples, load_samples
+from jaxcoopt.experiments.limits import check_runs
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -39,9 +40,11 @@ class Built:
 def build(settings: Experiment) -> Built:
     """Load the data and the graphs and put everything together.
 
-    Raises ValueError naming the key, ImportError naming the extra that holds the data.
+    Raises ValueError naming the key, MemoryError naming the one that asks for too much, ImportError naming the extra
+    that holds the data.
     """
     graphs = [_graph(f"network.graphs.{i}", graph) for i, graph in enumerate(settings.network.graphs)]
+    check_runs(settings)
     with under("network"):
         network = _network(settings.network, graphs)
     demand = None if settings.demand is None else _demand(settings.demand, network.nodes)

@@ -1,7 +1,8 @@
 """TOML files of one kind: those that come with the package, and a user's own, read and checked."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,6 +14,10 @@ from pydantic import BaseModel, ValidationError
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.experiments.explain import explain
 from jaxcoopt.experiments.overrides import apply_override
+from jaxcoopt.experiments.toml_text import check_values, parsed, read_text
+from jaxcoopt.files import located
+
+OUT_OF_MEMORY = "not enough memory; ask for fewer nodes, runs, samples or parameters (run --dry-run says what it takes)"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -51,16 +56,14 @@ class Catalogue(Generic[Model]):
         Raises ValueError naming the file and the key, or the line where it is not TOML; FileNotFoundError.
         """
         where, text = self._found(file)
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{where}: not valid TOML: {error}{_quoted_line(text, error)}") from error
+        table = parsed(where, text)
         if "sweep" in table and "sweep" not in self.model.model_fields:
             raise ValueError(f"{where}: it has a [sweep] table: use jaxcoopt sweep {file}")
         for name in self.ignored:
             table.pop(name, None)
         for override in overrides:
             apply_override(table, override)
+        check_values("--set", table)
         try:
             return self.model.model_validate(table)
         except ValidationError as error:
@@ -71,23 +74,24 @@ class Catalogue(Generic[Model]):
 
     def _found(self, file: str) -> tuple[str, str]:
         """(what to call it in errors, its text)."""
-        path = Path(file)
-        if file in self.names() and not path.is_file():
+        path = located("FILE", file)
+        if file in self.names() and (path.is_dir() or not path.exists()):
             return f"{self.noun} {file!r}", self.text(file)
-        if path.is_file():
-            try:
-                return file, path.read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{file}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+        if path.exists() and not path.is_dir():  # a pipe, too, such as <(...)
+            return file, read_text(path)
         if path.suffix or len(path.parts) > 1:
             kind = "a folder" if path.is_dir() else "no such file"
             raise FileNotFoundError(f"{file}: {kind}; give a TOML file, or one of {', '.join(self.names())}")
         raise unknown_name(self.noun, file, self.names())
 
 
-def _quoted_line(text: str, error: tomllib.TOMLDecodeError) -> str:
-    """The line that the parser stumbled over."""
-    words = str(error).replace(",", " ").replace(")", " ").split()
-    number = int(words[words.index("line") + 1]) if "line" in words else None
-    lines = text.splitlines()
-    return f": {lines[number - 1].strip()!r}" if number and number <= len(lines) else ""
+@contextmanager
+def asked_by(file: str) -> Iterator[None]:
+    """What is wrong with the numbers of a file names it."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{file}: {str(error) or OUT_OF_MEMORY}") from error
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{file}: {error}") from error

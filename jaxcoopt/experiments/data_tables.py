@@ -102,7 +102,7 @@ class Dirichlet(Table):
     kind: Literal["dirichlet"]
     alpha: float = 0.5
     """Concentration, above 0."""
-    bins: int = 10
+    bins: int = Field(10, ge=1, le=2**20)
     """Quantile bins that take the place of classes in regression."""
     min_samples: int = 1
     """The least that every node gets."""
@@ -124,7 +124,7 @@ class ByShards(Table):
     kind: Literal["shards"]
     shards_per_node: int = 2
     """Pieces that a node gets."""
-    bins: int = 10
+    bins: int = Field(10, ge=1, le=2**20)
     """Quantile bins that take the place of classes in regression."""
 
 

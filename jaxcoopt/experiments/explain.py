@@ -9,6 +9,9 @@ from jaxcoopt.errors import unknown_name
 SHOWN = 10
 """How many errors are listed."""
 
+KEY = 60
+"""How many letters of a key are shown."""
+
 EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -36,14 +39,15 @@ KINDS = {
 
 def explain(error: ValidationError, table: dict[str, Any], model: type[BaseModel]) -> str:
     """All errors, one a line: the key's dotted path, what was given, what is expected, the nearest right key."""
-    lines = [_line(details, table, model) for details in error.errors(include_url=False)]
-    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    lines = lines[:SHOWN] + more
+    found = error.errors(include_url=False)
+    lines = [_line(details, table, model) for details in found[:SHOWN]]
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    lines += more
     return lines[0] if len(lines) == 1 else f"{len(lines)} errors\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _line(error: Any, table: dict[str, Any], model: type[BaseModel]) -> str:
-    path = ".".join(map(str, dotted(error["loc"], table, error["type"] == "missing")))
+    path = ".".join(f"{key!s:.{KEY}}" for key in dotted(error["loc"], table, error["type"] == "missing"))
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
@@ -58,7 +62,7 @@ def _line(error: Any, table: dict[str, Any], model: type[BaseModel]) -> str:
             return f"{path}: got {_given(error['input'])}, expected {context['expected']}{hint}"
         case "union_tag_invalid":
             hint = _nearest(context["tag"], context["expected_tags"])
-            return f"{path}.kind: got {context['tag']!r}, expected one of {context['expected_tags']}{hint}"
+            return f"{path}.kind: got {context['tag']!r:.60}, expected one of {context['expected_tags']}{hint}"
         case "union_tag_not_found":
             return f"{path}.kind: missing; say which kind of {path.rpartition('.')[2]} it is"
         case kind:

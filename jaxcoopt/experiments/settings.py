@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from jaxcoopt.experiments.amounts import Amount, Seed, Table
+from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, Network, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
@@ -16,13 +16,13 @@ class Experiment(Table):
 
     title: str = "experiment"
     """One line for tables and plots."""
-    steps: int
+    steps: Count
     """Iterations."""
     runs: int = 1
     """Runs at once, which differ in their start, link failures and mini-batches."""
     seed: Seed = 0
     """Of all that is random."""
-    record_every: int | None = None
+    record_every: Count | None = None
     """Iterations between records; left out: steps / 100."""
     tol: float | None = None
     """A run stops once its gaps, budget residual and consensus error are all below."""

@@ -29,7 +29,7 @@ def run_sweep(
             console.print(Text(f"{store} is there: add --resume to go on with it, or give another folder"))
         return
     if there and not resume:
-        raise FileExistsError(f"--store {store}: it is there; add --resume to go on with it, or give another folder")
+        raise FileExistsError(f"--out {store}: it is there; add --resume to go on with it, or give another folder")
     start = time.perf_counter()
     table, notes = play_sweep(settings, store, limit=limit, progress=not quiet)
     status = table["status"].values

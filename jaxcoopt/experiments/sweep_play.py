@@ -18,7 +18,8 @@ from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.chunk import Job, run_chunk
-from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.layout import Layout
+from jaxcoopt.sweeps.store import Store
 from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
 
 TRIED = 10  # iterations that are timed to say how long all will take

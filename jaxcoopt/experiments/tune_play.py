@@ -9,6 +9,7 @@ import optax
 import tomli_w
 
 from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.limits import check_runs
 from jaxcoopt.experiments.notes import noted
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
@@ -34,6 +35,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTunin
         tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"tune"}))),
         settings.tune,
     )
+    check_runs(settings, "tune.starts, each with tune.runs: runs", wanted.starts * wanted.runs)
     with noted(settings.precision) as notes:
         built = build(Experiment.model_validate(table))
         tuned = tune(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.amounts import Count, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.settings import Experiment
 
@@ -24,13 +24,13 @@ class Tune(Table):
     mean node has sent `bits`."""
     bits: float | None = Field(None, gt=0)
     """For the objective "at_bits"."""
-    iterations: int = Field(100, ge=1)
+    iterations: Count = Field(100, ge=1)
     """Of the descent."""
     rate: float = Field(0.1, gt=0)
     """Adam's: by about what part a setting changes in an iteration of the descent."""
-    starts: int = Field(1, ge=1)
+    starts: Count = Field(1, ge=1)
     """The settings of this file, and random ones around them."""
-    runs: int = Field(4, ge=1)
+    runs: Count = Field(4, ge=1)
     """For each start, and as many others to validate on: they differ in their start, failures and mini-batches."""
     patience: int | None = Field(None, ge=1)
     """Iterations without any gain on the held-out runs after which it stops."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxcoopt.report.summary import write_text
+from jaxcoopt.files import advised, write_text
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -15,7 +15,7 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
 
 def check_readme(readme: Path, name: str) -> None:
     """Raise ValueError where the file has no markers of that name: before anything is computed."""
-    if not readme.is_file() or not pattern(name).search(readme.read_text(encoding="utf-8")):
+    if not readme.is_file() or not pattern(name).search(_text(readme)):
         raise ValueError(
             f"--readme {readme}: no file with the lines <!-- {name} --> and <!-- /{name} -->; put both where the table "
             "should stand"
@@ -23,10 +23,26 @@ def check_readme(readme: Path, name: str) -> None:
 
 
 def write_readme(readme: Path, name: str, lines: Sequence[str]) -> None:
-    """Puts the lines between the file's markers of that name. Raises as `check_readme`."""
+    """Puts the lines between the file's markers of that name; where it is a link, in the file that it leads to.
+
+    Raises as `check_readme`, OSError where it cannot be written.
+    """
     check_readme(readme, name)
     text = block(name, lines)
-    write_text(readme, pattern(name).sub(lambda _: text, readme.read_text(encoding="utf-8"), count=1))
+    with advised(f"--readme {readme}", "writing it", "give another file"):
+        write_text(readme.resolve(), pattern(name).sub(lambda _: text, _text(readme), count=1))
+
+
+def _text(readme: Path) -> str:
+    """As it is, ends of lines included."""
+    with advised(f"--readme {readme}", "reading it", "give another file"):
+        content = readme.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--readme {readme}: not a text file in UTF-8 ({error.reason} at byte {error.start})"
+        ) from error
 
 
 def block(name: str, lines: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import math
-import os
 import platform
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxcoopt.files import write_text
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.report.score import metric, reference_params, score
 from jaxcoopt.run.result import Result
@@ -70,13 +70,6 @@ def versions() -> dict[str, str]:
 def write_json(path: Path, summary: dict[str, Any]) -> None:
     """Written whole or not at all."""
     write_text(path, json.dumps(summary, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """To a temporary name beside it, then renamed: a crash leaves no half-written file."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _worst(values: Any, sign: float = 1.0) -> float | None:

@@ -1,8 +1,10 @@
 """The report on a sweep: tables, pictures and one HTML page, from its dataset or its store."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,21 @@ from rich.console import Console
 from rich.text import Text
 
 from jaxcoopt.errors import require
+from jaxcoopt.files import advised, located, write_text
 from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
-from jaxcoopt.report.folder import LOCK, reserved_folder, save_both
+from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
 from jaxcoopt.report.statistics import Statistics, statistics
-from jaxcoopt.report.summary import write_json, write_text
+from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"
+OURS = re.compile(r"(table\.csv|report\.html|summary\.json|(heatmap|profile|curves|along)_\w+\.(png|svg))")
+PAGE = 6 * 2**20  # bytes of an HTML page beside its numbers: the library that draws is inside
+LINE = 400  # bytes of a point's line of the table, or of its numbers in the page
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,24 @@ class SweepReport:
 
         store: whose report it is; what an earlier one of the same store left is removed.
         """
-        for name in () if store is None else _written(folder, store):
-            (folder / name).unlink(missing_ok=True)
-        (folder / SUMMARY).unlink(missing_ok=True)
-        write_text(folder / "table.csv", self.table().to_csv(index=False, lineterminator="\n"))
-        for name, figure in self.figures().items():
-            save_both(figure, folder / f"{name}.png")
-        write_text(folder / "report.html", self.html())
-        names = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+        with advised(f"--out {folder}", "removing the earlier report"):
+            for name in () if store is None else _written(folder, store):
+                (folder / name).unlink(missing_ok=True)
+        figures = self.figures()
+        text = self.table().to_csv(index=False, lineterminator="\n")
+        writers: dict[str, Callable[[Path], None]] = {"table.csv": partial(write_text, text=text)}
+        writers |= {f"{name}.png": partial(save_both, figure) for name, figure in figures.items()}
+        writers["report.html"] = partial(write_text, text=self.html())
+        names = sorted([*writers, *(f"{name}.svg" for name in figures)])
         origin = {} if store is None else {"store": str(store.resolve()), "files": [*names, SUMMARY]}
-        write_json(folder / SUMMARY, self.summary() | origin)
+        writers[SUMMARY] = partial(write_json, summary=self.summary() | origin)
+        write_all(folder, writers, last=SUMMARY)
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes that each file may take."""
+        lines = LINE * len(self.sweep.where) * len(self.sweep.metrics)
+        pictures = {f"pictures of {metric}": 6 * PICTURE for metric in self.metrics}
+        return {"table.csv": lines, **pictures, "report.html": PAGE + lines}
 
     def _figures(self, metric: str) -> dict[str, Any]:
         sweep, values = self.sweep, self.statistics[metric]
@@ -121,10 +135,12 @@ def report_store(
 ) -> SweepReport:
     """The report on a Zarr store, left in a folder: by default beside the store, under its name and "-report"."""
     require("plotly", extra="report")
+    store = located("STORE", store)
     found = sweep_report(open_store(store), x, y, metrics)
-    out = store.with_name(f"{store.resolve().stem}-report") if out is None else out
+    beside = store.resolve() if store.name in ("", "..") else store
+    out = beside.with_name(f"{store.resolve().stem}-report") if out is None else located("--out", out)
     earlier = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    with reserved_folder(out, overwrite or earlier <= {LOCK, *_written(out, store)}):
+    with reserved_folder(out, overwrite or earlier <= set(_written(out, store)), found.sizes()):
         found.write(out, store)
     if not quiet:
         _show(found, out)
@@ -135,8 +151,9 @@ def _written(folder: Path, store: Path) -> list[str]:
     """What an earlier report of the same store left in a folder, as that says; nothing where there is none."""
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        return [Path(name).name for name in summary["files"]] if summary["store"] == str(store.resolve()) else []
-    except (OSError, ValueError, KeyError, TypeError):
+        names = summary["files"] if summary["store"] == str(store.resolve()) else []
+        return [name for name in names if OURS.fullmatch(name)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

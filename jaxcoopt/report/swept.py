@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Integer
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import Axis, axis_of
 from jaxcoopt.run.status import Status
+from jaxcoopt.sweeps.store import Store
 
 POINT, SEED, ITERATION = "point", "seed", "iteration"
 METRICS = (
@@ -80,6 +81,10 @@ def open_store(path: Path) -> Any:
     require("zarr", extra="report")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such folder; give the Zarr store that a sweep has written")
+    if damaged := Store(path).damaged():
+        more = f" (nor are {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
+        advice = "run the sweep again (jaxcoopt sweep --resume), which makes it anew"
+        raise ValueError(f"{path}: {damaged[0]} is not whole{more}; {advice}")
     try:
         return xarray.open_zarr(path, consolidated=False, chunks=None)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -163,7 +168,10 @@ def _values(dataset: Any, name: str, dims: tuple[str, ...]) -> np.ndarray:
     """[points, seeds] or [points, seeds, records]."""
     variable = dataset[name]
     inner = [dim for dim in (SEED, ITERATION) if dim in variable.dims]
-    values = np.asarray(variable.transpose(*dims, *inner).values)
+    try:
+        values = np.asarray(variable.transpose(*dims, *inner).values)
+    except (OSError, ValueError, RuntimeError) as error:  # what readers of a damaged file raise
+        raise ValueError(f"{name}: its numbers cannot be read ({error}); give a dataset that is whole") from error
     return values.reshape(-1, *values.shape[len(dims) :])
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from jaxcoopt.files import write_text
 from jaxcoopt.methods.phases import Phases
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
-from jaxcoopt.report.summary import write_text
 from jaxcoopt.tuning.tune import Tuned
 
 MOST_TOLD = 4  # numbers of a setting, one by one
@@ -21,15 +21,12 @@ MOST_TOLD = 4  # numbers of a setting, one by one
 
 def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:
     """history.csv, history.png and, last, tuned.toml. Raises OSError naming the file that cannot be written."""
-    (folder / "tuned.toml").unlink(missing_ok=True)
-    write_all(
-        folder,
-        {
-            "history.csv": lambda path: write_text(path, history_csv(tuned)),
-            "history.png": lambda path: save(history_figure(tuned), path),
-            "tuned.toml": lambda path: write_text(path, settings),
-        },
-    )
+    writers: dict[str, Callable[[Path], None]] = {
+        "history.csv": lambda path: write_text(path, history_csv(tuned)),
+        "history.png": lambda path: save(history_figure(tuned), path),
+        "tuned.toml": lambda path: write_text(path, settings),
+    }
+    write_all(folder, writers, last="tuned.toml")
 
 
 def history_csv(tuned: Tuned) -> str:

@@ -51,15 +51,21 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
     """Raise MemoryError, or OSError where they go to a store that is not there yet, when so many bytes do not fit."""
     advice = "sweep fewer points or seeds, record less often (record_every)"
     if store is None:
-        cpu = jax.default_backend() == "cpu"
-        free = available() if cpu else psutil.virtual_memory().available  # results are on the host
+        free = free_on_host()
         if size > free:
             raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {_gib(free)} are free; {advice} or give store=")
         return
     usage = shutil.disk_usage(next(each for each in (store.parent, *store.absolute().parents) if each.exists()))
-    room = usage.total if store.exists() else usage.free  # what is done of a store lies on the disk already
+    room = (
+        usage.total if (store / "zarr.json").exists() else usage.free
+    )  # what is done of a store lies on the disk already
     if size * SPARE > room:
         raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {_gib(room)}; {advice} or give another disk")
+
+
+def free_on_host() -> int:
+    """Bytes of memory, where results and data are."""
+    return available() if jax.default_backend() == "cpu" else psutil.virtual_memory().available
 
 
 def size_in_bytes(name: str, given: Any) -> int:

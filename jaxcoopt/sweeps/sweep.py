@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype, shown
-from jaxcoopt.errors import a_flag, a_path, at_least_one, check_seed
+from jaxcoopt.errors import a_flag, at_least_one, check_seed
+from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
@@ -20,9 +21,10 @@ from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
 from jaxcoopt.sweeps.chunk import Job
 from jaxcoopt.sweeps.describe import described, versions
 from jaxcoopt.sweeps.diverged import diverged_points
+from jaxcoopt.sweeps.layout import Layout
 from jaxcoopt.sweeps.riding import Plan, plan
 from jaxcoopt.sweeps.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
-from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.store import Store
 from jaxcoopt.sweeps.tiles import cut
 from jaxcoopt.sweeps.width import chunk_width
 from jaxcoopt.sweeps.work import work_off
@@ -66,7 +68,7 @@ def sweep(
     cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
     chunk fits, or without a store not all of the numbers.
     """
-    place, progress = None if store is None else a_path("store", store), a_flag("progress", progress)
+    place, progress = None if store is None else located("store", store), a_flag("progress", progress)
     job, layout = planned(
         Trio(problem, network, method),
         grid,

@@ -13,8 +13,9 @@ import numpy as np
 from jaxcoopt.run.progress import counted_runs
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.chunk import Job, Outcome, run_chunk
+from jaxcoopt.sweeps.layout import Layout
 from jaxcoopt.sweeps.processes import is_ours, meet
-from jaxcoopt.sweeps.store import Layout, Store
+from jaxcoopt.sweeps.store import Store
 
 Chunk = tuple[int, ...]
 
@@ -24,8 +25,8 @@ def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> 
     with store.locked() if jax.process_index() == 0 else nullcontext():
         layout = _opened(layout, store)
         tiles = layout.tiles
-        missing = set(store.missing(tiles))
         ours = [chunk for number, chunk in enumerate(tiles) if is_ours(number)]
+        missing = set(store.missing(ours))
         with counted_runs(progress, sum(map(tiles.size, ours))) as done:
             done(sum(tiles.size(chunk) for chunk in ours if chunk not in missing), "")
             for chunk, outcome in _outcomes(job, layout, [chunk for chunk in ours if chunk in missing]):
@@ -35,11 +36,15 @@ def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> 
 
 
 def _opened(layout: Layout, store: Store) -> Layout:
-    """The first process makes the store, where there is none; all see that it is theirs."""
+    """The first process makes or mends the store; all see that it is theirs."""
     if jax.process_count() > 1 and store.path is None:
         raise ValueError("store: several processes need one that all of them see; give a path")
-    if jax.process_index() == 0 and not store.exists:
-        store.create(layout)
+    if jax.process_index() == 0:
+        if store.exists:
+            store.check(layout.settings, layout.versions)
+            store.mend(replace(layout, tiles=store.tiles()))
+        else:
+            store.create(layout)
     meet()
     store.check(layout.settings, layout.versions)
     return replace(layout, tiles=store.tiles())

@@ -59,7 +59,7 @@ def file(tmp_path):
 
 def test_a_file_is_swept_and_resumed(file, tmp_path):
     store = tmp_path / "store.zarr"
-    first = invoke("sweep", file, "--store", store)
+    first = invoke("sweep", file, "--out", store)
     assert first.exit_code == 0, first.output
     assert "4 runs (4 max steps)" in first.output
     table = xarray.open_zarr(store, consolidated=False, chunks=None)
@@ -68,18 +68,18 @@ def test_a_file_is_swept_and_resumed(file, tmp_path):
     method = replace(built.method, channel=jc.channels.LogQuantizer(0.8))
     result = jc.solve(built.problem, built.network, method, 20, runs=2, record_every=1)
     np.testing.assert_allclose(table["training_gap"].values[1], np.asarray(result.trace["training_gap"]).T, rtol=1e-9)
-    again = invoke("sweep", file, "--store", store)
+    again = invoke("sweep", file, "--out", store)
     assert again.exit_code == 2
     assert "add --resume to go on with it" in again.output
-    assert invoke("sweep", file, "--store", store, "--resume").exit_code == 0
-    other = invoke("sweep", file, "--store", store, "--resume", "--set", "steps=30")
+    assert invoke("sweep", file, "--out", store, "--resume").exit_code == 0
+    other = invoke("sweep", file, "--out", store, "--resume", "--set", "steps=30")
     assert other.exit_code == 2
     assert "sweep.steps: 20 there, 30 here" in " ".join(other.output.split())
 
 
 def test_dry_run(file, tmp_path, untyped):
     grid = 'sweep.grid={"channel.rho"=[0.1, 0.2, 0.3], "channel.bits"=[4, 8]}'
-    done = invoke("sweep", file, "--dry-run", "--store", tmp_path / "none", "--set", grid)
+    done = invoke("sweep", file, "--dry-run", "--out", tmp_path / "none", "--set", grid)
     assert done.exit_code == 0, done.output
     assert re.search(r"points +6 in 2 groups", done.output)
     assert re.search(r"runs +12 in 2 chunks of 6", done.output)
@@ -152,16 +152,14 @@ def test_a_file_of_more_than_there_is_room_for(file, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_play, "axes_of_keys", lambda *_: pytest.fail("points were made"))
     grid = 'sweep.grid={"channel.rho"={start=0.1, stop=1.0, count=1000000000}}'
     for option in ((), ("--dry-run",)):
-        done = invoke(
-            "sweep", file, "--store", tmp_path / "huge", "--set", grid, "--set", "sweep.seeds=100000", *option
-        )
+        done = invoke("sweep", file, "--out", tmp_path / "huge", "--set", grid, "--set", "sweep.seeds=100000", *option)
         assert (done.exit_code, "100,000,000,000,000 runs take up to" in done.output) == (2, True), done.output
 
 
 def test_progress_is_a_line_where_there_is_no_terminal(file, tmp_path, monkeypatch):
-    done = invoke("sweep", file, "--store", tmp_path / "store")
+    done = invoke("sweep", file, "--out", tmp_path / "store")
     assert re.search(r"^4 of 4 runs, [0-9,.e+]+ runs/s, training gap", done.stderr, re.MULTILINE)
-    assert invoke("sweep", file, "--store", tmp_path / "quiet", "--quiet").stderr == ""
+    assert invoke("sweep", file, "--out", tmp_path / "quiet", "--quiet").stderr == ""
     said, now = io.StringIO(), iter([0.0, 0.0, 10.0, 31.0, 32.0, 40.0])
     monkeypatch.setattr("sys.stderr", said)
     monkeypatch.setattr("time.monotonic", lambda: next(now))
@@ -183,7 +181,7 @@ def test_run_says_that_a_sweep_is_one(file):
 
 
 def test_dry_run_looks_at_the_store(file, tmp_path):
-    assert "is there: add --resume" not in invoke("sweep", file, "--dry-run", "--store", tmp_path / "new").output
-    done = invoke("sweep", file, "--dry-run", "--store", file)
+    assert "is there: add --resume" not in invoke("sweep", file, "--dry-run", "--out", tmp_path / "new").output
+    done = invoke("sweep", file, "--dry-run", "--out", file)
     assert done.exit_code == 2
     assert "there is something else" in done.output

@@ -1,0 +1,61 @@
+"""Whether there is room for what a file asks for, known from its numbers before anything is made."""
+
+from typing import Any
+
+from jaxcoopt.errors import check_fits
+from jaxcoopt.experiments.problem_tables import MLPLoss
+from jaxcoopt.experiments.settings import Experiment
+from jaxcoopt.experiments.tune_tables import TuneExperiment
+from jaxcoopt.sweeps.room import free_on_host
+
+STATISTICS = 9  # of a record
+DIGITS = {"float32": 15, "float64": 26}  # characters of a number in a CSV file, or less
+SIZES = {"float32": 4, "float64": 8}
+LINE = 200  # bytes of a node's line in nodes.csv
+
+
+def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None) -> None:
+    """Raise MemoryError for more runs, neurons or records than fit: of the least that they take, nothing is compiled.
+
+    name, runs: what it is that asks for them, and how many there are.
+    """
+    free, size = free_on_host(), SIZES[settings.precision]
+    runs = settings.runs if runs is None else runs
+    nodes = max(getattr(graph, "nodes", None) or 1 for graph in settings.network.graphs)
+    if settings.training is not None and isinstance(settings.training.loss, MLPLoss):
+        before = 1
+        for i, width in enumerate(settings.training.loss.hidden):
+            each = nodes * size * (before + 1)
+            check_fits(f"training.loss.hidden.{i}", width, int(free // each), width * each, free)
+            before = max(1, width)
+    each = nodes * size * sum(half is not None for half in (settings.allocation, settings.training))
+    check_fits(name, runs, int(free // max(1, each)), runs * each, free)
+    each = STATISTICS * size * runs
+    count = records(settings)
+    check_fits("record_every: records", count, int(free // each), count * each, free)
+
+
+def check_features(name: str, count: int, rows: int, size: int) -> None:
+    """Raise MemoryError for more features of so many samples than fit; size: bytes of a number."""
+    free = free_on_host()
+    check_fits(name, count, int(free // (rows * size)), count * rows * size, free)
+
+
+def records(settings: Experiment) -> int:
+    """Of a run."""
+    every = max(1, settings.steps // 100 if settings.record_every is None else settings.record_every)
+    return 1 + -(-settings.steps // every)
+
+
+def file_sizes(settings: Experiment) -> dict[str, int]:
+    """The bytes that each file of numbers of a run may take."""
+    graphs: list[Any] = settings.network.graphs
+    nodes = max(getattr(graph, "nodes", None) or 1000 for graph in graphs)
+    line = (STATISTICS + 2) * DIGITS[settings.precision]
+    return {"trace.csv": records(settings) * settings.runs * line, "nodes.csv": nodes * LINE}
+
+
+def tuning_sizes(settings: TuneExperiment) -> dict[str, int]:
+    """The bytes that each file of numbers of a tuning may take, link weights and phases not counted."""
+    lines = (settings.tune.iterations + 1) * settings.tune.starts
+    return {"history.csv": lines * (len(settings.tune.parameters) + 4) * DIGITS["float64"]}
