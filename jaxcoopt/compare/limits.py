@@ -5,14 +5,14 @@ from jaxcoopt.datasets.size import check_size
 from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.amounts import under
 from jaxcoopt.experiments.limits import SIZES, STATISTICS
-from jaxcoopt.sweeps.room import free_on_host
+from jaxcoopt.run.containers import free_memory
 
 LINK = 16  # bytes of a link in a graph, or more
 
 
 def check_comparison(settings: Comparison) -> None:
     """Raise MemoryError naming the key that asks for more than fits, with how much would."""
-    free = free_on_host()
+    free = free_memory()
 
     def fits(name: str, count: int, each: int) -> None:
         check_fits(name, count, int(free // each), count * each, free)

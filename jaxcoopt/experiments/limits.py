@@ -6,7 +6,7 @@ from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.problem_tables import MLPLoss
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
-from jaxcoopt.sweeps.room import free_on_host
+from jaxcoopt.run.containers import free_memory
 
 STATISTICS = 9  # of a record
 DIGITS = {"float32": 15, "float64": 26}  # characters of a number in a CSV file, or less
@@ -19,7 +19,7 @@ def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None
 
     name, runs: what it is that asks for them, and how many there are.
     """
-    free, size = free_on_host(), SIZES[settings.precision]
+    free, size = free_memory(), SIZES[settings.precision]
     runs = settings.runs if runs is None else runs
     nodes = max(getattr(graph, "nodes", None) or 1 for graph in settings.network.graphs)
     if settings.training is not None and isinstance(settings.training.loss, MLPLoss):
@@ -37,7 +37,7 @@ def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None
 
 def check_features(name: str, count: int, rows: int, size: int) -> None:
     """Raise MemoryError for more features of so many samples than fit; size: bytes of a number."""
-    free = free_on_host()
+    free = free_memory()
     check_fits(name, count, int(free // (rows * size)), count * rows * size, free)
 
 

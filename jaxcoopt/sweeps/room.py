@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import psutil
 
 from jaxcoopt.arrays import is_sparse, plain, shown
 from jaxcoopt.errors import at_least_one, one_number, positive
-from jaxcoopt.run.memory import available
+from jaxcoopt.run.containers import free_memory
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SPARE = 1.1  # of the disk space that the numbers take uncompressed
@@ -51,7 +49,7 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
     """Raise MemoryError, or OSError where they go to a store that is not there yet, when so many bytes do not fit."""
     advice = "sweep fewer points or seeds, record less often (record_every)"
     if store is None:
-        free = free_on_host()
+        free = free_memory()  # of the host, where the results are
         if size > free:
             raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {_gib(free)} are free; {advice} or give store=")
         return
@@ -61,11 +59,6 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
     )  # what is done of a store lies on the disk already
     if size * SPARE > room:
         raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {_gib(room)}; {advice} or give another disk")
-
-
-def free_on_host() -> int:
-    """Bytes of memory, where results and data are."""
-    return available() if jax.default_backend() == "cpu" else psutil.virtual_memory().available
 
 
 def size_in_bytes(name: str, given: Any) -> int:
