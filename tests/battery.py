@@ -90,6 +90,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "mixed list": lambda: [1.0, "a", None],
     "ragged list": lambda: [[1.0], [1.0, 2.0]],
     "dict": lambda: {"a": 1},
+    "empty dict": dict,
     "set": lambda: {1, 2},
     "object": object,
     "no repr": Nameless,

@@ -36,7 +36,10 @@ class Phases:
             raise TypeError(
                 f"Phases.until: expected iterations, one less than there are values, got {shown(self.until)}"
             )
-        object.__setattr__(self, "until", tuple(self.until))
+        try:
+            object.__setattr__(self, "until", tuple(self.until))
+        except TypeError as error:  # what can be iterated over in principle, such as a sparse matrix
+            raise TypeError(f"Phases.until: expected iterations, got {shown(self.until)}") from error
 
     def at(self, iteration: Any) -> Any:
         """The value in an iteration, scalar or [runs]."""

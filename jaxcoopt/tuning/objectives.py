@@ -1,6 +1,6 @@
 """What is minimised: numbers of a result, for the runs of one start; smooth, as they are differentiated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ GAPS = ("allocation_gap", "training_gap")
 
 def log_gap(result: Result) -> Float[Array, "records runs"]:
     """log10 of the gaps' sum, no less than rounding; allocation and training together, as far as they are recorded."""
-    if not hasattr(result, "trace"):
+    if not isinstance(getattr(result, "trace", None), Mapping):
         raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
     gaps = [jnp.abs(result.trace[name]) for name in GAPS if name in result.trace]
     if not gaps:
