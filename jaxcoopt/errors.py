@@ -166,14 +166,14 @@ def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
     return array
 
 
-def at_least_one(name: str, value: Any) -> int:
-    """`value` as a Python int of 1 or more, or an error."""
+def at_least_one(name: str, value: Any, power: int = 31) -> int:
+    """`value` as a Python int of 1 or more and below 2^power, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number of 1 or more, got {shown(value)}")
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {shown(value)}")
-    if value >= 2**31:
-        raise ValueError(f"{name}: expected less than 2^31, got {shown(value)}")
+    if value >= 2**power:
+        raise ValueError(f"{name}: expected less than 2^{power}, got {shown(value)}")
     return int(value)
 
 

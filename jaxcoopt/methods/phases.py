@@ -54,7 +54,10 @@ class Phases:
             raise ValueError(
                 f"{name}.until: expected increasing whole numbers above 0 and below 2^31, got {shown(list(self.until))}"
             )
-        count = np.shape(finite(f"{name}.values", self.values))[:1]
+        shape = np.shape(finite(f"{name}.values", self.values))
+        if len(shape) > 2:
+            raise ValueError(f"{name}.values: expected [phases] or [phases, runs], got shape {shape}")
+        count = shape[:1]
         if count != (len(ends),):
             told = f"{count[0]} of them" if count else shown(self.values)
             raise ValueError(f"{name}.values: expected {len(ends)}, one more than until has, got {told}")
