@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-LONGEST = 120  # seconds of one call
+LONGEST = 60  # seconds of one call
 
 
 class TooLongError(Exception):

@@ -17,6 +17,7 @@ from scipy import sparse
 
 PLAIN = frozenset(np.dtype(name) for name in "?bhilqBHILQfd")  # in this machine's byte order
 LISTS = ("features", "targets", "mask", "weights", "work", "initial.allocation")  # that may be given as lists
+LISTS = (*LISTS, *(f"optimum.{name}" for name in ("allocation", "allocation_cost", "price", "training_loss")))
 DEEPEST = 8  # lists in lists
 
 

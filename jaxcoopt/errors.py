@@ -152,7 +152,9 @@ def refuse_unregistered(name: str, value: Any) -> None:
 
 def refuse_lists(name: str, tree: Any) -> None:
     """Raise TypeError for a list or tuple of numbers among a pytree's fields: JAX would take each entry by itself."""
-    for path, _ in jax.tree_util.tree_leaves_with_path(tree):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_empty):
+        if _is_empty(leaf) and not any(getattr(key, "name", "") == "parameters" for key in path):
+            raise TypeError(f"{name}{jax.tree_util.keystr(path)}: expected a number or an array, got {leaf!r}")
         for i, (key, below) in enumerate(pairwise(path), start=1):
             field = getattr(key, "name", "")
             if field == "parameters":  # of a custom function, which may be any pytree
@@ -160,6 +162,11 @@ def refuse_lists(name: str, tree: Any) -> None:
             if isinstance(below, jax.tree_util.SequenceKey) and field != "terms":
                 where = name + jax.tree_util.keystr(path[:i])
                 raise TypeError(f"{where}: got a list or tuple of numbers; give an array: np.array([...])")
+
+
+def _is_empty(value: Any) -> bool:
+    """A list, tuple or dict without anything in it, which JAX does not see at all."""
+    return isinstance(value, list | tuple | dict) and not value
 
 
 def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
@@ -174,14 +181,14 @@ def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
     return array
 
 
-def at_least_one(name: str, value: Any) -> int:
-    """`value` as a Python int of 1 or more, or an error."""
+def at_least_one(name: str, value: Any, power: int = 31) -> int:
+    """`value` as a Python int of 1 or more and below 2^power, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number of 1 or more, got {shown(value)}")
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, got {shown(value)}")
-    if value >= 2**31:
-        raise ValueError(f"{name}: expected less than 2^31, got {shown(value)}")
+    if value >= 2**power:
+        raise ValueError(f"{name}: expected less than 2^{power}, got {shown(value)}")
     return int(value)
 
 

@@ -90,6 +90,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "mixed list": lambda: [1.0, "a", None],
     "ragged list": lambda: [[1.0], [1.0, 2.0]],
     "dict": lambda: {"a": 1},
+    "empty dict": dict,
     "set": lambda: {1, 2},
     "object": object,
     "no repr": Nameless,
@@ -235,7 +236,10 @@ OTHERS = ("rate_of_run", "iteration_matrix", "marginal", "curvature", "excess", 
 # rate_of_run raises KeyError, as it says; the others are the mathematics inside of a program, on its own arrays
 
 
-ALSO = {("FiniteTimeFlow", "exponent"): "low"}  # how the object that a function makes calls it
+ALSO = {
+    ("FiniteTimeFlow", "exponent"): "low",  # how the object that the function makes calls it
+    ("Queueing", "capacity"): "Queueing",  # a capacity that is right by itself, and below the box
+}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_wrong_values_are_refused_in_words(rng, untyped):
     assert not bad, "\n".join(bad)
 
 
-def test_the_battery_sees_what_is_not_clear():
+def test_the_battery_sees_what_is_not_clear(untyped):
     case = battery.Case("solve", "steps", lambda value: [1][value])
     assert battery.outcome(case, 3)[0] == "another type"
     assert battery.outcome(case, "a")[0].startswith("raised in")

@@ -3,8 +3,8 @@
 import gzip
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import psutil
@@ -76,7 +76,7 @@ def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:
         raise ValueError(f"{path}: not a whole gzip file ({error}); fetch the file again") from error
 
 
-def _shape(path: Path, stream: BinaryIO, axes: int) -> tuple[int, ...]:
+def _shape(path: Path, stream: BufferedIOBase, axes: int) -> tuple[int, ...]:
     """What the header promises; nothing behind it is read."""
     start = 4 + 4 * axes
     header = stream.read(start)
@@ -90,7 +90,7 @@ def _shape(path: Path, stream: BinaryIO, axes: int) -> tuple[int, ...]:
     return tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
 
 
-def _content(path: Path, stream: BinaryIO, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
     """As many bytes as were promised, and a look whether one more is there."""
     promised, packed = math.prod(shape), path.suffix == ".gz"
     size, room = path.stat().st_size - (0 if packed else 4 + 4 * len(shape)), psutil.virtual_memory().available
@@ -122,6 +122,6 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedIOBase:
     """A plain or gzipped file, told apart by the name."""
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # pyright: ignore[reportReturnType]
+    return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")

@@ -9,7 +9,7 @@ import optax
 from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import at_least_one, below_one, positive, unknown_name
+from jaxcoopt.errors import at_least_one, below_one, check_name, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, minus, plus, times, zeros
@@ -182,5 +182,4 @@ def _check(tracking: GradientTracking) -> None:
         below_one("method.training.momentum", tracking.momentum)
     if tracking.batch_size is not None:
         at_least_one("method.training.batch_size", tracking.batch_size)
-    if tracking.order not in ("cta", "atc"):
-        raise unknown_name("method.training.order", tracking.order, ("cta", "atc"))
+    check_name("method.training.order", tracking.order, ("cta", "atc"))

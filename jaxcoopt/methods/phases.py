@@ -36,7 +36,10 @@ class Phases:
             raise TypeError(
                 f"Phases.until: expected iterations, one less than there are values, got {shown(self.until)}"
             )
-        object.__setattr__(self, "until", tuple(self.until))
+        try:
+            object.__setattr__(self, "until", tuple(self.until))
+        except TypeError as error:  # what can be iterated over in principle, such as a sparse matrix
+            raise TypeError(f"Phases.until: expected iterations, got {shown(self.until)}") from error
 
     def at(self, iteration: Any) -> Any:
         """The value in an iteration, scalar or [runs]."""
@@ -51,7 +54,10 @@ class Phases:
             raise ValueError(
                 f"{name}.until: expected increasing whole numbers above 0 and below 2^31, got {shown(list(self.until))}"
             )
-        count = np.shape(finite(f"{name}.values", self.values))[:1]
+        shape = np.shape(finite(f"{name}.values", self.values))
+        if len(shape) > 2:
+            raise ValueError(f"{name}.values: expected [phases] or [phases, runs], got shape {shape}")
+        count = shape[:1]
         if count != (len(ends),):
             told = f"{count[0]} of them" if count else shown(self.values)
             raise ValueError(f"{name}.values: expected {len(ends)}, one more than until has, got {told}")

@@ -271,6 +271,9 @@ def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def _check_training(training: Training, nodes: int, runs: int) -> None:
+    for name in ("l2", "sharpness"):  # None and dicts have no leaves of that name
+        if hasattr(training.loss, name):
+            numbers(f"training.loss.{name}", getattr(training.loss, name))
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
         name = f"training.loss{jax.tree_util.keystr(path)}"
         check_per_run(name, positive(name, leaf, zero="sharpness" not in name), runs)
@@ -306,7 +309,7 @@ def _check_training(training: Training, nodes: int, runs: int) -> None:
 def _check_loss(training: Training, features: int) -> None:
     loss = training.loss
     if isinstance(loss, losses.MLP):
-        if not isinstance(loss.hidden, (tuple, list)):
+        if not isinstance(loss.hidden, tuple) or not loss.hidden:
             raise TypeError(
                 f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}"
             )

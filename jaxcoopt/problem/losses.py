@@ -199,6 +199,10 @@ class MLP(Loss):
     l2: Any = 0.0
     convex = False
 
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden, list):  # which could not be compiled in
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+
     @property
     def targets(self) -> Targets:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Integer labels for classes, real numbers for regression."""

@@ -44,9 +44,9 @@ def received_optimum(optimum: Optimum | None, problem: Problem, nodes: int, runs
         raise TypeError(f"optimum: expected what jaxcoopt.reference returns, got {type(optimum).__name__}")
     if optimum is None or traced(optimum):
         return optimum
+    optimum = plain_tree(optimum, "optimum")
     for path, leaf in jax.tree_util.tree_leaves_with_path(optimum):
         finite(f"optimum{jax.tree_util.keystr(path)}", leaf)
-    optimum = plain_tree(optimum, "optimum")
     for name in ("allocation_cost", "price", "training_loss"):
         check_per_run(f"optimum.{name}", 0 if getattr(optimum, name) is None else getattr(optimum, name), runs)
     shares = np.shape(optimum.allocation)

@@ -95,7 +95,7 @@ def check_base(trio: Trio) -> None:
 def check_seeds(seeds: Any) -> Int[np.ndarray, " seeds"]:
     """The run number of each seed: 0 .. seeds - 1, or those given."""
     if is_count(seeds):
-        return np.arange(at_least_one("seeds", seeds))
+        return np.arange(at_least_one("seeds", seeds, 63))
     numbers = finite("seeds", seeds)
     if numbers.ndim != 1 or not numbers.size:
         raise ValueError(f"seeds: expected how many, or a list of run numbers, got shape {numbers.shape}")

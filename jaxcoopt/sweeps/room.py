@@ -32,7 +32,7 @@ def points_in(grid: Any) -> int:
 
 def seeds_in(seeds: Any) -> int:
     """How many there are, whether it is that or a list of run numbers."""
-    return at_least_one("seeds", seeds) if is_count(seeds) else np.size(plain("seeds", seeds))
+    return at_least_one("seeds", seeds, 63) if is_count(seeds) else np.size(plain("seeds", seeds))
 
 
 def is_count(seeds: Any) -> bool:

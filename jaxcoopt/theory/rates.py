@@ -1,5 +1,6 @@
 """The linear rate of a run, fitted to its trace."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ def rate_of_run(result: Any, name: str = "training_gap", run: int = 0) -> Fitted
     consensus_error is it itself. Raises KeyError for a name that is not in the trace, ValueError where too few records
     lie between the transient and the floor.
     """
-    if not hasattr(result, "trace"):
+    if not isinstance(getattr(result, "trace", None), Mapping):
         raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
     if not isinstance(name, str) or name not in result.trace:
         raise KeyError(f"name: {shown(name)} is not in the trace, which has {', '.join(result.trace)}")

@@ -4,7 +4,7 @@ The cost alone is no objective: outside its box, or off its budget, an allocatio
 far from it. The error is 0 at the optimum only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ def error(result: Result) -> Trace:
     saved by leaving them counts as much as one that is too high. Training: |gap| + (consensus error / |parameters*|)^2;
     squared, as the loss at the nodes' own parameters exceeds that of their mean by about so much.
     """
-    if not hasattr(result, "trace"):
+    if not isinstance(getattr(result, "trace", None), Mapping):
         raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
     parts = [
         part(result)

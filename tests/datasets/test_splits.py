@@ -161,7 +161,7 @@ def test_labels_of_two_signs_are_classes():
     assert sum(len(np.unique(row[valid])) == 1 for row, valid in zip(shards.targets, shards.mask, strict=True)) >= 5
 
 
-def test_many_whole_numbers_are_values_unless_said():
+def test_many_whole_numbers_are_values_unless_said(untyped):
     prices = np.random.default_rng(2).permutation(np.arange(200) * 7.0)
     binned, classes = (split(np.zeros((200, 1)), prices, 4, "shards", bins=4, seed=1, classes=c) for c in (None, True))
     same = split(np.zeros((200, 1)), prices + 0.5, 4, "shards", bins=4, seed=1)
