@@ -33,7 +33,7 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.files import located
-from jaxcoopt.report.folder import PICTURE, reserved_folder, write_folder
+from jaxcoopt.report.folder import PICTURE, PICTURES, reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
@@ -131,7 +131,7 @@ def run(
                 console.print(Text(str(needed(settings))))
             return
         out = None if out is None else located("--out", out)
-        sizes = file_sizes(settings) | {"pictures": 3 * PICTURE}
+        sizes = file_sizes(settings) | dict.fromkeys(PICTURES, PICTURE)
         with nullcontext() if out is None else reserved_folder(out, overwrite, sizes):
             watched = not (quiet or no_progress)
             with asked_by(file):
@@ -254,7 +254,7 @@ def tune(
     with clean_errors(debug):
         settings, console, start = TUNINGS.read(file, set_ or ()), Console(quiet=quiet), time.perf_counter()
         out = located("--out", out)
-        with reserved_folder(out, overwrite, tuning_sizes(settings) | {"picture": PICTURE}):
+        with reserved_folder(out, overwrite, tuning_sizes(settings) | {"history.png": PICTURE}):
             with asked_by(file):
                 played = play_tuning(settings, progress=not quiet)
             try:

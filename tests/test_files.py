@@ -146,7 +146,11 @@ def test_paths_as_people_write_them(tmp_path, monkeypatch):
         ("a\0b", ValueError, "it is no path"),
         ("~nobody-of-that-name/x", ValueError, "it is no path"),
         ("n" * 300, OSError, "name too long"),
-        (3, TypeError, "expected a path, got 3"),
     ):
         with pytest.raises(kind, match=f"(?i){words}"):
             files.located("--out", given)
+
+
+def test_what_is_no_path_is_said(untyped):
+    with pytest.raises(TypeError, match="store: expected a path, got 3"):
+        files.located("store", 3)

@@ -45,7 +45,8 @@ def run_comparison(
     if readme is not None:
         check_readme(readme, BLOCK)
     start, contests, report, out = time.perf_counter(), [], {}, located("--out", out)
-    sizes = {REPORT: NUMBERS * len(todo), "pictures": 2 * PICTURE * (1 + len(todo))}
+    pictures = dict.fromkeys([f"picture {i}" for i in range(2 + 2 * len(todo))], PICTURE)
+    sizes = {REPORT: NUMBERS * len(todo)} | pictures
     try:
         with reserved_folder(out, overwrite, sizes), counted(not quiet, len(todo) * len(entrants)) as done:
             for contest in compete(settings, done):

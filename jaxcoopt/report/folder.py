@@ -14,6 +14,7 @@ from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.result import Result
 
 PICTURE = 2**19  # bytes of a picture, or less
+PICTURES = ("network.png", "gaps.png", "feasibility.png")  # of a run
 
 
 @contextmanager

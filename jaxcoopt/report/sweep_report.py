@@ -1,5 +1,6 @@
 """The report on a sweep: tables, pictures and one HTML page, from its dataset or its store."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -82,7 +83,8 @@ class SweepReport:
     def sizes(self) -> dict[str, int]:
         """The bytes that each file may take."""
         lines = LINE * len(self.sweep.where) * len(self.sweep.metrics)
-        pictures = {f"pictures of {metric}": 6 * PICTURE for metric in self.metrics}
+        kinds = itertools.product(("heatmap", "curves", "along"), self.metrics, ("png", "svg"))
+        pictures = {f"{kind}_{metric}.{ending}": PICTURE for kind, metric, ending in kinds}
         return {"table.csv": lines, **pictures, "report.html": PAGE + lines}
 
     def _figures(self, metric: str) -> dict[str, Any]:

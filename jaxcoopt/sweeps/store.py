@@ -49,7 +49,7 @@ class Store:
         raise FileExistsError(f"store {self.path}: there is something else; give another path")
 
     def create(self, layout: Layout) -> None:
-        """An empty store. Raises OSError where the disk is too small.
+        """An empty store, or nothing. Raises OSError where the disk is too small.
 
         What a process that is killed meanwhile leaves is a store that can be mended.
         """
@@ -57,8 +57,20 @@ class Store:
             write_empty(self._place, layout)
             return
         check_room(layout.runs, layout.bytes, self.path)
-        for key, content in empty_files(layout).items():
-            self._put(key, content)
+        files, path = empty_files(layout), self.path
+        folders = {each for key in files for each in (path / key).parents if not each.exists()}
+        written: list[str] = []
+        try:
+            for key, content in files.items():
+                self._put(key, content)
+                written.append(key)
+        except BaseException:
+            for key in written:
+                (path / key).unlink(missing_ok=True)
+            for each in sorted(folders, reverse=True):  # what lies inside comes first
+                with suppress(OSError):
+                    each.rmdir()
+            raise
 
     def mend(self, layout: Layout) -> None:
         """Makes anew what is not whole of the files that have no runs in them; the store is that of this layout.
@@ -71,7 +83,7 @@ class Store:
         changed = [key for key, content in expected.items() if self._read(key) != content]
         broken = [key for key in changed if not self._is_as(known.get(key), key)]
         if len(broken) < len(changed):  # the others are whole, so other libraries wrote them
-            broken.remove(MANIFEST)
+            broken = [key for key in broken if key != MANIFEST]
             if broken:
                 raise ValueError(
                     f"store {self.path}: {broken[0]} is not whole, and other versions of zarr or xarray wrote it; "

@@ -88,12 +88,11 @@ def test_stores_as_people_write_them(place, option, monkeypatch, tmp_path):
         done = invoke(*command, option, place, *more)
         assert done.exit_code == 0, done.output
         assert (found / "zarr.json").is_file()
-        assert ("--store is called --out now" in done.stderr) == (option == "--store")
-    assert not [name for name in {*names(), *names("..")} if name.endswith((".part", ".lock")) or name == "~"]
+        assert done.output == ""
+    assert names(tmp_path) <= {"home", "small.toml", "empty", "link", "a", "plain"}
     if option == "--out":
-        done = invoke(
-            "report", place, "--quiet", "--metric", "allocation_gap", "--out", "../r" if place == "." else "r"
-        )
+        out = tmp_path / "report"
+        done = invoke("report", place, "--quiet", "--metric", "allocation_gap", "--out", out)
         assert done.exit_code == 0, done.output
 
 

@@ -1,6 +1,8 @@
 """A store with files that are empty, cut short, altered, lost or another sweep's: named, and the same bytes again."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
 from jaxcoopt.sweeps import width, work
+from jaxcoopt.sweeps.layout import digest
 
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8]}
 CHUNKS = 2
@@ -141,6 +144,45 @@ def test_a_store_half_made_is_made(made, tmp_path):
         (store / f".{'0' * 32}.part").write_text("half")
         small.sweep(GRID, store=store)
         assert files(store) == files(made[0])
+
+
+def test_what_other_versions_of_zarr_wrote_is_whole(made, tmp_path):
+    """The same in other bytes; what of it is damaged cannot be made anew, so nothing is touched."""
+    store = shutil.copytree(made[0], tmp_path / "store")
+    content = json.dumps(json.loads((store / ARRAY).read_bytes())).encode()
+    manifest = json.loads((store / MANIFEST).read_bytes())
+    manifest["attributes"]["files"][ARRAY] = f"{digest(content):016x}"
+    (store / ARRAY).write_bytes(content)
+    (store / MANIFEST).write_text(json.dumps(manifest))
+    before = files(store)
+    small.sweep(GRID, store=store)
+    assert files(store) == before
+    damage(store, COORDINATE, "cut")
+    before = files(store)
+    with pytest.raises(ValueError, match=f"{COORDINATE} is not whole, and other versions of zarr or xarray wrote it"):
+        small.sweep(GRID, store=store)
+    assert files(store) == before
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_disk_that_is_full_from_the_start(tmp_path, monkeypatch, before):
+    real, written = os.fsync, []
+
+    def fsync(handle):
+        real(handle)
+        written.append(handle)
+        if len(written) > before:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(os, "fsync", fsync)
+    for path in ("own", "a/new"):
+        with pytest.raises(
+            OSError, match=r"cannot be written \(No space left on device\); make room, or give a folder"
+        ):
+            small.sweep(GRID, store=tmp_path / path)
+        written.clear()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "own"]
 
 
 def test_any_reader_sees_a_checksum(made, tmp_path):
