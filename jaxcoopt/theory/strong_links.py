@@ -58,10 +58,9 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
     least, limit = min(float(np.min(each)) for each in most), max(float(np.max(each)) for each in most)
     lower, upper = (np.asarray(side, np.float64) for side in (sector(channel).lower, sector(channel).upper))
     kappa = float(upper.max()) if channel.placement != "innovation" and np.isfinite(upper).all() else 1.0
-    in_use = [of for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0]
-    if not np.isfinite(least) or 2 * kappa * max(of.diagonal().max() for of in in_use) < least:  # Gershgorin
+    if not np.isfinite(least) or 2 * kappa * _most_of_a_node(network) < least:  # Gershgorin
         return None
-    top = max(map(lambda_max, in_use))
+    top = max(lambda_max(of) for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0)
     held = 1.0 if channel.placement == "innovation" else float(lower.min())
     if kappa * top < least or (surely and not _grows(network, held / limit)):
         return None
@@ -72,6 +71,12 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
         f"step is: the largest eigenvalue of the weighted Laplacian is {top:.3g}, and must be below {least / kappa:.3g}"
         f". Multiply the weights by {_below(least / (kappa * top))} or less, or use weights='metropolis'{also}"
     )
+
+
+def _most_of_a_node(network: Network) -> float:
+    """The largest sum of the weights of a node's links, in any graph."""
+    ends = np.concatenate([np.asarray(network.edges.tail), np.asarray(network.edges.head)])
+    return max(float(np.bincount(ends, np.tile(of, 2)).max()) for of in np.asarray(network.edges.weights, np.float64))
 
 
 def _grows(network: Network, scale: float) -> bool:
