@@ -15,6 +15,7 @@ from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
+from jaxcoopt.network.halo import most
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
@@ -76,9 +77,9 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     return Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
 
 
-def advance(setup: Setup, carry: Carry, length: Any) -> tuple[Carry, dict[str, Array]]:
-    """`length` iterations, then one record; converged runs stand still."""
-    return recorded(setup, carry, moved_on(setup, carry, length))
+def advance(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> tuple[Carry, dict[str, Array]]:
+    """`length` iterations, by `run` where it is given, then one record; converged runs stand still."""
+    return recorded(setup, carry, moved_on(setup, carry, length, run))
 
 
 def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> Carry:
@@ -168,13 +169,48 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
 
 
 def iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
-    """So many of them, nothing recorded."""
+    """So many of them, nothing recorded; the inner loop ends where a method's numbers have outgrown their units."""
+    last = carry.iteration + jnp.asarray(length, carry.iteration.dtype)
+    narrow, wide = _layout(carry)
+
+    def go_on(at: Carry) -> Array:
+        due = setup.method.outgrown(at.state)
+        return (at.iteration < last) if due is None else (at.iteration < last) & ~due
+
+    def until_outgrown(at: Carry) -> Carry:
+        at = lax.while_loop(go_on, lambda at: narrow(_iterate(setup, wide(at))), at)
+        return narrow(_fitted(setup, wide(at)))
+
+    return wide(lax.while_loop(lambda at: at.iteration < last, until_outgrown, narrow(carry)))
+
+
+def iterations_in_reverse(setup: Setup, carry: Carry, length: int) -> Carry:
+    """The same to the bit, for reverse mode: a loop of a known length, whose turns look for themselves."""
+    narrow, wide = _layout(carry)
+
+    def where_due(at: Carry) -> Carry:
+        due = setup.method.outgrown(at.state)
+        return at if due is None else lax.cond(due, partial(_fitted, setup), lambda at: at, at)
+
+    def one(_: Array, at: Carry) -> Carry:
+        return narrow(where_due(_iterate(setup, wide(at))))
+
+    return wide(lax.fori_loop(0, length, one, narrow(where_due(carry)))) if length else carry
+
+
+def _fitted(setup: Setup, carry: Carry) -> Carry:
+    return replace(carry, state=setup.method.fitted(carry.state, partial(most, halo=setup.network.halo)))
+
+
+def _layout(carry: Carry) -> tuple[Callable[[Carry], Carry], Callable[[Carry], Carry]]:
+    """How the loop keeps its carry, and the way back.
+
+    With few runs one row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor
+    does it vectorise such rows where a setting of each run is read along them.
+    """
     if carry.done.shape[0] >= LEAST_WIDE:
-        return lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
-    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor does it
-    # vectorise such rows where a setting of each run is read along them.
-    narrow, wide = _rows(carry), _unrows(carry)
-    return wide(lax.fori_loop(0, length, lambda _, at: _rows(_iterate(setup, wide(at))), narrow))
+        return lambda at: at, lambda at: at
+    return _rows, _unrows(carry)
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:

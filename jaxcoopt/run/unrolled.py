@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcoopt.run.loop import Carry, Setup, advance, iterations, moved_on, recorded
+from jaxcoopt.run.loop import Carry, Setup, advance, iterations_in_reverse, moved_on, recorded
 
 RESIDUALS = 8  # sets the blocks: about 35 iterations of 10,000; larger ones take less memory and more time (NOTES)
 
@@ -23,15 +23,16 @@ def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dic
     block = max(1, math.isqrt(sum(lengths) // RESIDUALS))
     every, far = lengths[1], lengths[1] >= 2 * block  # far: blocks lie within the intervals, not around them
     whole = lengths[1:].count(every)
-    carry, first = advance(setup, carry, 0)
+    go = partial(advance, setup, run=iterations_in_reverse)
+    carry, first = go(carry, length=0)
     if far:
         in_blocks = partial(_interval_in_blocks, setup, length=every, block=block)
         carry, middle = lax.scan(lambda at, _: in_blocks(at), carry, length=whole)
     else:
-        carry, middle = _grouped(partial(advance, setup, length=every), carry, whole, max(1, block // every))
+        carry, middle = _grouped(partial(go, length=every), carry, whole, max(1, block // every))
     parts = [jax.tree.map(lambda value: value[None], first), middle]
     for length in lengths[1 + whole :]:
-        carry, last = _interval_in_blocks(setup, carry, length, block) if far else advance(setup, carry, length)
+        carry, last = _interval_in_blocks(setup, carry, length, block) if far else go(carry, length=length)
         parts.append(jax.tree.map(lambda value: value[None], last))
     return carry, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
 
@@ -63,7 +64,7 @@ def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
     block = _divisor(length, block)
 
     def again(at: Carry, size: int) -> Carry:  # a function of this call's own: JAX keeps what it traced of global ones
-        return jax.checkpoint(partial(iterations, setup, length=size), prevent_cse=False)(at)
+        return jax.checkpoint(partial(iterations_in_reverse, setup, length=size), prevent_cse=False)(at)
 
     carry, _ = lax.scan(lambda at, _: (again(at, block), None), carry, length=length // block)
     return again(carry, length % block) if length % block else carry
