@@ -5,7 +5,7 @@ taking away an anchor of 1.5 2^23 units (2^52 in float64) rounds to them. Source
 floating-point summation, SIAM J. Sci. Comput. 31 (2008); Knuth, The art of computer programming 2, 4.2.2 (two_sum).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from jax import lax
@@ -27,6 +27,11 @@ class Pair:
         """The nearest float."""
         return self.high + self.low
 
+    def in_units_for(self, largest: Float[Array, "1 runs"]) -> "Pair":
+        """The nearest number in those units."""
+        zero = jnp.zeros_like(self.low)
+        return add(self, Pair(zero, zero), grid_for(largest))
+
 
 @pytree
 @dataclass(frozen=True)
@@ -37,15 +42,69 @@ class Grid:
     low: Float[Array, "1 runs"]
 
 
-def grid_for(largest: Float[Array, "1 runs"], terms: int) -> Grid:
-    """The finest units in which numbers up to 8 times `largest`, and sums of `terms` lows, are exact.
+GROWTH = 10  # bits, by which an addition may make the largest number larger than what the units were made for
+SUMS = 3  # bits: sums of 32 lows are exact, each half a unit of high; longer ones are `settled` on the way
 
-    Where a node's share grows more than that between two records, float32 may lose 2e-6 of the budget.
+
+def grid_for(largest: Float[Array, "1 runs"]) -> Grid:
+    """The units for additions to numbers of which `largest` is the largest, exact up to 2^10 times that.
+
+    Low's unit is about 2^-33 of the largest in float32, 2^-91 in float64.
     """
     digits = jnp.finfo(largest.dtype).nmant
-    unit = leading_bits(largest, 1) * 2.0 ** (4 - digits)
-    low_unit = unit * 2.0 ** (max(terms, 1).bit_length() + 2 - digits)
-    return Grid(*(lax.stop_gradient(1.5 * 2.0**digits * each) for each in (unit, low_unit)))
+    unit = leading_bits(largest, 1) * 2.0 ** (GROWTH - digits)
+    return Grid(*(lax.stop_gradient(1.5 * 2.0**digits * each) for each in (unit, unit * 2.0 ** (SUMS - digits))))
+
+
+@pytree
+@dataclass(frozen=True)
+class Total:
+    """The number high + low + dust that much is added to; [nodes, runs] each.
+
+    high and low are whole multiples of the units for `largest`, [1, runs]. dust: what was too small for the units when
+    they last became coarser; it is added to low again when they become finer, so that nothing is lost.
+    """
+
+    high: Float[Array, "nodes runs"]
+    low: Float[Array, "nodes runs"]
+    dust: Float[Array, "nodes runs"]
+    largest: Float[Array, "1 runs"]
+
+    @property
+    def value(self) -> Float[Array, "nodes runs"]:
+        """The nearest float, but for the dust, which a sum of thousands does not see."""
+        return self.high + self.low
+
+    @property
+    def exact(self) -> Float[Array, "nodes runs"]:
+        """The nearest float: the same before and after a change of units, as a box asks for."""
+        return self.high + (self.low + self.dust)
+
+    @property
+    def grid(self) -> Grid:
+        """The units."""
+        return grid_for(self.largest)
+
+    def plus(self, change: Pair) -> "Total":
+        """With a change in whole units added, exact."""
+        low = lax.stop_gradient(self.low + change.low)
+        carry = on_grid(low, self.grid.high)
+        return replace(self, high=self.high + (change.high + carry), low=low - carry)
+
+    def in_units_for(self, largest: Float[Array, "1 runs"]) -> "Total":
+        """The same number, exact, in other units."""
+        grid = grid_for(largest)
+        low, dust = lax.stop_gradient((self.low, self.dust))
+        large, small = split(self.high, grid), split(low, grid)
+        dust = dust + lax.stop_gradient((self.high - large.high) - large.low) + ((low - small.high) - small.low)
+        back = on_grid(dust, grid.low)
+        return Total(large.high + small.high, large.low + (small.low + back), dust - back, largest)
+
+
+def total_of(start: Pair) -> Total:
+    """A total that begins with a number [nodes, runs], which need not be in whole units."""
+    largest = lax.stop_gradient(jnp.abs(start.high).max(axis=0, keepdims=True))
+    return Total(start.high, start.low, jnp.zeros_like(start.low), largest).in_units_for(largest)
 
 
 def on_grid(value: Float[Array, "*shape"], anchor: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:
@@ -57,6 +116,12 @@ def split(value: Float[Array, "*shape"], grid: Grid) -> Pair:
     """A float as multiples of both units; the same up to its sign for a value and its negative."""
     high = on_grid(value, grid.high)
     return Pair(high, lax.stop_gradient(on_grid(value - high, grid.low)))
+
+
+def settled(sums: Pair, grid: Grid) -> Pair:
+    """The same sums, of which no more than half a unit of high is in low."""
+    carry = on_grid(sums.low, grid.high)
+    return Pair(sums.high + carry, sums.low - carry)
 
 
 def add(a: Pair, b: Pair, grid: Grid) -> Pair:

@@ -106,7 +106,7 @@ def mixed_signs(now: Links, tree: Any) -> Any:
 
 @jax.jit
 def flowed(now: Links, u: jax.Array) -> Any:
-    step, grid = jnp.asarray(0.7, u.dtype), grid_for(jnp.abs(u).max(axis=0, keepdims=True), u.shape[0])
+    step, grid = jnp.asarray(0.7, u.dtype), grid_for(jnp.abs(u).max(axis=0, keepdims=True))
 
     def amount(own: jax.Array, other: jax.Array, weight: jax.Array) -> jax.Array:
         return step * weight * (other - own)

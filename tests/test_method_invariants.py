@@ -13,14 +13,13 @@ import method_cases as cases
 import numpy as np
 import pytest
 from by_run import ByRun
-from jax import lax
 from method_cases import NODES, network
 
 import jaxcoopt as jc
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
-from jaxcoopt.run.loop import _iterate
+from jaxcoopt.run.loop import iterations
 from jaxcoopt.run.prepare import prepare
 
 PLACEMENTS = ("message", "difference", "innovation")
@@ -61,8 +60,7 @@ def accepted(method, problem, placement):
 @jax.jit
 def advance(setup, carry, length):
     """As the engine does, without its records."""
-    carry = replace(carry, state=setup.method.refresh(carry.state))
-    return lax.fori_loop(0, length, lambda _, at: _iterate(setup, at), carry)
+    return iterations(setup, replace(carry, state=setup.method.refresh(carry.state)), length)
 
 
 def placements():

@@ -205,7 +205,7 @@ def test_mix_is_the_laplacian(name, rate, through):
 
 @jax.jit
 def flow_and_mix(now: Links, u: jax.Array, step: jax.Array) -> Any:
-    grid = grid_for(jnp.abs(u).max(axis=0, keepdims=True), u.shape[0])
+    grid = grid_for(jnp.abs(u).max(axis=0, keepdims=True))
 
     def amount(own: jax.Array, other: jax.Array, weight: jax.Array) -> jax.Array:
         return step * weight * (other - own)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.compensated import Pair
-from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.method import AllocationMethod, Most, TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
@@ -70,12 +70,21 @@ class CoOptimizer:
 
     def refresh(self, state: CoState) -> CoState:
         """The same state, made ready for many more iterations in finite precision: called once a record."""
-        allocation, training = state.allocation, state.training
-        if self.allocation is not None and allocation is not None:
-            allocation = self.allocation.refresh(allocation)
-        if self.training is not None and training is not None:
-            training = self.training.refresh(training)
-        return CoState(allocation, training)
+        if self.training is None or state.training is None:
+            return state
+        return replace(state, training=self.training.refresh(state.training))
+
+    def outgrown(self, state: CoState) -> Bool[Array, ""] | None:
+        """Whether `fitted` is due before the next iteration; None: never."""
+        if self.allocation is None or state.allocation is None:
+            return None
+        return self.allocation.outgrown(state.allocation)
+
+    def fitted(self, state: CoState, most: Most) -> CoState:
+        """The same state with an allocation that is ready for more iterations."""
+        if self.allocation is None or state.allocation is None:
+            return state
+        return replace(state, allocation=self.allocation.refresh(state.allocation, most))
 
     def estimate(self, state: CoState) -> Estimate:
         """Where the nodes stand."""

@@ -4,17 +4,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
-from jaxcoopt.compensated import Pair, add, grid_for
+from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import check_bounds, largest, price_at
+from jaxcoopt.methods.flow import check_bounds, first_size, in_fitting_units, outgrown, price_at, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
-from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.method import AllocationMethod, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import Bounds, Limit
 from jaxcoopt.problem.costs import curvature
@@ -27,13 +27,13 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class CurvatureState:
-    """x, to twice the float type's digits; price and stiffness, the latter f_i'' and what `bounds` adds; message: the
-    price as sent; flow: what went from tail to head, None without momentum; largest: as in `FlowState`; sides: the box;
-    memory: what `bounds` remembers.
+    """x, to twice the float type's digits; size: max |x|; price and stiffness, the latter f_i'' and what `bounds` adds;
+    message: the price as sent; flow: what went from tail to head, None without momentum; sides: the box; memory: what
+    `bounds` remembers.
     """
 
-    x: Pair
-    largest: Float[Array, "1 runs"]
+    x: Total
+    size: Float[Array, "1 runs"]
     price: Shares
     message: Message
     stiffness: Shares
@@ -68,8 +68,8 @@ class CurvatureFlow(AllocationMethod):
         at, memory = x.value, self.bounds.init(x.value)
         price = price_at(self.bounds, memory, allocation, at)
         return CurvatureState(
-            x=x,
-            largest=largest(x),
+            x=total_of(x),
+            size=first_size(allocation, x, price),
             price=price,
             message=first_message(channel, price, now.draw),
             stiffness=self._stiffness(allocation, memory, at),
@@ -80,7 +80,7 @@ class CurvatureFlow(AllocationMethod):
 
     def update(self, state: CurvatureState, allocation: Allocation, now: Round, channel: Channel) -> CurvatureState:
         """What flows between the prices as sent; then the new prices and stiffnesses are sent."""
-        links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
+        links = now.links
         degree = links.degree().reshape(state.price.shape[0], -1)
         stiff = now.stored(codes.above(state.stiffness * degree))
         known = heard(channel, state.price, state.message)
@@ -94,23 +94,29 @@ class CurvatureFlow(AllocationMethod):
             push = push + jnp.where(live, along_runs(self.momentum, known) * state.flow, 0)
         flow = now.stored(push)
         if self.bounds.keeps_box:
-            flow = now.stored(limited(flow, state.x, state.sides, now, grid))
-        x = add(state.x, carried(flow, now, grid), grid)
-        slope = curvature(allocation.cost, x.value) if self.bounds.needs_curvature else None
-        memory = self.bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
-        price = price_at(self.bounds, memory, allocation, x.value)
+            flow = now.stored(limited(flow, state.x, state.sides, now))
+        x = state.x.plus(carried(flow, now, state.x.grid))
+        at = x.exact
+        slope = curvature(allocation.cost, at) if self.bounds.needs_curvature else None
+        memory = self.bounds.update(state.memory, at, slope, allocation.lower, allocation.upper)
+        price = price_at(self.bounds, memory, allocation, at)
         message = send(channel, price, state.message, now.draw)
-        stiffness = self._stiffness(allocation, memory, x.value)
+        stiffness = self._stiffness(allocation, memory, at)
         kept = None if state.flow is None else flow
-        return CurvatureState(x, state.largest, price, message, stiffness, kept, state.sides, memory)
+        return CurvatureState(x, size_of(x, now), price, message, stiffness, kept, state.sides, memory)
 
-    def refresh(self, state: CurvatureState) -> CurvatureState:
-        """The same state with its units set by where x stands now."""
-        return replace(state, largest=largest(state.x))
+    def outgrown(self, state: CurvatureState) -> Bool[Array, ""]:
+        """Whether x has outgrown its units."""
+        return outgrown(state.size, state.x)
+
+    def refresh(self, state: CurvatureState, most: Most) -> CurvatureState:
+        """The same state in units that fit."""
+        x, size, _ = in_fitting_units(state.x, state.size, most)
+        return replace(state, x=x, size=size)
 
     def estimate(self, state: CurvatureState) -> Shares:
         """Where the nodes stand: x."""
-        return state.x.value
+        return state.x.exact
 
     def bits(self, state: CurvatureState, channel: Channel) -> Any:
         """The price, and codes of h_i d_i and, with `Limit`, of both shares."""

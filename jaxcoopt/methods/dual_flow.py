@@ -5,18 +5,18 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
-from jaxcoopt.compensated import Pair, add, grid_for, grown
+from jaxcoopt.compensated import Pair, Total, grown, total_of
 from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import largest
+from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
-from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.method import AllocationMethod, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.stiffness import felt, relayed, tempo
 from jaxcoopt.problem.costs import marginal
@@ -60,14 +60,14 @@ class Added:
 @pytree
 @dataclass(frozen=True)
 class DualState:
-    """x and wanted (w), to twice the float type's digits; best, price: X, p; stiffness: k as sent; message: p as sent;
-    owed: o, by tails to heads; kept: None without memory; largest: as in `FlowState`; sides: the box of x, infinite
-    where it has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0
-    where lo = hi; reach: over which curvatures are felt.
+    """x and wanted (w), to twice the float type's digits; size: max |x|; best, price: X, p; stiffness: k as sent;
+    message: p as sent; owed: o, by tails to heads; kept: None without memory; sides: the box of x, infinite where it
+    has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0 where lo = hi; reach: over which
+    curvatures are felt.
     """
 
-    x: Pair
-    largest: Float[Array, "1 runs"]
+    x: Total
+    size: Float[Array, "1 runs"]
     best: Shares
     wanted: Pair
     price: Shares
@@ -115,8 +115,8 @@ class DualFlow(AllocationMethod):
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
         sides, bounds, reach = hard_box(allocation, at), own_box(allocation, at), STRETCH * _mean_share(at)
         return DualState(
-            x=x,
-            largest=largest(x),
+            x=total_of(x),
+            size=first_size(allocation, x, price),
             best=at,
             wanted=x,
             price=price,
@@ -132,7 +132,7 @@ class DualFlow(AllocationMethod):
 
     def update(self, state: DualState, allocation: Allocation, now: Round, channel: Channel) -> DualState:
         """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
-        links, grid = now.links, grid_for(state.largest, now.links.most_neighbours)
+        links = now.links
         degree = links.total(state.free, _both_free)
         known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
         speed = tempo(state.stiffness, known_links, now)
@@ -146,8 +146,8 @@ class DualFlow(AllocationMethod):
         moved, kept, added = self._relaxed(state.kept, weight, live, push, ends)
         both = jnp.where(live, stiff_tail + stiff_head, 0)
         moved, added, both, owed = now.stored((moved, added, both, state.owed + moved))
-        paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now, grid))
-        x = add(state.x, carried(paid, now, grid), grid)
+        paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now))
+        x = state.x.plus(carried(paid, now, state.x.grid))
         net, conductance, reached, fresh, around = links.collect((moved, added, both), _sums)
         if kept is not None:
             kept = replace(
@@ -164,6 +164,7 @@ class DualFlow(AllocationMethod):
         return replace(
             state,
             x=x,
+            size=size_of(x, now),
             best=best,
             wanted=wanted,
             price=price,
@@ -173,13 +174,18 @@ class DualFlow(AllocationMethod):
             kept=kept,
         )
 
-    def refresh(self, state: DualState) -> DualState:
-        """The same state with its units set by where x stands now."""
-        return replace(state, largest=largest(state.x))
+    def outgrown(self, state: DualState) -> Bool[Array, ""]:
+        """Whether x has outgrown its units."""
+        return outgrown(state.size, state.x)
+
+    def refresh(self, state: DualState, most: Most) -> DualState:
+        """The same state in units that fit."""
+        x, size, _ = in_fitting_units(state.x, state.size, most)
+        return replace(state, x=x, size=size)
 
     def estimate(self, state: DualState) -> Shares:
         """Where the nodes stand: x."""
-        return state.x.value
+        return state.x.exact
 
     def bits(self, state: DualState, channel: Channel) -> Any:
         """The price, and codes of k_i, of k_i d_i, and of both shares of `Limit`."""

@@ -3,22 +3,26 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
-from jaxcoopt.compensated import Grid, Pair, add, grid_for, scale
+from jaxcoopt.compensated import Grid, Pair, Total, add, scale, total_of
 from jaxcoopt.derivative import proportional
+from jaxcoopt.methods.method import Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.links import Rule
 from jaxcoopt.problem.bounds import Bounds
 from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+
+LEAP = 2.0**10  # how much further than the costs' own scale the first step may go without a leak
 
 
 @pytree
@@ -31,14 +35,18 @@ class HeavyBall:
     iteration it would carry the sum of x away, while rest is moved by what flows alone, which sums to exactly 0.
     """
 
-    rest: Pair
+    rest: Total
     velocity: Pair
 
-    def pushed(self, flow: Pair, momentum: Array, grid: Grid) -> tuple["HeavyBall", Pair]:
+    def pushed(self, flow: Pair, momentum: Array) -> tuple["HeavyBall", Total]:
         """(the state, x) after one iteration; flow: phi / (1 - beta)."""
-        rest = add(self.rest, flow, grid)
+        rest, grid = self.rest.plus(flow), self.rest.grid
         velocity = add(scale(self.velocity, momentum, grid), flow, grid)
-        return HeavyBall(rest, velocity), add(rest, scale(velocity, -momentum, grid), grid)
+        return HeavyBall(rest, velocity), rest.plus(scale(velocity, -momentum, grid))
+
+    def size(self, now: Round) -> Float[Array, "1 runs"]:
+        """As `size_of` x, of the numbers that it is made of."""
+        return size_of(self.rest, now) + size_of(self.velocity, now)
 
 
 @pytree
@@ -47,12 +55,12 @@ class FlowState:
     """x: [nodes, runs], to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
-    at the two ends of a link, and the sum of x would leak. largest: [1, runs], max |x| at the last `refresh`; it sets
-    the units that x is counted in. heavy_ball: None without momentum. memory: what `bounds` remembers.
+    at the two ends of a link, and the sum of x would leak. size: the largest number in x and heavy_ball.
+    heavy_ball: None without momentum. memory: what `bounds` remembers.
     """
 
-    x: Pair
-    largest: Float[Array, "1 runs"]
+    x: Total
+    size: Float[Array, "1 runs"]
     heavy_ball: HeavyBall | None
     price: Float[Array, "nodes runs"]
     message: Message
@@ -64,8 +72,9 @@ def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, chan
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-    heavy_ball = None if momentum is None else HeavyBall(rest=x, velocity=still)
-    return FlowState(x, largest(x), heavy_ball, price, first_message(channel, price, now.draw), memory)
+    start, size = total_of(x), first_size(allocation, x, price)
+    heavy_ball = None if momentum is None else HeavyBall(rest=start, velocity=still)
+    return FlowState(start, size, heavy_ball, price, first_message(channel, price, now.draw), memory)
 
 
 def moved(
@@ -80,18 +89,24 @@ def moved(
     channel: Channel,
 ) -> FlowState:
     """One iteration: what flows, `step` times `amount` of the neighbours' `values`; then the new prices are sent."""
-    grid = grid_for(state.largest, now.links.most_neighbours)
-    step = along_runs(step, state.price)
+    step, grid = along_runs(step, state.price), state.x.grid
     if state.heavy_ball is None:
-        heavy_ball, x = None, add(state.x, _flow(values, amount, step, grid, now), grid)
+        heavy_ball, x = None, state.x.plus(_flow(values, amount, step, grid, now))
+        size = size_of(x, now)
     else:
         beta = along_runs(momentum, state.price)
-        flow = _flow(values, amount, step / (1 - beta), grid, now)
-        heavy_ball, x = state.heavy_ball.pushed(flow, beta, grid)
+        heavy_ball, x = state.heavy_ball.pushed(_flow(values, amount, step / (1 - beta), grid, now), beta)
+        size = heavy_ball.size(now)
     slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, x.value)
-    return FlowState(x, state.largest, heavy_ball, price, send(channel, price, state.message, now.draw), memory)
+    return FlowState(x, size, heavy_ball, price, send(channel, price, state.message, now.draw), memory)
+
+
+def refreshed(state: FlowState, most: Most) -> FlowState:
+    """The same state in units that fit."""
+    x, size, heavy_ball = in_fitting_units(state.x, state.size, most, state.heavy_ball)
+    return replace(state, x=x, size=size, heavy_ball=heavy_ball)
 
 
 def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> Pair:
@@ -101,9 +116,44 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
     return Pair(proportional(flow.high, flow.low, factor), flow.low)
 
 
-def refreshed(state: FlowState) -> FlowState:
-    """The same state with its units set by where x stands now."""
-    return replace(state, largest=largest(state.x))
+def first_size(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
+    """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
+    bend = curvature(allocation.cost, x.value)
+    shares, slopes, bends = (jnp.abs(each).max(axis=0, keepdims=True) for each in (x.value, price, bend))
+    reach = jnp.where(bends > 0, slopes / jnp.where(bends > 0, bends, 1), 0)
+    return lax.stop_gradient(LEAP * jnp.maximum(shares, reach))
+
+
+def size_of(x: Total | Pair, now: Round) -> Float[Array, "1 runs"]:
+    """max |x| to half a unit of high, which says whether x fits its units: [1, runs], a constant for derivatives."""
+    return now.links.most(lax.stop_gradient(x.high))
+
+
+def outgrown(size: Float[Array, "1 runs"], x: Total) -> Bool[Array, ""]:
+    """Whether the units of x are to be set anew in any run: where its size has doubled, or is half of what it was."""
+    return _misfits(size, x).any()
+
+
+def in_fitting_units(
+    x: Total, size: Float[Array, "1 runs"], most: Most, ball: HeavyBall | None = None
+) -> tuple[Total, Float[Array, "1 runs"], HeavyBall | None]:
+    """(x, size, what x is made of), in units for `size` or where x stands, the larger, in the runs that need others."""
+    misfits = _misfits(size, x)
+    largest = most(lax.stop_gradient(x.exact if ball is None else ball.rest.exact))
+    if ball is not None:
+        largest = largest + most(lax.stop_gradient(ball.velocity.value))
+    largest = jnp.where(misfits, jnp.maximum(size, largest), x.largest)
+
+    def fitted(number: Any) -> Any:
+        return jax.tree.map(lambda new, old: jnp.where(misfits, new, old), number.in_units_for(largest), number)
+
+    if ball is not None:
+        ball = HeavyBall(fitted(ball.rest), fitted(ball.velocity))
+    return fitted(x), jnp.where(misfits, largest, size), ball
+
+
+def _misfits(size: Float[Array, "1 runs"], x: Total) -> Bool[Array, "1 runs"]:
+    return (size > 2 * x.largest) | (size < 0.5 * x.largest)
 
 
 def price_at(
@@ -111,11 +161,6 @@ def price_at(
 ) -> Float[Array, "nodes runs"]:
     """p_i = df_i/dx + what the bounds add, at x."""
     return marginal(allocation.cost, x) + bounds.slope(memory, x, allocation.lower, allocation.upper)
-
-
-def largest(x: Pair) -> Float[Array, "1 runs"]:
-    """max_i |x_i|, [1, runs], a constant for derivatives."""
-    return lax.stop_gradient(jnp.abs(x.value).max(axis=0, keepdims=True))
 
 
 def check_bounds(bounds: Any) -> None:

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.arrays import plain, shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import below_one, positive
-from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, refreshed
-from jaxcoopt.methods.method import AllocationMethod
+from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, outgrown, refreshed
+from jaxcoopt.methods.method import AllocationMethod, Most
 from jaxcoopt.methods.responses import Linear, Response, Saturated, SignedPowers, SingleBit, Uniform
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import Bounds, Penalty
@@ -48,9 +48,13 @@ class LaplacianFlow(AllocationMethod):
         prices = heard(channel, state.price, state.message)
         return moved(state, prices, amount, self.step, self.momentum, self.bounds, allocation, now, channel)
 
-    def refresh(self, state: FlowState) -> FlowState:
-        """The same state with its units set by where x stands now."""
-        return refreshed(state)
+    def outgrown(self, state: FlowState) -> Bool[Array, ""]:
+        """Whether x has outgrown its units."""
+        return outgrown(state.size, state.x)
+
+    def refresh(self, state: FlowState, most: Most) -> FlowState:
+        """The same state in units that fit."""
+        return refreshed(state, most)
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""

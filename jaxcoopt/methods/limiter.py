@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.compensated import Grid, Pair, Total, settled, split
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.box import box, finite_box
@@ -25,18 +25,18 @@ def hard_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
     )
 
 
-def limited(flow: Flows, x: Pair, sides: tuple[Shares, Shares], now: Round, grid: Grid) -> Flows:
+def limited(flow: Flows, x: Total, sides: tuple[Shares, Shares], now: Round) -> Flows:
     """`Limit`'s scaling of what flows from tails to heads; flow: stored.
 
     The room is taken a little small, so that rounding sums and parts of units up does not lead out of the box.
     """
     links, lower, upper = now.links, *sides
     digits = jnp.finfo(x.high.dtype)
-    unit = grid.low / (1.5 * 2.0**digits.nmant)
+    unit = x.grid.low / (1.5 * 2.0**digits.nmant)
     inflow, outflow = links.collect(flow, _in_and_out)
-    spare = links.most_neighbours * unit
-    to_fill = jnp.maximum((upper - x.high) - x.low - spare, 0)
-    to_give = jnp.maximum((x.high - lower) + x.low - spare, 0)
+    spare, low = (links.most_neighbours + 1) * unit, x.low + x.dust
+    to_fill = jnp.maximum((upper - x.high) - low - spare, 0)
+    to_give = jnp.maximum((x.high - lower) + low - spare, 0)
     slack = 1 - (2 * links.most_neighbours + 8) * digits.eps
     give, take = now.stored((_share(to_give, outflow, slack), _share(to_fill, inflow, slack)))
     (give_tail, take_tail), (give_head, take_head) = links.at_ends((give, take))
@@ -47,7 +47,12 @@ def limited(flow: Flows, x: Pair, sides: tuple[Shares, Shares], now: Round, grid
 def carried(flow: Flows, now: Round, grid: Grid) -> Pair:
     """What each node gets, in whole units of the grid, so that the nodes' sum is exactly 0; flow: stored."""
     moved = now.stored(split(flow, grid))
-    return Pair(*now.links.collect(moved, lambda pair, sign: (sign * pair.high, sign * pair.low)))
+
+    def settle(sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        few = settled(Pair(*sums), grid)
+        return few.high, few.low
+
+    return Pair(*now.links.collect(moved, lambda pair, sign: (sign * pair.high, sign * pair.low), settle))
 
 
 def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:

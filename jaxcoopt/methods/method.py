@@ -1,15 +1,18 @@
 """What a method is: pure functions over a state of its own, and what it promises."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
+
+Most = Callable[[Array], Array]
 
 
 class AllocationMethod(abc.ABC):
@@ -34,8 +37,15 @@ class AllocationMethod(abc.ABC):
     def bits(self, state: Any, channel: Channel) -> Any:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
 
-    def refresh(self, state: Any) -> Any:
-        """The same state, made ready for many more iterations in finite precision: called once a record."""
+    def outgrown(self, state: Any) -> Bool[Array, ""] | None:
+        """Whether `refresh` is due before the next iteration, in any run; None: never. By a run's own numbers alone."""
+        return None
+
+    def refresh(self, state: Any, most: Most) -> Any:
+        """The same state, made ready for more iterations in finite precision, in the runs for which that is due.
+
+        most: max_i |u_i| over all nodes, [nodes, runs] to [1, runs].
+        """
         return state
 
     def check(self, allocation: Allocation, channel: Channel) -> None:

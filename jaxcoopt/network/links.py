@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcoopt.compensated import Grid, Pair, split
+from jaxcoopt.compensated import Grid, Pair, settled, split
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.network.edges import Edges
-from jaxcoopt.network.halo import Halo
+from jaxcoopt.network.halo import Halo, most
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
@@ -80,7 +80,11 @@ class Links:
             zero = jnp.zeros_like(jax.tree.leaves(own)[0])
             return Pair(zero, zero)
 
-        return self._over_tables(values, add, start)
+        return self._over_tables(values, add, start, settle=lambda total: settled(total, grid))
+
+    def most(self, values: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
+        """max_i |u_i|."""
+        return most(values, self.halo)
 
     def total(self, values: Any, amount: Rule) -> Any:
         """sum_j amount(u_i, u_j, w_ij), a pytree of [nodes, runs], for values with such leaves."""
@@ -106,10 +110,11 @@ class Links:
         tail = jax.tree.map(lambda leaf: take(leaf, self.edges.tail), values)
         return tail, jax.tree.map(lambda leaf: take(leaf, self.edges.head), values)
 
-    def collect(self, of_edges: Any, part: Callable[[Any, Array], Any]) -> Any:
+    def collect(self, of_edges: Any, part: Callable[[Any, Array], Any], settle: Callable | None = None) -> Any:
         """The sum of part(value, sign) over the links of each node, sign 1 at an edge's head and -1 at its tail.
 
         of_edges: a pytree, leaves [edges, runs], stored, and 0 where an edge is not there; part: 0 for the sign 0.
+        settle: what is done to sums that go on, after every few terms.
         """
         like = jax.tree.map(lambda leaf: leaf[:1], of_edges)
         shape = jax.eval_shape(lambda: part(like, jnp.zeros((1, 1), self.tables.weights.dtype)))
@@ -124,7 +129,7 @@ class Links:
 
             rows = len(own)
             start = jax.tree.map(lambda leaf, rows=rows: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype), shape)
-            parts.append(_folded(block, add, start, (block.link, block.neighbours), CHUNK))
+            parts.append(_folded(block, add, start, (block.link, block.neighbours), CHUNK, settle))
         return self.tables.in_order(parts)
 
     def degree(self) -> Float[Array, "nodes *runs"]:
@@ -174,7 +179,14 @@ class Links:
 
         return self._over_tables(u, add, jnp.zeros_like, chunk)
 
-    def _over_tables(self, values: Any, add: Callable[..., Any], start: Callable, chunk: int = CHUNK) -> Any:
+    def _over_tables(
+        self,
+        values: Any,
+        add: Callable[..., Any],
+        start: Callable,
+        chunk: int = CHUNK,
+        settle: Callable | None = None,
+    ) -> Any:
         """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i) = 0."""
         leaves, form = jax.tree.flatten(values)
         around = self._within_reach(values)
@@ -189,7 +201,7 @@ class Links:
                 return add(total, own, other, _column(weight, jax.tree.leaves(own)[0]))
 
             columns = block.neighbours, block.weights, block.link
-            parts.append(_folded(block, add_column, start(own), columns, chunk))
+            parts.append(_folded(block, add_column, start(own), columns, chunk, settle))
         return self.tables.in_order(parts)
 
     def _within_reach(self, values: Any) -> Any:
@@ -201,11 +213,13 @@ class Links:
         return node if self.halo is None else take(self.halo.number, node)
 
 
-def _folded(block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int) -> Any:
+def _folded(
+    block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int, settle: Callable | None
+) -> Any:
     """`fold` over a block. A bucket's is in a branch, always taken: XLA would compute it again in what reads it."""
     if block.node is None:
-        return fold(add, start, columns, chunk)
-    return lax.cond(block.node[0] >= 0, lambda: fold(add, start, columns, BUCKET_CHUNK), lambda: start)
+        return fold(add, start, columns, chunk, settle)
+    return lax.cond(block.node[0] >= 0, lambda: fold(add, start, columns, BUCKET_CHUNK, settle), lambda: start)
 
 
 def _where_up(up: Bool[Array, "edges runs"], weight: Float[Array, " rows"], link: Array) -> Float[Array, "rows runs"]:

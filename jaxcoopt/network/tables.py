@@ -96,8 +96,13 @@ class Block(NamedTuple):
     link: Array
 
 
-def fold(add: Callable[..., Any], total: Any, columns: Any, chunk: int = CHUNK) -> Any:
-    """add(total, *column) over the first axis of all `columns`, `chunk` of them written out at a time."""
+def fold(
+    add: Callable[..., Any], total: Any, columns: Any, chunk: int = CHUNK, settle: Callable[[Any], Any] | None = None
+) -> Any:
+    """add(total, *column) over the first axis of all `columns`, `chunk` of them written out at a time.
+
+    settle: total -> total, where given, at the end of each turn of the loop that more than one chunk takes.
+    """
 
     def unrolled(total: Any, columns: Any) -> tuple[Any, None]:
         for slot in range(columns[0].shape[0]):
@@ -112,7 +117,12 @@ def fold(add: Callable[..., Any], total: Any, columns: Any, chunk: int = CHUNK) 
     if first == slots:
         return total
     chunks = jax.tree.map(lambda c: c[first:].reshape(-1, chunk, *c.shape[1:]), columns)
-    return lax.scan(unrolled, total, chunks)[0]
+
+    def turn(total: Any, columns: Any) -> tuple[Any, None]:
+        total, _ = unrolled(total, columns)
+        return (total if settle is None else settle(total)), None
+
+    return lax.scan(turn, total, chunks)[0]
 
 
 def take(u: Array, index: Array) -> Array:

@@ -15,6 +15,7 @@ from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
+from jaxcoopt.network.halo import most
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
@@ -231,21 +232,59 @@ def _unrows(like: Any) -> Callable[[Any], Any]:
     return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
 
-def iterations(setup: Setup, carry: Carry, length: Any, looking: bool = False) -> Carry:
-    """So many of them, nothing recorded; looking: runs that converge on the way stand still from then on."""
-    one = partial(_iterate_and_look if looking else _iterate, setup)
-    if carry.done.shape[0] >= LEAST_WIDE:
-        return lax.fori_loop(0, length, lambda _, at: one(at), carry)
-    # One row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor does it
-    # vectorise such rows where a setting of each run is read along them.
-    narrow, wide = _rows(carry), _unrows(carry)
-    return wide(lax.fori_loop(0, length, lambda _, at: _rows(one(wide(at))), narrow))
+def iterations(setup: Setup, carry: Carry, length: Any) -> Carry:
+    """So many of them, nothing recorded; the inner loop ends where a method's numbers have outgrown their units."""
+    last = carry.iteration + jnp.asarray(length, carry.iteration.dtype)
+    narrow, wide = _layout(carry)
+
+    def go_on(at: Carry) -> Array:
+        due = setup.method.outgrown(at.state)
+        return (at.iteration < last) if due is None else (at.iteration < last) & ~due
+
+    def until_outgrown(at: Carry) -> Carry:
+        at = lax.while_loop(go_on, lambda at: narrow(_iterate(setup, wide(at))), at)
+        return narrow(_fitted(setup, wide(at)))
+
+    return wide(lax.while_loop(lambda at: at.iteration < last, until_outgrown, narrow(carry)))
+
+
+def iterations_in_reverse(setup: Setup, carry: Carry, length: int, looking: bool = False) -> Carry:
+    """The same to the bit, for reverse mode: a loop of a known length, whose turns look for themselves.
+
+    looking: runs that converge on the way stand still from then on.
+    """
+    narrow, wide = _layout(carry)
+    iterate = partial(_iterate_and_look if looking else _iterate, setup)
+
+    def where_due(at: Carry) -> Carry:
+        due = setup.method.outgrown(at.state)
+        return at if due is None else lax.cond(due, partial(_fitted, setup), lambda at: at, at)
+
+    def one(_: Array, at: Carry) -> Carry:
+        return narrow(where_due(iterate(wide(at))))
+
+    return wide(lax.fori_loop(0, length, one, narrow(where_due(carry)))) if length else carry
 
 
 def _iterate_and_look(setup: Setup, carry: Carry) -> Carry:
     """One iteration in a loop of known length, as reverse mode needs it: `until_converged` is faster."""
     new = _standing(carry, _iterate(setup, carry))
     return looked_at(setup, new, new.iteration == next_look(carry.iteration))
+
+
+def _fitted(setup: Setup, carry: Carry) -> Carry:
+    return replace(carry, state=setup.method.fitted(carry.state, partial(most, halo=setup.network.halo)))
+
+
+def _layout(carry: Carry) -> tuple[Callable[[Carry], Carry], Callable[[Carry], Carry]]:
+    """How the loop keeps its carry, and the way back.
+
+    With few runs one row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor
+    does it vectorise such rows where a setting of each run is read along them.
+    """
+    if carry.done.shape[0] >= LEAST_WIDE:
+        return lambda at: at, lambda at: at
+    return _rows, _unrows(carry)
 
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:

@@ -47,11 +47,10 @@ def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: 
     defined = jnp.all((x > start) & (x < end), axis=0)  # outside, a cost may be finite and yet mean nothing
     cost = jnp.where(defined, compensated_sum(allocation.cost.value(x)), jnp.nan)
     lower, upper = box(allocation)
-    rounding = jnp.finfo(x.dtype).eps * jnp.abs(x).sum(axis=0)
-    scale = jnp.where(allocation.budget == 0, 1, jnp.maximum(jnp.abs(allocation.budget), rounding))
+    size = jnp.maximum(jnp.abs(allocation.budget), jnp.abs(x).sum(axis=0))
     record = {
         "allocation_cost": cost,
-        "budget_residual": jnp.abs(compensated_sum(x) - allocation.budget) / scale,
+        "budget_residual": jnp.abs(compensated_sum(x) - allocation.budget) / jnp.where(size > 0, size, 1),
         "box_violation": jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
     }
     if optimum.allocation_cost is not None:
