@@ -62,7 +62,8 @@ def dual_flow(x, constants, sequence, settings, link, box):
     wanted, best, xs = x.copy(), x.copy(), [x]
     owed, kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     stiffness = np.array([level_above(v) for v in a])
-    links = np.zeros(n)  # that were ever there
+    links, turns = np.zeros(n), np.zeros(n)  # links that were ever there
+    span = np.minimum(box[1] - box[0], 5 * np.abs(x).mean())
     price = a * (x - center)
     known, read = send.values(price)
     for weights in sequence:
@@ -94,15 +95,22 @@ def dual_flow(x, constants, sequence, settings, link, box):
                 free = (a[i] * center[i] + stiff * (wanted[i] + reached)) / (a[i] + stiff)
                 best[i] = min(max(free, box[0][i]), box[1][i])
                 price[i] = stiff * (reached + wanted[i] - best[i])
-        logs, new = np.log(stiffness), stiffness.copy()
+        new = stiffness.copy()
         for i in range(n):
-            nearby = [logs[j] for j in np.flatnonzero(live[i])]
+            nearby = [1 / stiffness[j] for j in np.flatnonzero(live[i])]
             if not nearby:  # hears nothing, and stays as stiff as it was
                 continue
-            value = math.sqrt(a[i] * math.exp(np.mean(nearby)))
-            held = 0.5 * stiffness[i] * (1 + 1e-12) < value <= stiffness[i] * (1 + 1e-12)
+            own, marginal = a[i], a[i] * (best[i] - center[i])
+            if best[i] in (box[0][i], box[1][i]):
+                apart = max(abs(min(max(wanted[i], box[0][i]), box[1][i]) - best[i]), 0.1 * span[i])
+                own = max(own, abs(price[i] - marginal) / apart)
+            value = 2 / (1 / own + np.mean(nearby))
+            wider = 2 ** (max(abs(turns[i]) - 9, 0) / 4)
+            held = 0.5 * stiffness[i] * (1 + 1e-12) / wider < value <= stiffness[i] * (1 + 1e-12) * wider
             beside = stiffness[i] / math.sqrt(2), stiffness[i] * math.sqrt(2)
             new[i] = stiffness[i] if held else min(max(level_above(value), beside[0]), beside[1])
+            way = np.sign(round(2 * math.log2(new[i] / stiffness[i])))
+            turns[i] = way * (abs(turns[i]) + 1) if way * turns[i] < 0 else turns[i] or way
         stiffness = new
         known, read = send.values(price)
         xs.append(x)

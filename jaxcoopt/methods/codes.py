@@ -28,10 +28,14 @@ def above(u: Values) -> Values:
     return lax.stop_gradient(level_value(jnp.clip(code, LEAST, MOST), step))
 
 
-def held_above(u: Values, last: Values) -> Values:
-    """`above`, but the last level while u is within the two levels below it: else neighbours' levels may swing."""
-    slack = 1 + 16 * jnp.finfo(u.dtype).eps
-    return lax.stop_gradient(jnp.where((u <= last * slack) & (u > 0.5 * slack * last), last, above(u)))
+def held(u: Values, last: Values, more: Values) -> Values:
+    """`above`, but the last level while u is within the two levels below it, or `more` levels beyond either of these.
+
+    Else neighbours' levels may swing.
+    """
+    slack, wider = 1 + 16 * jnp.finfo(u.dtype).eps, jnp.exp2(0.5 * more)
+    stays = (u <= last * slack * wider) & (u * wider > 0.5 * slack * last)
+    return lax.stop_gradient(jnp.where(stays, last, above(u)))
 
 
 def next_to(level: Values, last: Values) -> Values:

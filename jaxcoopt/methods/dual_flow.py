@@ -18,13 +18,12 @@ from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, Most
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.stiffness import felt, relayed, tempo
+from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, relayed, span_of, tempo
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
 NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
-STRETCH = 0.1  # of the mean share, over which a cost's curvature is felt
 
 Shares = Float[Array, "nodes runs"]
 Flows = Float[Array, "edges runs"]
@@ -61,9 +60,9 @@ class Added:
 @dataclass(frozen=True)
 class DualState:
     """x and wanted (w), to twice the float type's digits; size: max |x|; best, price: X, p; stiffness: k as sent;
-    message: p as sent; owed: o, by tails to heads; kept: None without memory; sides: the box of x, infinite where it
-    has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0 where lo = hi; reach: over which
-    curvatures are felt.
+    message: p as sent; turns: how often k turned; owed: o, by tails to heads; kept: None without memory; sides: the box
+    of x, infinite where it has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0 where lo =
+    hi; span: how far a share may move.
     """
 
     x: Total
@@ -73,12 +72,13 @@ class DualState:
     price: Shares
     message: Message
     stiffness: Shares
+    turns: Shares
     owed: Flows
     kept: Kept | None
     sides: tuple[Shares, Shares]
     box: tuple[Shares, Shares]
     free: Shares
-    reach: Float[Array, "1 runs"]
+    span: Shares
 
 
 @pytree
@@ -113,7 +113,8 @@ class DualFlow(AllocationMethod):
         """At rest at x, nothing owed, with the marginal costs as prices."""
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
-        sides, bounds, reach = hard_box(allocation, at), own_box(allocation, at), STRETCH * _mean_share(at)
+        sides, bounds = hard_box(allocation, at), own_box(allocation, at)
+        span = span_of(bounds, _mean_share(at))
         return DualState(
             x=total_of(x),
             size=first_size(allocation, x, price),
@@ -121,34 +122,34 @@ class DualFlow(AllocationMethod):
             wanted=x,
             price=price,
             message=first_message(channel, price, now.draw),
-            stiffness=codes.above(felt(allocation.cost, at, bounds, reach)),
+            stiffness=first_stiffness(allocation.cost, at, bounds, span),
+            turns=jnp.zeros_like(at),
             owed=none,
             kept=None if self.relaxation is None else _nothing_kept(none, at),
             sides=sides,
             box=bounds,
             free=(sides[1] > sides[0]).astype(at.dtype),
-            reach=reach,
+            span=span,
         )
 
     def update(self, state: DualState, allocation: Allocation, now: Round, channel: Channel) -> DualState:
         """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
         links = now.links
-        degree = links.total(state.free, _both_free)
+        degree, around = links.total((state.free, 1 / state.stiffness), linked)
         known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
         speed = tempo(state.stiffness, known_links, now)
         known = heard(channel, state.price, state.message)
-        tails, heads = links.at_ends((known, speed, jnp.log(state.stiffness), state.free))
-        (price_tail, speed_tail, stiff_tail, free_tail), (price_head, speed_head, stiff_head, free_head) = tails, heads
-        live = _both_free(free_tail, free_head, links.weight()) > 0
+        tails, heads = links.at_ends((known, speed, state.free))
+        (price_tail, speed_tail, free_tail), (price_head, speed_head, free_head) = tails, heads
+        live = jnp.where(links.weight() > 0, free_tail * free_head, 0) > 0
         weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
         push = weight * difference(channel, price_head, price_tail)
         ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
         moved, kept, added = self._relaxed(state.kept, weight, live, push, ends)
-        both = jnp.where(live, stiff_tail + stiff_head, 0)
-        moved, added, both, owed = now.stored((moved, added, both, state.owed + moved))
+        moved, added, owed = now.stored((moved, added, state.owed + moved))
         paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now))
         x = state.x.plus(carried(paid, now, state.x.grid))
-        net, conductance, reached, fresh, around = links.collect((moved, added, both), _sums)
+        net, conductance, reached, fresh = links.collect((moved, added), _sums)
         if kept is not None:
             kept = replace(
                 kept,
@@ -157,10 +158,12 @@ class DualFlow(AllocationMethod):
                 links=kept.links + fresh,
             )
             conductance, reached = kept.conductance.value, kept.reached.value
-        wanted, linked = grown(state.wanted, net), conductance > 0
-        stiff, center = 0.5 / jnp.where(linked, conductance, 1), wanted.value + reached
-        best = jnp.where(linked, self._best(state, allocation, stiff, center), state.best)
-        price = jnp.where(linked, stiff * (center - best), state.price)
+        wanted, known_by = grown(state.wanted, net), conductance > 0
+        stiff, center = 0.5 / jnp.where(known_by, conductance, 1), wanted.value + reached
+        best = jnp.where(known_by, self._best(state, allocation, stiff, center), state.best)
+        price = jnp.where(known_by, stiff * (center - best), state.price)
+        own = felt(allocation.cost, best, wanted.value, price, state.box, state.span, state.stiffness)
+        stiffness, turns = relayed(state.stiffness, state.turns, own, around, degree)
         return replace(
             state,
             x=x,
@@ -169,7 +172,8 @@ class DualFlow(AllocationMethod):
             wanted=wanted,
             price=price,
             message=send(channel, price, state.message, now.draw),
-            stiffness=relayed(state.stiffness, felt(allocation.cost, best, state.box, state.reach), around, degree),
+            stiffness=stiffness,
+            turns=turns,
             owed=owed - paid,
             kept=kept,
         )
@@ -232,11 +236,6 @@ def _mean_share(x: Shares) -> Float[Array, "1 runs"]:
     return lax.stop_gradient(jnp.where(mean > 0, mean, 1))
 
 
-def _both_free(own: Array, other: Array, weight: Array) -> Array:
-    """1 for a link that is there between nodes that can move."""
-    return jnp.where(weight > 0, own * other, 0)
-
-
 def MemorylessDualFlow(gain: Any = 3.0) -> DualFlow:
     """`DualFlow` with a = 1/2, S and C over the links of this iteration: faster on dense graphs that switch.
 
@@ -251,9 +250,9 @@ def _nothing_kept(none: Flows, like: Shares) -> Kept:
     return Kept(none, (none, none), Pair(zero, zero), Pair(zero, zero), zero)
 
 
-def _sums(of_edges: tuple[Flows, Added, Flows], sign: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """What flows, what is added to C, S and d, and the values at both ends add up to at a node."""
-    moved, added, both = of_edges
+def _sums(of_edges: tuple[Flows, Added], sign: Array) -> tuple[Array, Array, Array, Array]:
+    """What flows, and what is added to C, S and d at a node."""
+    moved, added = of_edges
     linked = jnp.abs(sign)
     end = jnp.where(sign > 0, added.head, jnp.where(sign < 0, added.tail, 0))
-    return sign * moved, linked * added.weight, end, linked * added.links, linked * both
+    return sign * moved, linked * added.weight, end, linked * added.links

@@ -1,27 +1,62 @@
-"""How stiff a node is: its cost's curvature over a stretch, which neighbours relay."""
+"""How stiff a node is: what its share answers to a change of the price, averaged with its neighbours."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 
+FREE_TURNS = 8  # so often a code may turn back before it is held more firmly
+TURNS_PER_LEVEL = 2  # and with so many more, by a level to either side
+PRESSED = 0.1  # of the span: a node pressed against a bound counts as if it could give way by so much
+SPAN = 5  # mean shares: no node is taken to have more room than that
+
 Shares = Float[Array, "nodes runs"]
+Box = tuple[Shares, Shares]
 
 
-def felt(cost: Cost, x: Shares, box: tuple[Shares, Shares], reach: Float[Array, "1 runs"]) -> Shares:
-    """The slope of f_i' over `reach` to either side, the smaller one of those that lie in the box; f_i'' if none does.
+def span_of(box: Box, mean: Float[Array, "1 runs"]) -> Shares:
+    """How far a share may move: the box's width, at most `SPAN` mean shares; 1 where it cannot move."""
+    width = jnp.minimum(box[1] - box[0], SPAN * mean)
+    return lax.stop_gradient(jnp.where(width > 0, width, 1))
 
-    f_i'' itself for quadratic costs. Others have no bound on it at an end of their domain, where a node may stand for
-    a while: as stiff as that, it would move no more.
+
+def flat(bend: Array, span: Array, *prices: Array) -> Bool[Array, "*shape"]:
+    """Whether a curvature over the span is lost in the rounding of the prices: such a cost answers by any amount."""
+    size = sum((jnp.abs(price) for price in prices[1:]), start=jnp.abs(prices[0]))
+    return bend * span <= 16 * jnp.finfo(bend.dtype).eps * size
+
+
+def first_stiffness(cost: Cost, x: Shares, box: Box, span: Shares) -> Shares:
+    """The level above f_i''(x); where the cost is flat, above |f_i'| / span or the slope of f_i' over the box.
+
+    The larger of both; where both are 0, the stiffest node's.
     """
-    low, high = jnp.maximum(x - reach, box[0]), jnp.minimum(x + reach, box[1])
-    at, below, above = marginal(cost, x), marginal(cost, low), marginal(cost, high)
-    sides = ((at - below, x - low), (above - at, high - x))
-    slopes = [jnp.where(run > 0.5 * reach, rise / jnp.where(run > 0, run, 1), jnp.inf) for rise, run in sides]
-    least = jnp.minimum(*slopes)
-    return jnp.where(jnp.isfinite(least), least, curvature(cost, x))
+    slope, bend = marginal(cost, x), curvature(cost, x)
+    across = (marginal(cost, box[1]) - marginal(cost, box[0])) / jnp.where(box[1] > box[0], box[1] - box[0], 1)
+    guess = jnp.maximum(jnp.abs(slope) / span, jnp.where(jnp.isfinite(across), across, 0))
+    own = jnp.where(flat(bend, span, slope), guess, bend)
+    most = own.max(axis=0, keepdims=True)
+    return codes.above(jnp.where(own > 0, own, jnp.where(most > 0, most, 1)))
+
+
+def felt(cost: Cost, best: Shares, wanted: Shares, price: Shares, box: Box, span: Shares, last: Shares) -> Shares:
+    """h_i = f_i''(X_i), at a bound at least |p_i - f_i'(X_i)| / max(|w_i - X_i|, span / 10), with w_i held to the box.
+
+    By how much the price would have to change before the share left its bound, over what it could then give way. Where
+    the cost is flat that says nothing: the last level stays.
+    """
+    best, wanted, price = lax.stop_gradient((best, wanted, price))
+    slope, bend = jax.jvp(lambda at: marginal(cost, at), (best,), (jnp.ones_like(best),))
+    apart = jnp.maximum(jnp.abs(jnp.clip(wanted, *box) - best), PRESSED * span)
+    held = (best <= box[0]) | (best >= box[1])
+    own = jnp.maximum(bend, jnp.where(held, jnp.abs(price - slope) / apart, 0))
+    return jnp.where(flat(own, span, slope, price), last, own)
 
 
 def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) -> Shares:
@@ -29,13 +64,26 @@ def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) ->
     return now.stored(1 / jnp.sqrt(codes.above(stiffness * jnp.maximum(degree, 1))))
 
 
-def relayed(stiffness: Shares, own: Shares, around: Shares, degree: Float[Array, "nodes #runs"]) -> Shares:
-    """ln k_i = (ln f_i'' + mean_j ln k_j) / 2 as it is sent; around: sum of ln k_i + ln k_j over `degree` live links.
+def relayed(
+    stiffness: Shares, turns: Shares, own: Shares, around: Shares, degree: Float[Array, "nodes #runs"]
+) -> tuple[Shares, Shares]:
+    """1/k_i = (1/h_i + mean_j 1/k_j) / 2 as it is sent, and how often it turned; around: sum of 1/k_j over live links.
 
-    No more than a level up or down at once, as the flows follow the weights; without a live link it stays. On a graph
-    that stays, with constant f_i'', the codes settle (benchmarks/NOTES.md).
+    No more than a level up or down at once, as the flows follow the weights; without a live link it stays. turns: 1,
+    and one more each time that k_i goes back the way it came, with the sign of the way it went last. The more there
+    are, the wider is the interval in which k_i stays, so that it changes finitely often (benchmarks/NOTES.md).
     """
-    nearby = (around - degree * jnp.log(stiffness)) / jnp.maximum(degree, 1)
-    own = jnp.log(jnp.maximum(own, jnp.finfo(own.dtype).tiny))
-    new = codes.next_to(codes.held_above(jnp.exp(0.5 * (own + nearby)), stiffness), stiffness)
-    return jnp.where(degree > 0, new, stiffness)
+    least = 2.0 ** (codes.LEAST / 2)
+    target = 2 / (1 / jnp.maximum(own, least) + around / jnp.maximum(degree, 1))
+    more = jnp.maximum(jnp.abs(turns) - 1 - FREE_TURNS, 0) / TURNS_PER_LEVEL
+    new = codes.next_to(codes.held(target, stiffness, more), stiffness)
+    new = jnp.where(degree > 0, new, stiffness)
+    way = jnp.sign(new - stiffness)
+    turned = jnp.where(way * turns < 0, way * (jnp.abs(turns) + 1), jnp.where(turns == 0, way, turns))
+    return new, lax.stop_gradient(turned)
+
+
+def linked(own: Any, other: Any, weight: Array) -> tuple[Array, Array]:
+    """Of a link that is there between nodes that can move: 1, and 1/k at the other end; own, other: (free, 1/k)."""
+    count = jnp.where(weight > 0, own[0] * other[0], 0)
+    return count, count * other[1]
