@@ -45,7 +45,7 @@ def topology(
     P. E. Pattison, 1986; les_miserables: D. E. Knuth, The Stanford GraphBase, 1993.
     """
     check_name("name", name, TOPOLOGIES)
-    nodes, degree = None if nodes is None else at_least_one("nodes", nodes), at_least_one("degree", degree)
+    nodes, degree = None if nodes is None else at_least_one("nodes", nodes, 63), at_least_one("degree", degree, 63)
     seed = check_seed("seed", seed) % 2**64
     if name in _SOCIAL:
         graph = nx.convert_node_labels_to_integers(_SOCIAL[name](), label_attribute="label")

@@ -118,10 +118,10 @@ class Network:
         Raises ValueError for another shape.
         """
         weights = jnp.asarray(plain("weights", weights), self.edges.weights.dtype)
-        if not traced(weights):
-            positive("weights", weights)
         if weights.shape != self.edges.weights.shape:
             raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
+        if not traced(weights):
+            positive("weights", np.where(self.edges.weights > 0, weights, 1))  # an edge of another graph may have 0
         of_entries = jax.vmap(lambda of_graph, link: of_graph[link])(weights, self.tables.link)
         entries = jnp.where(self.tables.weights > 0, of_entries, 0)
         weights = jnp.where(self.edges.weights > 0, weights, 0)

@@ -18,6 +18,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
+from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
@@ -161,8 +162,9 @@ def tune(
     learned, validated = ([compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks))
     cases, others = list(product(learned, on)), list(product(validated, other))
     search = Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
-    history = search.run(found.start(starts, seed), iterations, patience, progress)
-    return _best(found, history, search, starts)
+    with bounded_programs("tune", problems, networks, method, steps, starts, runs, str(parameters)):
+        history = search.run(found.start(starts, seed), iterations, patience, progress)
+        return _best(found, history, search, starts)
 
 
 def _problems(name: str, given: Any) -> list[Problem]:
