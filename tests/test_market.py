@@ -294,6 +294,13 @@ def test_a_budget_just_out_of_reach_is_told_with_digits_that_differ(unit):
     assert float(given) > float(most) > 0
 
 
+def test_a_small_optimum_is_not_taken_for_nothing():
+    """The even start costs 1e19 times as much as the optimum, all of it on the node with the power of 8."""
+    found = shares(jc.costs.Power(np.ones(2), np.array([1.0, 8.0])), 1e-3, 0.0, 1.0, 2)
+    assert found.allocation_cost == pytest.approx(1e-24, rel=1e-9)
+    assert shares(jc.costs.Quadratic(np.ones(2), np.array([1 / 3, 2 / 3])), 1.0, 0.0, 1.0, 2).allocation_cost == 0
+
+
 def falling(x, p):
     return p * x
 

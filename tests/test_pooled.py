@@ -10,6 +10,7 @@ import pytest
 from test_sensitivity import assert_close
 
 import jaxcoopt as jc
+from jaxcoopt.problem import pooled, scores
 
 NODES, SAMPLES, FEATURES = 4, 15, 4
 BYTES = 2.0**30
@@ -219,6 +220,32 @@ def test_derivatives_do_not_depend_on_units(rng, name):
     in_units, of_loss_there = moves((features + offset) * unit)
     scale = unit.reshape(-1, *(1,) * (by_weight.ndim - 1))
     assert_close((in_units * scale, of_loss_there), (by_weight, of_loss), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "custom", *LOSSES])
+def test_large_problems_as_small_ones(rng, name, monkeypatch):
+    """By products with the Hessian, and with features that are only scaled, as where there are very many."""
+    features, targets = clouds(rng, name, 40)
+    targets = rng.normal(size=targets.shape) if name in ("linear", "custom") else targets
+    custom = jc.losses.Custom(quartic, lambda key: {"w": np.zeros(FEATURES), "b": np.zeros(())}, convex=True)
+    others = {"linear": lambda l2: jc.losses.Linear(l2), "custom": lambda l2: custom}
+    loss = (LOSSES | others)[name](0.01)
+    small = fit(loss, features, targets)
+    monkeypatch.setattr(scores, "DENSE", 0)
+    monkeypatch.setattr(pooled, "DENSE", 0)
+    monkeypatch.setattr(scores, "MOST_WORK", 0)
+    large = fit(loss, features, targets)
+    assert large.training_loss == pytest.approx(small.training_loss, rel=1e-9)
+    assert_close(large.params, small.params, 1e-6)
+
+
+def test_a_small_loss_beside_large_targets_is_not_taken_for_nothing(rng):
+    """Times in seconds since 1970 to a second: the loss is 1e-18 of that at 0; where all is explained it is 0."""
+    features = rng.normal(size=(NODES, SAMPLES, FEATURES))
+    targets = 1.7e9 + rng.normal(size=(NODES, SAMPLES))
+    found = fit(jc.losses.Linear(), features, targets)
+    assert found.training_loss == pytest.approx(least_squares(features, targets - 1.7e9), rel=1e-6)
+    assert fit(jc.losses.Linear(), features, 3.0 + features[..., 0]).training_loss == 0
 
 
 def test_a_second_reference_compiles_nothing(rng, caplog):

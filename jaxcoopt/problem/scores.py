@@ -32,8 +32,6 @@ class Pool(NamedTuple):
 
 def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.ndarray) -> Pool:
     """Centre the features where the loss has an intercept, measure them, and decompose them: X = Q `triangle`."""
-    import scipy.linalg  # not at the top: it takes a third of a second
-
     peak = np.abs(features).max(axis=0)
     blur = ROUNDED * np.finfo(float).eps * peak
     mean = np.zeros(features.shape[1])
@@ -48,8 +46,7 @@ def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.n
     samples, count = features.shape
     triangle = None
     if (samples + count) * count * min(samples, count) <= MOST_WORK:
-        (triangle,) = scipy.linalg.qr(np.sqrt(share)[:, None] * features, mode="r", check_finite=False)
-        triangle = triangle[:count]
+        triangle = np.linalg.qr(np.sqrt(share)[:, None] * features, mode="r")
     return Pool(features, labels, share, mean, size, blur, triangle)
 
 
