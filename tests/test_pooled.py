@@ -10,6 +10,7 @@ import pytest
 from test_sensitivity import assert_close
 
 import jaxcoopt as jc
+from jaxcoopt.problem import pooled, scores
 
 NODES, SAMPLES, FEATURES = 4, 15, 4
 BYTES = 2.0**30
@@ -120,8 +121,8 @@ def test_sharp_hinges_are_found(rng):
     """Few samples, so that the optimum stands at corners: 1,000 and beyond, with l2 and without."""
     for sharpness in (100.0, 1e3, 1e4, 1e5):
         for l2 in (1.0, 1e-2, 0.0):
-            features = rng.normal(size=(6, 5, 2))
-            targets = np.sign(features[..., 0] + rng.normal(size=(6, 5)))
+            features = rng.normal(size=(6, 8, 2))
+            targets = np.sign(features[..., 0] + 3 * rng.normal(size=(6, 8)))
             found = fit(jc.losses.SmoothHinge(l2, sharpness), features, targets)
             margin = targets * predicted(found, features)
             slope = lambda m, mu=sharpness: -1 / (1 + np.exp(-np.clip(mu * (1 - m), -500, 500)))  # noqa: E731
@@ -131,21 +132,22 @@ def test_sharp_hinges_are_found(rng):
 
 def test_kernel_features_in_bytes(rng):
     """More features than samples, mapped from unlike units: the same loss as from like ones, up to the map."""
-    features, targets = clouds(rng, "hinge")
+    features, labels = clouds(rng, "hinge")
     mapped = jc.features.quadratic(features)
-    scale = 10 ** rng.uniform(-3, 9, mapped.shape[-1])
+    many = np.concatenate([mapped, jc.features.fourier(features, 100)], axis=-1)  # 114 of 60 samples
     for loss in (jc.losses.Linear(), jc.losses.SmoothHinge(1e-3), jc.losses.Logistic(1e-3)):
-        targets = rng.normal(size=targets.shape) if isinstance(loss, jc.losses.Linear) else targets
+        targets = rng.normal(size=labels.shape) if isinstance(loss, jc.losses.Linear) else labels
         found = fit(loss, mapped, targets)
-        if isinstance(loss, jc.losses.Linear):
-            assert fit(loss, mapped * scale, targets).training_loss == pytest.approx(found.training_loss, rel=1e-9)
-        many = np.concatenate([mapped, jc.features.fourier(features, 100)], axis=-1)  # 114 of 60 samples
         assert fit(loss, many, targets).training_loss <= found.training_loss * (1 + 1e-9)
+    targets = rng.normal(size=labels.shape)
+    in_units = mapped * 10 ** rng.uniform(-3, 9, mapped.shape[-1])
+    best = fit(jc.losses.Linear(), mapped, targets).training_loss
+    assert fit(jc.losses.Linear(), in_units, targets).training_loss == pytest.approx(best, rel=1e-9)
 
 
 def separable(rng, classes, kind):
     """Data that a plane through 0 separates; kind 1: but for some samples that stand at 0 with either label."""
-    features = rng.normal(size=(NODES, int(rng.integers(1, 5)), 3)) * 10.0 ** rng.uniform(-3, 3, 3)
+    features = rng.normal(size=(NODES, 3, 3)) * 10.0 ** rng.uniform(-3, 3, 3)
     score = features / np.abs(features).max(axis=(0, 1)) @ rng.normal(size=3)
     if kind:
         features[:2], score[0], score[1] = 0, 1, -1
@@ -203,7 +205,7 @@ def test_a_custom_loss_does_not_depend_on_units(rng):
 @pytest.mark.parametrize("name", ["linear", *LOSSES])
 def test_derivatives_do_not_depend_on_units(rng, name):
     """In bytes beside [0, 1], and moved by an offset: the fit moves as in like units, with each weight in its own."""
-    features, targets = clouds(rng, name)
+    features, targets = clouds(rng, name, 40)
     targets = rng.normal(size=targets.shape) if name == "linear" else targets
     loss = (LOSSES | {"linear": lambda l2: jc.losses.Linear(l2)})[name]
     unit, offset = np.array([1.0, BYTES, 1e-6, 1.0]), np.array([0.0, 3.0, -2.0, 0.0])
@@ -214,13 +216,36 @@ def test_derivatives_do_not_depend_on_units(rng, name):
         params = lambda w: (at(w).params["weights"], at(w).training_loss)  # noqa: E731
         return jax.jvp(params, (jnp.asarray(weights),), (jnp.arange(1.0, NODES + 1),))[1]
 
-    try:
-        by_weight, of_loss = moves(features)
-    except RuntimeError:
-        pytest.skip("these clouds can be separated")
+    by_weight, of_loss = moves(features)
     in_units, of_loss_there = moves((features + offset) * unit)
     scale = unit.reshape(-1, *(1,) * (by_weight.ndim - 1))
     assert_close((in_units * scale, of_loss_there), (by_weight, of_loss), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "custom", *LOSSES])
+def test_large_problems_as_small_ones(rng, name, monkeypatch):
+    """By products with the Hessian, and with features that are only scaled, as where there are very many."""
+    features, targets = clouds(rng, name, 40)
+    targets = rng.normal(size=targets.shape) if name in ("linear", "custom") else targets
+    custom = jc.losses.Custom(quartic, lambda key: {"w": np.zeros(FEATURES), "b": np.zeros(())}, convex=True)
+    others = {"linear": lambda l2: jc.losses.Linear(l2), "custom": lambda l2: custom}
+    loss = (LOSSES | others)[name](0.01)
+    small = fit(loss, features, targets)
+    monkeypatch.setattr(scores, "DENSE", 0)
+    monkeypatch.setattr(pooled, "DENSE", 0)
+    monkeypatch.setattr(scores, "MOST_WORK", 0)
+    large = fit(loss, features, targets)
+    assert large.training_loss == pytest.approx(small.training_loss, rel=1e-9)
+    assert_close(large.params, small.params, 1e-6)
+
+
+def test_a_small_loss_beside_large_targets_is_not_taken_for_nothing(rng):
+    """Times in seconds since 1970 to a second: the loss is 1e-18 of that at 0; where all is explained it is 0."""
+    features = rng.normal(size=(NODES, SAMPLES, FEATURES))
+    targets = 1.7e9 + rng.normal(size=(NODES, SAMPLES))
+    found = fit(jc.losses.Linear(), features, targets)
+    assert found.training_loss == pytest.approx(least_squares(features, targets - 1.7e9), rel=1e-6)
+    assert fit(jc.losses.Linear(), features, 3.0 + features[..., 0]).training_loss == 0
 
 
 def test_a_second_reference_compiles_nothing(rng, caplog):

@@ -23,12 +23,12 @@ Shares = Float[Array, "nodes runs"]
 
 
 class _Cleared(NamedTuple):
-    """The optimum in a cut box; which shares stand at a cut, and which are no optimum."""
+    """The optimum in a cut box; what its cost's rounding is seen against; which shares are at a cut, or no optimum."""
 
     x: Shares
     price: Float[Array, " runs"]
     cost: Float[Array, " runs"]
-    start: Float[Array, " runs"]
+    large: Float[Array, " runs"]
     cut: Any
     wrong: Any
 
@@ -60,13 +60,13 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
             f"allocation.cost: at node {node} (run {run}) no price has an answer near x = {found.x[node, run]:g}: its "
             "slope falls there, or is NaN; use a convex cost or tighten the bounds"
         )
-    best = zero_if_rounding(found.cost, found.start)
+    best = zero_if_rounding(found.cost, found.large, 1e-15)
     return np.asarray(found.x), np.asarray(found.price), best
 
 
-def zero_if_rounding(best: Any, start: Any) -> np.ndarray:
-    """The optimal value, 0 where it is only the rounding of a sum as large as at the start: gaps are relative to it."""
-    return np.where(np.abs(np.asarray(best)) <= 1e-15 * np.abs(np.asarray(start)), 0.0, np.asarray(best))
+def zero_if_rounding(best: Any, large: Any, part: float) -> np.ndarray:
+    """The optimal value, 0 where it is no more than a part of what it is the rounding of: gaps are relative to it."""
+    return np.where(np.abs(np.asarray(best)) <= part * np.abs(np.asarray(large)), 0.0, np.asarray(best))
 
 
 @partial(jax.jit, static_argnames="nodes")
@@ -82,8 +82,11 @@ def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     start, end = (jnp.asarray(edge, x.dtype) for edge in cost.domain())
     endless_low, endless_high = ~jnp.isfinite(jnp.maximum(lower, start)), ~jnp.isfinite(jnp.minimum(upper, end))
     cut = ((x <= first) & endless_low) | ((x >= last) & endless_high)
-    values = (cost.value(at).sum(axis=0) for at in (x, feasible_point(allocation, nodes)))
-    return _Cleared(x, price, *values, cut, _no_optimum(cost, x, price, first, last))
+    terms = cost.value(x)
+    start = cost.value(feasible_point(allocation, nodes)).sum(axis=0)
+    size = jnp.abs(terms) + jnp.abs(x * marginal(cost, x)) + x**2 * jnp.abs(curvature(cost, x))
+    large = jnp.fmin(jnp.abs(start), size.sum(axis=0))
+    return _Cleared(x, price, terms.sum(axis=0), large, cut, _no_optimum(cost, x, price, first, last))
 
 
 def _bisect_price(cost: Cost, budget: Array, first: Shares, last: Shares) -> tuple[tuple[Array, Array], Shares, Shares]:

@@ -40,6 +40,7 @@ def descend(objective: Objective, v: np.ndarray, accuracy: float = ACCURACY) -> 
     """
     value, slope = objective.look(v)
     start, longest, best = value, 0.0, None
+    found = Found(v, value, np.inf, 1.0, False)
     for count in range(MOST_STEPS):
         step, weakest = objective.step(v, slope)
         falls, length = -0.5 * float(slope @ step), float(np.linalg.norm(step))

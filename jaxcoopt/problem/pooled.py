@@ -19,6 +19,7 @@ from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
 
 COLUMNS = 64  # of a Hessian at once: what its memory goes by
+NOTHING = 1e-24  # of the loss at 0: the rounding of residuals that vanish, squared
 DOUBTFUL = 1e-6  # curvature, relative to the largest, below which an optimum without l2 may be none
 SHARPER = 4.0  # the hinge is sharpened by this factor from one fit to the next
 
@@ -74,7 +75,7 @@ def _fit_scores(loss: Any, pool: Pool) -> PooledFit:
             "raises that of none, as a loss without l2 on separable data has none, so give l2 > 0"
         )
     _check_settled(found)
-    return PooledFit(objective.params(found.v), zero_if_rounding(found.value, first))
+    return PooledFit(objective.params(found.v), zero_if_rounding(found.value, first, NOTHING))
 
 
 def _ever_sharper(loss: Loss) -> Iterator[Loss]:
@@ -136,7 +137,9 @@ def _fit_any(loss: Loss, batch: Batch) -> PooledFit:
     with np.errstate(all="ignore"):  # without an optimum it may run out of numbers
         found = descend(_Any(loss, batch, like, ROUNDING * float(np.linalg.norm(slope))), np.asarray(start))
     _check_settled(found)
-    return PooledFit(jax.tree.map(np.asarray, unravel(jnp.asarray(found.v))), zero_if_rounding(found.value, first))
+    return PooledFit(
+        jax.tree.map(np.asarray, unravel(jnp.asarray(found.v))), zero_if_rounding(found.value, first, NOTHING)
+    )
 
 
 def _loss(loss: Loss, batch: Batch, like: Any, vector: Float[Array, " numbers"]) -> Float[Array, ""]:

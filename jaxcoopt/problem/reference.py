@@ -46,12 +46,14 @@ class Optimum:
 
 
 def reference(problem: Problem, nodes: int | None = None) -> Optimum:
-    """The optimum: bisection on the price for the allocation, a trust-region Newton method for convex training.
+    """The optimum: bisection on the price for the allocation, Newton's method for convex training.
 
-    The allocation is exact to rounding; training is solved until the gradient norm is below 1e-10 (times that at 0,
-    where that is above 1). An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of
-    the problem are scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong,
-    RuntimeError where training has no finite optimum (then add l2 > 0).
+    The allocation is exact to rounding; where linear costs leave it open, it is as even as the bounds allow. Training
+    is solved until a Newton step gains less than 1e-9 of the loss, and then on to rounding, whatever the features'
+    units. An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of the problem are
+    scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong or unbounded,
+    RuntimeError where training has no finite optimum (then add l2 > 0). The first call for new shapes compiles, later
+    ones take milliseconds (a `Custom` cost or loss must then be of the same function).
 
     Works inside jit on a problem that is known there. Outside of it, jax.grad, jvp and vjp differentiate the answer by
     any number of the problem, to any order, from the optimality conditions; it is then a JAX array of the session's

@@ -12,7 +12,7 @@ from jaxcoopt.problem.losses import Linear, Logistic, Loss, Ridge, SmoothHinge, 
 from jaxcoopt.problem.newton import ROUNDING, Objective, dense_step
 
 LINEAR = (Linear, Logistic, SmoothHinge, Softmax)
-CONSTANT = 1e-13  # a feature that varies less than that, relative to its size, is taken for constant
+ROUNDED = 32  # roundings of the largest entry: what varies less than that is taken for constant, or for collinear
 MOST_WORK = 5e10  # multiplications that an orthogonal basis of the features may take; else they are only scaled
 DENSE = 600  # parameters up to which the Hessian is formed
 LARGEST_PROGRAM = 5e6  # entries of the linear program that looks for a separating direction
@@ -26,29 +26,28 @@ class Pool(NamedTuple):
     share: Float[np.ndarray, " samples"]
     mean: Float[np.ndarray, " features"]
     size: Float[np.ndarray, " features"]
+    blur: Float[np.ndarray, " features"]
     triangle: Float[np.ndarray, "rows features"] | None
 
 
 def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.ndarray) -> Pool:
     """Centre the features where the loss has an intercept, measure them, and decompose them: X = Q `triangle`."""
-    import scipy.linalg  # not at the top: it takes a third of a second
-
     peak = np.abs(features).max(axis=0)
+    blur = ROUNDED * np.finfo(float).eps * peak
     mean = np.zeros(features.shape[1])
     if loss.intercept:
         for _ in range(2):  # the second time for the rounding of the first
             mean = mean + share @ (features - mean)
         features = features - mean
-        features = np.where(np.abs(features).max(axis=0) <= CONSTANT * peak, 0, features)
+        features = np.where(np.abs(features).max(axis=0) <= blur, 0, features)
     peak = np.abs(features).max(axis=0)
     peak = np.where(peak > 0, peak, 1)
     size = peak * np.sqrt(share @ (features / peak) ** 2)
     samples, count = features.shape
     triangle = None
     if (samples + count) * count * min(samples, count) <= MOST_WORK:
-        (triangle,) = scipy.linalg.qr(np.sqrt(share)[:, None] * features, mode="r", check_finite=False)
-        triangle = triangle[:count]
-    return Pool(features, labels, share, mean, size, triangle)
+        triangle = np.linalg.qr(np.sqrt(share)[:, None] * features, mode="r")
+    return Pool(features, labels, share, mean, size, blur, triangle)
 
 
 def scale_of(size: Any, l2: Any, xp: Any = np) -> Any:
@@ -76,7 +75,7 @@ class Scores(Objective):
         """In the coordinates that fit the features and the loss's l2."""
         l2 = float(loss.l2)
         scale = scale_of(pool.size, l2)
-        basis, idle = _basis(pool.triangle, scale, l2)
+        basis, idle = _basis(pool, scale, l2)
         rows, roots = pool.features @ basis, np.sqrt(l2) * basis
         penalty = roots.T @ roots + np.diag(idle.astype(float))
         if loss.intercept:  # pyright: ignore[reportAttributeAccessIssue]
@@ -176,16 +175,20 @@ class Scores(Objective):
         return rows[np.abs(rows).max(axis=1) > 0]
 
 
-def _basis(triangle: np.ndarray | None, scale: np.ndarray, l2: float) -> tuple[np.ndarray, np.ndarray]:
-    """Columns that are orthogonal for X^T X + l2 and of length 1, 0 where the features add nothing; and which are 0."""
+def _basis(pool: Pool, scale: np.ndarray, l2: float) -> tuple[np.ndarray, np.ndarray]:
+    """Columns that are orthogonal for X^T X + l2 and of length 1, 0 where the features add nothing; and which are 0.
+
+    What features with a mean far above their spread add to each other may be no more than their rounding.
+    """
     count = len(scale)
-    if triangle is None:
+    if pool.triangle is None:
         return np.diag(1 / scale), np.zeros(count, bool)
-    together = np.concatenate([triangle, np.sqrt(l2) * np.eye(count)]) if l2 > 0 else triangle
+    together = np.concatenate([pool.triangle, np.sqrt(l2) * np.eye(count)]) if l2 > 0 else pool.triangle
     _, sizes, directions = np.linalg.svd(together / scale, full_matrices=False)
     missing = count - len(sizes)
     sizes, directions = np.pad(sizes, (0, missing)), np.pad(directions, ((0, missing), (0, 0)))
-    idle = ~(sizes > max(together.shape) * np.finfo(float).eps * sizes.max(initial=0))
+    floor = max(together.shape) * np.finfo(float).eps * sizes.max(initial=0)
+    idle = sizes <= np.maximum(floor, np.linalg.norm(directions * (pool.blur / scale), axis=1))
     return directions.T * np.where(idle, 0, 1 / np.where(idle, 1, sizes)) / scale[:, None], idle
 
 
