@@ -149,6 +149,20 @@ def test_features_and_neurons_that_nothing_has_room_for(override, words):
         build(EXPERIMENTS.read("svm_breast_cancer", [override]))
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("channel={kind='uniform', step=0.1, bits=2000000000}", "channel.bits: expected None or an int from 2"),
+        (
+            "method.allocation.step={values=[0.1, 0.2], until=[1000000000000000000]}",
+            "method.allocation.step.until.0: got 1000000000000000000 (a whole number), expected less than 2147483648",
+        ),
+    ],
+)
+def test_settings_of_methods_that_nothing_counts_to(override, words):
+    refused("ring_allocation", override, [words])
+
+
 def test_sweeps_and_tunings_that_nothing_has_room_for():
     with pytest.raises(MemoryError, match=r"tune\.starts, each with tune\.runs: runs: .* need at least"):
         play_tuning(TUNINGS.read("ring", ["tune.starts=1000000000", "tune.runs=1000000000"]))
