@@ -26,6 +26,7 @@ import numpy as np
 
 import jaxcoopt as jc
 from jaxcoopt.bench.machine import commit, machine, versions
+from jaxcoopt.files import write_text
 
 NODES, SAMPLES, FEATURES = 8, 10, 4
 POINTS = 65
@@ -164,7 +165,7 @@ def main() -> None:
         about = {"machine": machine(), "versions": versions(), "commit": commit(), "seed": given.seed}
         kind = {"instances": given.instances, "window": WINDOW, "points": POINTS, "iterations": STEPS, "step": STEP}
         report = about | kind | {"seconds": round(time.perf_counter() - begin, 1), "rows": rows}
-        given.out.write_text(json.dumps(report, indent=1) + "\n")
+        write_text(given.out, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

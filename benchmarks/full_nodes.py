@@ -16,10 +16,13 @@ import numpy as np
 
 import jaxcoopt as jc
 from jaxcoopt.bench.machine import commit, machine, versions
+from jaxcoopt.files import write_text
+from jaxcoopt.report.readme import check_readme, write_readme
 
 DUAL, MEMORYLESS = "dual flow", "dual flow, memoryless"
 LIMIT, MULTIPLIER = "curvature flow, Limit", "curvature flow, Multiplier"
 FLOOR = 1e-15
+BLOCK = "full nodes"  # of the README
 AT = (100, 300, 1000, 3000)
 METHODS = {
     DUAL: jc.methods.DualFlow(),
@@ -135,13 +138,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(readme: Path, rows: list[dict[str, Any]]) -> None:
-    """Puts the table between the markers."""
-    head, rest = readme.read_text().split("<!-- full nodes -->")
-    _, tail = rest.split("<!-- /full nodes -->")
-    readme.write_text(f"{head}<!-- full nodes -->\n{table(rows)}\n<!-- /full nodes -->{tail}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=20)
@@ -150,9 +146,11 @@ def main() -> None:
     parser.add_argument("--readme", type=Path)
     parser.add_argument("--table-only", action="store_true")
     given = parser.parse_args()
+    if given.readme is not None:
+        check_readme(given.readme, BLOCK)
     rows = json.loads(given.out.read_text())["rows"] if given.table_only else measure_all(given)
     if given.readme is not None:
-        write_readme(given.readme, rows)
+        write_readme(given.readme, BLOCK, table(rows).split("\n"))
 
 
 def measure_all(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -168,7 +166,7 @@ def measure_all(given: argparse.Namespace) -> list[dict[str, Any]]:
                 gaps = "  ".join(f"{k}: {middle:.0e}/{worst:.0e}" for k, (middle, worst) in row["gap"].items())
                 kept = f"residual {row['budget_residual']:.0e}, box {row['box_violation']:.0e}"
                 print(f"{case:32s} {method:26s} {row['links']:12s} {gaps}  {kept}", flush=True)
-                given.out.write_text(json.dumps(report, indent=1) + "\n")
+                write_text(given.out, json.dumps(report, indent=1) + "\n")
     return report["rows"]
 
 

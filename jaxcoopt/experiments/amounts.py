@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-Count = Annotated[int, Field(lt=2**31)]  # iterations are counted in 32 bits
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # iterations are counted in 32 bits
 Seed = Annotated[int, Field(ge=0)]  # NumPy's generators take no negative one
 
 

@@ -32,6 +32,9 @@ BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
 KIND_OF = {make: kind for kind, make in BOUNDS.items()}
 
 
+Whole = Annotated[int, Field(lt=2**31)]  # what iterations and samples are counted in
+
+
 def sgd(learning_rate: float, momentum: float | None = None, nesterov: bool = False) -> optax.GradientTransformation:
     """optax.sgd."""
     return optax.sgd(learning_rate, momentum, nesterov)
@@ -47,7 +50,7 @@ class PhasesTable(Table):
 
     values: list[float] = Field(min_length=1)
     """Before the first of `until`, before the second, ..., and from the last on."""
-    until: list[int]
+    until: list[Whole]
     """Iterations, increasing, one less than there are values."""
 
 
@@ -110,6 +113,8 @@ def _annotation(parameter: inspect.Parameter, hint: Any, of_method: bool) -> Any
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if optax.GradientTransformation in parts:
         return OptimizerTable | None
+    if int in parts:
+        return Whole | None if optional else Whole
     return hint
 
 

@@ -19,6 +19,7 @@ from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import worse_than_start
+from jaxcoopt.theory.auto import with_placeholders
 
 Stage = Callable[[str], AbstractContextManager[Any]]
 
@@ -43,7 +44,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
     with noted(settings.precision) as notes:
         with stage("loading data and networks"):
             built = build(settings)
-            check_method(built.method, built.problem, settings.runs)  # `solve` does too, but only after the reference
+            _check(built)  # `solve` does too, but only after the reference
             clock.lap("load")
         with stage("finding the reference optimum"):
             optimum = _reference(built.problem, built.network.nodes)
@@ -70,10 +71,16 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
 
 
 def needed(settings: Experiment) -> Memory:
-    """What the experiment would need of memory; nothing is run."""
+    """What the experiment would need of memory; nothing is run. Raises as `play`."""
     with jax.enable_x64(settings.precision == "float64"):
         built = build(settings)
+        _check(built)
         return memory(built.problem, built.network, built.method, settings.runs, initial=built.initial)
+
+
+def _check(built: Built) -> None:
+    """Raise ValueError or TypeError for a method that cannot be run on the problem."""
+    check_method(with_placeholders(built.method), built.problem, built.settings.runs)
 
 
 def _reference(problem: Problem, nodes: int) -> Optimum | None:

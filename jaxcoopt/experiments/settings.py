@@ -18,7 +18,7 @@ class Experiment(Table):
     """One line for tables and plots."""
     steps: Count
     """Iterations."""
-    runs: int = 1
+    runs: int = Field(1, ge=1)
     """Runs at once, which differ in their start, link failures and mini-batches."""
     seed: Seed = 0
     """Of all that is random."""

@@ -124,6 +124,8 @@ def test_folders_and_files_that_are_closed(tmp_path, monkeypatch):
         ("runs=1000000000000", "runs: 1,000,000,000,000 need at least"),
         ("steps=1000000000000000000", "steps: got 1000000000000000000 (a whole number), expected less than 2147483648"),
         ("record_every=1000000000000", "record_every: got 1000000000000"),
+        ("runs=0", "runs: got 0 (a whole number), expected greater than or equal to 1"),
+        ("steps=-1", "steps: got -1 (a whole number), expected greater than or equal to 1"),
         ("steps=2000000000 ", "record_every: records: 2,000,000,001 need at least"),
     ],
 )
@@ -131,7 +133,7 @@ def test_sizes_that_nothing_has_room_for(tmp_path, override, words):
     file = tmp_path / "my.toml"
     file.write_text(RING.replace("steps", "record_every = 1\nsteps", 1) if override.endswith(" ") else RING)
     said = refused(file, override, [words])
-    assert "expected less" in said or "GiB are free; give" in said
+    assert ", expected " in said or "GiB are free; give" in said
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,20 @@ def test_sizes_that_nothing_has_room_for(tmp_path, override, words):
 def test_features_and_neurons_that_nothing_has_room_for(override, words):
     with pytest.raises(MemoryError, match=words):
         build(EXPERIMENTS.read("svm_breast_cancer", [override]))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("channel={kind='uniform', step=0.1, bits=2000000000}", "channel.bits: expected None or an int from 2"),
+        (
+            "method.allocation.step={values=[0.1, 0.2], until=[1000000000000000000]}",
+            "method.allocation.step.until.0: got 1000000000000000000 (a whole number), expected less than 2147483648",
+        ),
+    ],
+)
+def test_settings_of_methods_that_nothing_counts_to(override, words):
+    refused("ring_allocation", override, [words])
 
 
 def test_sweeps_and_tunings_that_nothing_has_room_for():

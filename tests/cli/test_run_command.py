@@ -211,6 +211,12 @@ def test_training_without_an_optimum_still_runs():
     assert "test accuracy" in done.output
 
 
+@pytest.mark.parametrize("option", ["--quiet", "--dry-run"])
+def test_a_step_may_be_left_to_the_library(option):
+    done = run_small("ring_allocation", "--set", "method.allocation.step=auto", option)
+    assert done.exit_code == 0, done.output
+
+
 def test_version_examples_and_help():
     assert invoke("--version").output == f"jaxcoopt {jaxcoopt.__version__}\n"
     listed = invoke("examples").output
