@@ -13,7 +13,7 @@ from jaxcoopt.along_runs import along_runs, row_of, scaled
 from jaxcoopt.channel.channel import Channel, Derivative, Placement, Values, float_bits
 from jaxcoopt.channel.check import check_bits, check_derivative
 from jaxcoopt.channel.log_levels import level_value, nearest_level
-from jaxcoopt.channel.surrogate import rounding
+from jaxcoopt.channel.surrogate import rounding, sign_of, uniform_levels
 from jaxcoopt.derivative import derivative_from, with_slope
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import positive
@@ -171,11 +171,7 @@ class UniformQuantizer(Channel):
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """step round(u / step), cut to the levels that the bits can tell apart."""
-        step = along_runs(self.step, u)
-        most = jnp.inf if self.bits is None else 2.0 ** (self.bits - 1) - 1
-        index = jnp.clip(u / step, -most, most)
-        rounded = rounding(self.rule, row_of(self.width, u))
-        return derivative_from(step * jnp.round(index), step * rounded(index))
+        return uniform_levels(u, along_runs(self.step, u), self.bits, self.rule, row_of(self.width, u))
 
     def sector(self) -> tuple[Any, Any]:
         """(0, 2): small values become 0, and just above half a step the value doubles."""
@@ -210,15 +206,7 @@ class Sign(Channel):
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """scale sgn(u)."""
-        scale = along_runs(self.scale, u)
-        exact = scale * jnp.sign(u)
-        match self.rule:
-            case "straight-through":
-                return derivative_from(exact, jnp.clip(u, -scale, scale))
-            case "smoothed":
-                return derivative_from(exact, scale * jnp.tanh(u / (along_runs(self.width, u) * scale)))
-            case "exact":
-                return exact
+        return sign_of(u, along_runs(self.scale, u), self.rule, along_runs(self.width, u))
 
     def sector(self) -> tuple[Any, Any]:
         """(0, infinity)."""

@@ -9,6 +9,26 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.channel import Derivative
+from jaxcoopt.derivative import derivative_from
+
+
+def uniform_levels(u: Array, step: Array, bits: int | None, rule: Derivative, width: Any = None) -> Array:
+    """step round(u / step), with B bits at most 2^(B-1) - 1 steps from 0; the derivatives by the rule."""
+    most = jnp.inf if bits is None else 2.0 ** (bits - 1) - 1
+    index = jnp.clip(u / step, -most, most)
+    return derivative_from(step * jnp.round(index), step * rounding(rule, width)(index))
+
+
+def sign_of(u: Array, scale: Array, rule: Derivative, width: Any = None) -> Array:
+    """scale sgn(u); straight-through has slope 1 within [-scale, scale] and 0 outside."""
+    exact = scale * jnp.sign(u)
+    match rule:
+        case "straight-through":
+            return derivative_from(exact, jnp.clip(u, -scale, scale))
+        case "smoothed":
+            return derivative_from(exact, scale * jnp.tanh(u / (width * scale)))
+        case "exact":
+            return exact
 
 
 def rounding(rule: Derivative, width: Any) -> Callable[[Array], Array]:

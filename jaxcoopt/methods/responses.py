@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
+from jaxcoopt.channel.surrogate import sign_of, uniform_levels
 from jaxcoopt.errors import above_one, below_one, positive
 from jaxcoopt.pytrees import pytree
 
@@ -15,7 +16,10 @@ Difference = Float[Array, "nodes runs"]
 
 
 class Response(abc.ABC):
-    """h(u) of u = p_j - p_i, elementwise, odd; its numbers are scalars or [runs]."""
+    """h(u) of u = p_j - p_i, elementwise, odd; its numbers are scalars or [runs].
+
+    Steps have the derivatives of the channels' roundings, straight-through (`jaxcoopt.channel.surrogate`).
+    """
 
     @abc.abstractmethod
     def __call__(self, u: Difference) -> Difference:
@@ -84,11 +88,11 @@ class Saturated(Response):
 @pytree
 @dataclass(frozen=True)
 class SingleBit(Response):
-    """h(u) = sgn(u): which end of the link has the higher price."""
+    """h(u) = sgn(u): which end of the link has the higher price. Derivative: 1 within [-1, 1], 0 outside."""
 
     def __call__(self, u: Difference) -> Difference:
         """sgn(u)."""
-        return jnp.sign(u)
+        return sign_of(u, jnp.ones((), u.dtype), "straight-through")
 
     def word_bits(self, channel_bits: Any) -> Any:
         """One."""
@@ -98,15 +102,17 @@ class SingleBit(Response):
 @pytree(static=("bits",))
 @dataclass(frozen=True)
 class Uniform(Response):
-    """h(u) = level round(u / level), level > 0, at most 2^(bits-1) - 1 levels from 0."""
+    """h(u) = level round(u / level), level > 0, at most 2^(bits-1) - 1 levels from 0.
+
+    Derivative: 1 in u, round(u / level) - u / level in the level; beyond the largest level 0, and the level's number.
+    """
 
     level: Any
     bits: int = 8
 
     def __call__(self, u: Difference) -> Difference:
         """level round(u / level)."""
-        level, most = along_runs(self.level, u), 2.0 ** (self.bits - 1) - 1
-        return level * jnp.clip(jnp.round(u / level), -most, most)
+        return uniform_levels(u, along_runs(self.level, u), self.bits, "straight-through")
 
     def check(self, name: str) -> None:
         """The level is positive, the bits are 2 or more."""
