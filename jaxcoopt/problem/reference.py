@@ -5,19 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import traced
 from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
 from jaxcoopt.problem.check import check_halves, check_problem
+from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.fit_sensitivity import fitted
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
 from jaxcoopt.problem.pooled import fit_runs
-from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.pytrees import pytree
+
+SCALARS = ("allocation_cost", "price", "bound_price", "training_loss")  # of the optimum, scalar or [runs]
 
 
 @pytree
@@ -25,14 +30,16 @@ from jaxcoopt.pytrees import pytree
 class Optimum:
     """The reference optimum; what the problem lacks, or what has no reference (non-convex training), is None.
 
-    allocation: [nodes], or [nodes, runs] where the problem's constants have a runs axis; allocation_cost: sum f_i, and
-    price: the common marginal cost, scalar or [runs]; params: one node's pytree (leaves end in [runs] where l2 does);
-    training_loss: the pooled loss sum_i g_i / sum_i weights_i.
+    allocation: [nodes], or [nodes, runs] where the problem's constants have a runs axis; allocation_cost: sum f_i,
+    price: the common marginal cost, and bound_price: sum |f_i' - price|, what a unit of room beyond every bound would
+    save, scalar or [runs]; params: one node's pytree (leaves end in [runs] where l2 does); training_loss: the pooled
+    loss sum_i g_i / sum_i weights_i.
     """
 
     allocation: Any = None
     allocation_cost: Any = None
     price: Any = None
+    bound_price: Any = None
     params: Any = None
     training_loss: Any = None
 
@@ -88,16 +95,24 @@ def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
     if allocation is None:
         return {}
     with jax.enable_x64(True):
+        aligned_one = aligned_allocation(allocation)
         if traced(allocation):
-            allocation = aligned_allocation(allocation)
-            found = cleared(nodes, allocation)
-            warn_of_kinks(*lax.stop_gradient((allocation, *found[:2])))
+            found = cleared(nodes, aligned_one)
+            warn_of_kinks(*lax.stop_gradient((aligned_one, *found[:2])))
+            bound_price = _bound_price(aligned_one, *found[:2])
         else:
             found = clear_market(allocation, nodes)
-    x, price, cost = _float_type(found)
+            bound_price = np.asarray(_bound_price(aligned_one, *found[:2]))
+    x, price, cost, bound_price = _float_type((*found, bound_price))
     if x.shape[1] == 1:
-        x, price, cost = x[:, 0], price[0], cost[0]
-    return {"allocation": x, "price": price, "allocation_cost": cost}
+        x, price, cost, bound_price = x[:, 0], price[0], cost[0], bound_price[0]
+    return {"allocation": x, "price": price, "bound_price": bound_price, "allocation_cost": cost}
+
+
+@jax.jit
+def _bound_price(allocation: Allocation, x: Float[Array, "nodes runs"], price: Float[Array, " runs"]) -> Array:
+    """sum_i |f_i'(x_i) - price|, [runs]: the multipliers of the bounds."""
+    return jnp.abs(marginal(allocation.cost, x) - price).sum(axis=0)
 
 
 def _training(problem: Problem, nodes: int) -> dict[str, Any]:

@@ -10,13 +10,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from jaxcoopt.methods.phases import Phases
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
 from jaxcoopt.report.summary import write_text
+from jaxcoopt.tuning.told import told
 from jaxcoopt.tuning.tune import Tuned
-
-MOST_TOLD = 4  # numbers of a setting, one by one
 
 
 def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:
@@ -62,22 +60,15 @@ def history_figure(tuned: Tuned) -> Any:
 
 
 def tuning_table(title: str, tuned: Tuned, before: Mapping[str, Any], objective: str) -> Table:
-    """Settings and objectives before and after, for the terminal."""
+    """Settings, objectives and parts of the error before and after, for the terminal."""
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("tuned", justify="right")
     for name, value in tuned.values.items():
-        table.add_row(name, _told(before[name]), _told(value))
-    table.add_row(f"objective ({objective})", f"{tuned.untuned[0]:.3f}", f"{tuned.objective:.3f}")
-    table.add_row("on held-out runs", f"{tuned.untuned[1]:.3f}", f"{tuned.held_out:.3f}")
+        table.add_row(name, told(before[name]), told(value))
+    table.add_row(f"objective ({objective})", f"{tuned.objective_untuned:.3f}", f"{tuned.objective:.3f}")
+    table.add_row("on held-out runs", f"{tuned.untuned:.3f}", f"{tuned.held_out:.3f}")
+    for name, (of_given, of_tuned) in tuned.parts.items():
+        table.add_row(f"  {name}", f"{of_given:.2g}", f"{of_tuned:.2g}")
     return table
-
-
-def _told(value: Any) -> str:
-    """A number, the phases' one by one, of many the smallest and the largest."""
-    numbers = np.ravel(value.values if isinstance(value, Phases) else value)
-    if len(numbers) > MOST_TOLD:
-        there = numbers[numbers > 0]
-        return f"{there.min():.4g} to {there.max():.4g}"
-    return ", ".join(f"{number:.4g}" for number in numbers)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.problem.reference import SCALARS, Optimum
 from jaxcoopt.run.loop import WIDE_VECTORS, Carry, Setup, advance_records, compiled_for
 
 AXIS = "runs"
@@ -128,7 +128,7 @@ def run_setup_specs(setup: Setup) -> Setup:
     problem, training = setup.problem, setup.problem.training
     optimum = Optimum(
         **_whole({"allocation": setup.optimum.allocation, "params": setup.optimum.params}),  # the loop reads neither
-        **runs_last({name: getattr(setup.optimum, name) for name in ("allocation_cost", "price", "training_loss")}),
+        **runs_last({name: getattr(setup.optimum, name) for name in SCALARS}),
     )
     return Setup(
         problem=Problem(

@@ -1,58 +1,81 @@
-"""What is minimised: numbers of a result, for the runs of one start; smooth, as they are differentiated."""
+"""What is minimised: numbers of a result, for the runs of one start; smooth, as they are differentiated.
+
+The cost alone is no objective: outside its box, or off its budget, an allocation may cost what the optimum costs and be
+far from it. The error is 0 at the optimum only.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.errors import positive, unknown_name
 from jaxcoopt.run.result import Result
 
 Objective = Callable[[Result], Any]
-GAPS = ("allocation_gap", "training_gap")
+Trace = Float[Array, "records runs"]
 
 
-def log_gap(result: Result) -> Float[Array, "records runs"]:
-    """log10 of the gaps' sum, no less than rounding; allocation and training together, as far as they are recorded."""
-    gaps = [jnp.abs(result.trace[name]) for name in GAPS if name in result.trace]
-    if not gaps:
+def error(result: Result) -> Trace:
+    """How far the nodes are from the optimum, relative to its cost; allocation and training added.
+
+    Allocation, of cost gap g, budget residual r and box violation v:
+
+        |g + 2 (|price| |b| r + bound_price v) / |cost*|| + r + v / mean share
+
+    which is |g| while budget and box hold. Convexity has g >= -(|price| |b| r + bound_price v) / |cost*|, so a cost
+    saved by leaving them counts as much as one that is too high. Training: |gap| + (consensus error / |parameters*|)^2;
+    squared, as the loss at the nodes' own parameters exceeds that of their mean by about so much.
+    """
+    parts = [
+        part(result)
+        for name, part in (("allocation_gap", _allocation_error), ("training_gap", _training_error))
+        if name in result.trace
+    ]
+    if not parts:
         raise ValueError(
             f"objective: the result has no gap (its trace: {', '.join(result.trace)}); pass a function of the result"
         )
-    total = sum(gaps[1:], start=gaps[0])
-    return jnp.log10(total + jnp.finfo(total.dtype).eps)
+    return sum(parts[1:], start=parts[0])
+
+
+def log_error(result: Result) -> Trace:
+    """log10 of the error, no less than rounding."""
+    found = error(result)
+    return jnp.log10(found + jnp.finfo(found.dtype).eps)
 
 
 def final(result: Result) -> Array:
-    """log10 of the gap at the end, the mean over the runs."""
-    return log_gap(result)[-1].mean()
+    """log10 of the error at the end, the mean over the runs."""
+    return log_error(result)[-1].mean()
 
 
 def worst(result: Result) -> Array:
-    """log10 of the gap at the end in the worst run."""
-    return log_gap(result)[-1].max()
+    """log10 of the error at the end in the worst run."""
+    return log_error(result)[-1].max()
 
 
 def area(result: Result) -> Array:
-    """The mean over all records of log10 of the gap: the area under the curve."""
-    return log_gap(result).mean()
+    """The mean over all records of log10 of the error: the area under the curve."""
+    return log_error(result).mean()
 
 
 def at_bits(bits: float) -> Objective:
-    """log10 of the gap when the mean node has sent so many bits, between the records around it; NaN where a run ends
+    """log10 of the error when the mean node has sent so many bits, between the records around it; NaN where a run ends
     before.
     """
     positive("bits", bits)
 
-    def gap_at_bits(result: Result) -> Array:
-        def of_run(sent: Array, gap: Array) -> Array:
-            return jnp.interp(jnp.asarray(bits, sent.dtype), sent, gap, right=jnp.nan)
+    def error_at_bits(result: Result) -> Array:
+        def of_run(sent: Array, error: Array) -> Array:
+            return jnp.interp(jnp.asarray(bits, sent.dtype), sent, error, right=jnp.nan)
 
-        return jax.vmap(of_run, in_axes=1)(result.trace["bits"], log_gap(result)).mean()
+        return jax.vmap(of_run, in_axes=1)(result.trace["bits"], log_error(result)).mean()
 
-    return gap_at_bits
+    return error_at_bits
 
 
 OBJECTIVES: dict[str, Objective] = {"final": final, "worst": worst, "area": area}
@@ -67,3 +90,70 @@ def objective_of(given: str | Objective) -> Objective:
     if given not in OBJECTIVES:
         raise unknown_name("objective", given, (*OBJECTIVES, "jaxcoopt.objectives.at_bits(...)"))
     return OBJECTIVES[given]
+
+
+def parts_at_end(result: Result) -> dict[str, Float[Array, " runs"]]:
+    """What the error is made of, by name, at the last record: gaps, budget residual, and as parts of the mean share and
+    of the optimal parameters' size the box violation and the consensus error.
+    """
+    last = {name: jnp.abs(values[-1]) for name, values in result.trace.items()}
+    names = ("allocation_gap", "budget_residual", "box_violation", "training_gap", "consensus_error")
+    found = {name.replace("_", " "): last[name] for name in names if name in last}
+    if "box violation" in found:
+        found["box violation"] = found["box violation"] / _mean_share(result)
+    if "consensus error" in found:
+        found["consensus error"] = found["consensus error"] / _size(result)
+    return found
+
+
+def _allocation_error(result: Result) -> Trace:
+    gap, residual, violation = (result.trace[name] for name in ("allocation_gap", "budget_residual", "box_violation"))
+    best, dtype = result.optimum, gap.dtype
+    saved = violation * jnp.abs(_number(best.bound_price, dtype))
+    saved = saved + residual * jnp.abs(_number(best.price, dtype) * _budget(result))
+    saved = saved / _or_one(jnp.abs(_number(best.allocation_cost, dtype)))
+    return jnp.abs(gap + 2 * saved) + residual + violation / _mean_share(result)
+
+
+def _training_error(result: Result) -> Trace:
+    return jnp.abs(result.trace["training_gap"]) + (result.trace["consensus_error"] / _size(result)) ** 2
+
+
+def _number(value: Any, dtype: Any) -> Array:
+    """A constant of the optimum; 0 where it is not known."""
+    return jnp.asarray(0 if value is None else value, dtype)
+
+
+def _or_one(value: Array) -> Array:
+    return jnp.where(value == 0, 1, value)
+
+
+def _shares(result: Result) -> Array:
+    """The optimal ones, or where they are not known those of the end; a constant for derivatives."""
+    x = result.allocation if result.optimum.allocation is None else result.optimum.allocation
+    return lax.stop_gradient(jnp.asarray(x, result.trace["allocation_gap"].dtype))
+
+
+def _budget(result: Result) -> Array:
+    """What the residual is relative to: |b|, or 1 where b is 0 to rounding."""
+    x = _shares(result)
+    budget, rounding = jnp.abs(x.sum(axis=0)), 16 * jnp.finfo(x.dtype).eps * jnp.abs(x).sum(axis=0)
+    return jnp.where(budget > rounding, budget, 1)
+
+
+def _mean_share(result: Result) -> Array:
+    """mean |x_i|, 1 where all are 0."""
+    return _or_one(jnp.abs(_shares(result)).mean(axis=0))
+
+
+def _size(result: Result) -> Array:
+    """The Euclidean norm of the optimal parameters, scalar or [runs]; 1 where it is 0 or not known."""
+    dtype = result.trace["consensus_error"].dtype
+    if result.optimum.params is None:
+        return jnp.ones((), dtype)
+    stars, own = jax.tree.leaves(result.optimum.params), jax.tree.leaves(result.params)
+    squares = [  # of leaves [*shape] or [*shape, runs], where a node's own are [nodes, *shape, runs]
+        (jnp.asarray(star, dtype) ** 2).sum(axis=tuple(range(leaf.ndim - 2)))
+        for star, leaf in zip(stars, own, strict=True)
+    ]
+    return jnp.sqrt(_or_one(sum(squares[1:], start=squares[0])))

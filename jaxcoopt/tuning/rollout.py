@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.problem import Problem, Training
-from jaxcoopt.problem.reference import Optimum, reference, run_count
+from jaxcoopt.problem.reference import SCALARS, Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
@@ -23,11 +23,17 @@ from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.unrolled import unrolled
-from jaxcoopt.tuning.objectives import Objective
+from jaxcoopt.tuning.objectives import Objective, parts_at_end
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 
-KNOWN = ("allocation_cost", "price", "training_loss")  # of the optimum, scalar or [runs]
 ANY = ("seconds", "bits", "diverged", "converged")  # statistics that may be infinite, or are no numbers
+
+
+class Scores(NamedTuple):
+    """objective: [starts]; parts: what the error is made of at the end, the mean over the runs, [starts] each."""
+
+    objective: Float[Array, " starts"]
+    parts: dict[str, Float[Array, " starts"]]
 
 
 @pytree
@@ -107,11 +113,15 @@ class Rollout:
         trio = self.parameters.trio._replace(network=network)
         return replace(self, parameters=replace(self.parameters, trio=trio))
 
-    def scores(self, values: Values, on: Instances) -> Float[Array, " starts"]:
-        """The objective of each start; one start after the other where each has link weights of its own."""
+    def scores(self, values: Values, on: Instances) -> Scores:
+        """Of each start; one start after the other where each has link weights of its own."""
         starts = starts_of(values)
         if starts > 1 and self.parameters.of_links:
-            return lax.map(lambda own: self.scores(jax.tree.map(lambda leaf: leaf[None], own), on)[0], values)
+
+            def alone(own: Values) -> Scores:
+                return jax.tree.map(lambda leaf: leaf[0], self.scores(jax.tree.map(lambda leaf: leaf[None], own), on))
+
+            return lax.map(alone, values)
         return self._scored(self._run(values, on), on, starts)
 
     def went_bad(self, free: Free, on: Instances, name: str | None) -> list[str | None]:
@@ -152,21 +162,23 @@ class Rollout:
 
     def _run(self, values: Values, on: Instances) -> Result:
         starts, trio = starts_of(values), self._settings(values, on)
-        known = {name: _repeated(getattr(on.optimum, name), starts) for name in KNOWN}
+        known = {name: _repeated(getattr(on.optimum, name), starts) for name in SCALARS}
         initial = _repeated_start(self.initial, trio.problem.training, starts)
         setup, carry = prepare(*trio, on.numbers, self.seed, initial, None, replace(on.optimum, **known))
         lengths = intervals(self.steps, self.record_every)
         carry, records = unrolled(setup, carry, lengths)
         return result_of(setup, carry, records, np.cumsum(lengths), trio.method)
 
-    def _scored(self, result: Result, on: Instances, starts: int) -> Float[Array, " starts"]:
+    def _scored(self, result: Result, on: Instances, starts: int) -> Scores:
         result = replace(result, optimum=on.optimum)
         parts = {name: getattr(result, name) for name in ("allocation", "params", "trace", "status", "left")}
         apart = jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:-1], starts, -1), parts)
         axes = jax.tree.map(lambda leaf: leaf.ndim - 2, apart)
 
-        def of_start(mine: dict[str, Any]) -> Array:
-            return _score(self.objective, replace(result, **mine))
+        def of_start(mine: dict[str, Any]) -> Scores:
+            own = replace(result, **mine)
+            parts = jax.tree.map(jnp.mean, lax.stop_gradient(parts_at_end(own)))
+            return Scores(_score(self.objective, own), parts)
 
         return jax.vmap(of_start, in_axes=(axes,))(apart)
 

@@ -1,6 +1,5 @@
 """Descent of all starts at once, over every problem and network."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from jaxtyping import Array
 
 from jaxcoopt.run.progress import counted
 from jaxcoopt.tuning.parameters import Free, Parameters, Values, starts_of
-from jaxcoopt.tuning.rollout import Instances, Rollout
+from jaxcoopt.tuning.rollout import Instances, Rollout, Scores
+from jaxcoopt.tuning.trust import warn_of_slopes
 
 FINITE = "all that is recorded is finite; at_bits is NaN beyond the bits that a run sends"
 
@@ -22,7 +22,7 @@ class Compiled(NamedTuple):
 
     rollout: Rollout
     slope: Callable[[Free, Instances], Any]
-    scores: Callable[[Values, Instances], Array]
+    scores: Callable[[Values, Instances], Scores]
 
 
 Case = tuple[Compiled, Instances]
@@ -32,7 +32,7 @@ def compiled(rollout: Rollout, options: dict[str, Any]) -> Compiled:
     """For all that is run over the rollout's network."""
 
     def total(free: Free, on: Instances) -> tuple[Array, Array]:
-        scores = rollout.scores(rollout.parameters.values(free), on)
+        scores = rollout.scores(rollout.parameters.values(free), on).objective
         return scores.sum(), scores  # a start's gradient is that of its own score
 
     slope = jax.jit(jax.value_and_grad(total, has_aux=True), compiler_options=options)
@@ -43,8 +43,10 @@ class Search:
     """The descent of all starts at once."""
 
     def __init__(self, parameters: Parameters, cases: list[Case], others: list[Case], optimizer: Any) -> None:
-        """cases, others: what is learned from, and validated on. broken: the starts that went bad, with the reason."""
-        self.parameters, self.optimizer, self.broken = parameters, optimizer, {}
+        """cases, others: what is learned from, and validated on. broken: the starts that went bad, with the reason;
+        parts: of the held-out error, [starts] each, at every iteration.
+        """
+        self.parameters, self.optimizer, self.broken, self.parts = parameters, optimizer, {}, []
         self._cases, self._others = cases, others
 
     def _slope(self, free: Free) -> tuple[np.ndarray, Free]:
@@ -53,21 +55,24 @@ class Search:
         slope = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(slope for _, slope in found))
         return np.mean([np.asarray(scores) for (_, scores), _ in found], axis=0), slope
 
-    def as_given(self, starts: int) -> tuple[float, float]:
-        """The objective of the settings that were given, on what is learned from and on the others."""
+    def as_given(self, starts: int) -> tuple[float, float, dict[str, float]]:
+        """The objective of the settings that were given, on what is learned from and on the others; its parts there."""
         values = self.parameters.given(starts)
-        return _mean_score(self._cases, values)[0].item(), _mean_score(self._others, values)[0].item()
+        other = _mean_scores(self._others, values)
+        parts = {name: float(each[0]) for name, each in other.parts.items()}
+        return _mean_scores(self._cases, values).objective[0].item(), other.objective[0].item(), parts
 
     def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
         """What was seen at each iteration; the last is only looked at."""
         state, rows, best, since = self.optimizer.init(free), [], np.inf, 0
-        with counted(progress, iterations + 1) as done:
+        with counted(progress, iterations + 1, "iterations") as done:
             for iteration in range(iterations + 1):
                 scores, slope = self._slope(free)
-                held_out = _mean_score(self._others, self.parameters.values(free))
+                held_out, parts = _mean_scores(self._others, self.parameters.values(free))
                 self._mark(iteration, free, scores, slope)
-                if iteration == 0 and not self.broken:
-                    _warn_of_no_effect(slope)
+                if iteration == 0 and 0 not in self.broken:
+                    warn_of_slopes(free, scores, slope, self._slope, self._look)
+                self.parts.append(parts)
                 held_out[list(self.broken)] = np.nan
                 rows.append({"objective": scores, "held_out": held_out} | self._values(free))
                 least = np.min(np.where(np.isnan(held_out), np.inf, held_out))
@@ -78,6 +83,10 @@ class Search:
                     break
                 free, state = self._moved(free, slope, state)
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _look(self, free: Free) -> np.ndarray:
+        """The objective of each start alone."""
+        return _mean_scores(self._cases, self.parameters.values(free)).objective
 
     def _values(self, free: Free) -> dict[str, np.ndarray]:
         return {name: np.asarray(value) for name, value in self.parameters.values(free).items()}
@@ -107,19 +116,9 @@ class Search:
                 self.broken[start] = f"{what} is not finite at iteration {iteration} ({why})"
 
 
-def _warn_of_no_effect(slope: Free) -> None:
-    """Tell of parameters, or phases of one, that change nothing."""
-    for name, of_starts in slope.items():
-        still = np.all(np.asarray(of_starts) == 0, axis=0)
-        if still.all() or (still.ndim == 1 and still.any()):
-            which = name if still.all() else f"{name}{np.flatnonzero(still).tolist()}"
-            warnings.warn(
-                f"parameters: {which} has no effect on the objective: its slope is 0 at the start",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-
-
-def _mean_score(cases: list[Case], values: Values) -> np.ndarray:
-    """Of each start, over all problems and networks."""
-    return np.mean([np.asarray(over.scores(values, on)) for over, on in cases], axis=0)
+def _mean_scores(cases: list[Case], values: Values) -> Scores:
+    """Of each start, over all problems and networks; of the parts, those that all of them have."""
+    found = [over.scores(values, on) for over, on in cases]
+    names = [name for name in found[0].parts if all(name in each.parts for each in found)]
+    parts = {name: np.mean([np.asarray(each.parts[name]) for each in found], axis=0) for name in names}
+    return Scores(np.mean([np.asarray(each.objective) for each in found], axis=0), parts)

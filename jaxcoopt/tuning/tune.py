@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optax
 
+from jaxcoopt.arrays import float_dtype
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import at_least_one, listed
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -23,34 +24,67 @@ from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
 from jaxcoopt.tuning.rollout import Rollout, instances
 from jaxcoopt.tuning.search import FINITE, Search, compiled
+from jaxcoopt.tuning.told import told
+from jaxcoopt.tuning.trust import SAME
 
 RECORDS = 20  # of a run, unless said otherwise
-SAME = 1e-4  # relatively: differences of the objective that are none
+WORSE = 1.1  # times: parts of the error that grew more are warned of
 RATE = 0.1  # of Adam, in free numbers: about a tenth of the setting an iteration
+
+
+class Untuned(float):
+    """A number that still answers to [0] and [1], as the pair (objective, held-out objective) that it once was."""
+
+    objective: float
+
+    def __getitem__(self, place: int) -> float:
+        warnings.warn("Tuned.untuned is a number now: the held-out objective", DeprecationWarning, stacklevel=2)
+        return (self.objective, float(self))[place]
+
+
+def _untuned(objective: float, held_out: float) -> float:
+    number = Untuned(held_out)
+    number.objective = objective
+    return number
 
 
 @dataclass(frozen=True)
 class Tuned:
     """The best settings of all starts and iterations, by the held-out objective.
 
-    method, network: ready for `jaxcoopt.solve`, the first of several networks; values: of the parameters; objective,
-    held_out: on the instances they were tuned on, and on the others; untuned: both of the settings that were given,
-    from just inside of which the descent starts where one is at an end of what it may be, and which are returned where
-    nothing better is found; start, iteration: where the best was found. history: "objective" and "held_out"
-    [iterations, starts], and the parameters, [iterations, starts, ...]. broken: the starts that left the finite
-    numbers, with what went bad first.
+    method, network: ready for `jaxcoopt.solve`, the first of several networks; values: of the parameters. held_out:
+    their objective on held-out runs, and untuned: that of the settings that were given, on the same; objective,
+    objective_untuned: both on the runs that were learned from. The descent starts just inside of what a setting may be
+    where it is given at an end of that; the settings given are returned where nothing better is found. parts: what the
+    error on held-out runs is made of at the end, name to (untuned, tuned), means over the runs. start, iteration: where
+    the best was found. history: "objective" and "held_out" [iterations, starts], and the parameters, [iterations,
+    starts, ...]. broken: the starts that left the finite numbers, with what went bad first.
     """
 
     method: CoOptimizer
     network: Network
     values: dict[str, Any]
     objective: float
+    objective_untuned: float
     held_out: float
-    untuned: tuple[float, float]
+    untuned: float
+    parts: dict[str, tuple[float, float]]
     start: int
     iteration: int
     history: dict[str, np.ndarray]
     broken: dict[int, str]
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name} {told(value)}" for name, value in self.values.items())
+        parts = ", ".join(f"{name} {before:.2g} -> {after:.2g}" for name, (before, after) in self.parts.items())
+        starts = f", {len(self.broken)} starts broken" if self.broken else ""
+        lines = [
+            f"Tuned: {values}",
+            f"held-out objective {self.untuned:.4g} -> {self.held_out:.4g} "
+            f"(start {self.start}, iteration {self.iteration}{starts})",
+            *([parts] if parts else []),
+        ]
+        return "\n  ".join(lines)
 
 
 def tune(
@@ -71,7 +105,7 @@ def tune(
     record_every: int | None = None,
     initial: Initial | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Tuned:
     """Minimise `objective` of runs of `steps` iterations over the settings named in `parameters`.
 
@@ -79,9 +113,10 @@ def tune(
 
     parameters: dotted names of the method's numbers, or `methods.Phases`, or a dict name -> (low, high), or None for
     what the method's own check admits, and steps below `theory.step_bound` where they start below it. "weights" are
-    those of the links: symmetric, above 0, no node's sum above 0.99. objective: "final" (log10 of the gap), "worst" (of
-    the runs), "area" (under the curve), `objectives.at_bits(...)`, or any function from the `Result` of one start to a
-    number that JAX can differentiate. problem: one or a list, one program for all of a shape, with numbers that may be
+    those of the links: symmetric, above 0, no node's sum above 0.99. objective: "final" (log10 of the error at the end:
+    the gap, and what budget, box and consensus lack, see `objectives.error`), "worst" (of the runs), "area" (under the
+    curve), `objectives.at_bits(...)`, or any function from the `Result` of one start to a number that JAX can
+    differentiate. problem: one or a list, one program for all of a shape, with numbers that may be
     [nodes, instances]; where there is one instance, it is run `runs` times (starts, failures, batches). network: one or
     a list, each of which every problem is run over. All of it for each of `starts`, the settings given and random ones
     around them: in one call, or one after the other where link weights are tuned. held_out, held_out_network: what to
@@ -131,7 +166,7 @@ def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> Co
     return replace(method, **{half: replace(getattr(method, half), step=step) for half, step in least.items()})
 
 
-def _told(broken: Mapping[int, str]) -> str:
+def _reasons(broken: Mapping[int, str]) -> str:
     """Each reason with its starts."""
     starts: dict[str, list[str]] = {}
     for start, reason in broken.items():
@@ -141,29 +176,26 @@ def _told(broken: Mapping[int, str]) -> str:
 
 def _best(parameters: Parameters, history: dict[str, np.ndarray], search: Search, starts: int) -> Tuned:
     held_out, scores, broken = history["held_out"], history["objective"], search.broken
-    told = _told(broken)
+    why = _reasons(broken)
     if np.isnan(held_out).all():
-        advice = "change the objective" if FINITE in told else "start from smaller steps"
-        raise RuntimeError(f"every start is broken ({told}): {advice}")
+        advice = "change the objective" if FINITE in why else "start from smaller steps"
+        raise RuntimeError(f"every start is broken ({why}): {advice}")
     if broken:
-        warnings.warn(f"{len(broken)} of {held_out.shape[1]} starts are broken: {told}", RuntimeWarning, stacklevel=3)
+        _warn(f"{len(broken)} of {held_out.shape[1]} starts are broken: {why}")
     iteration, start = np.unravel_index(np.nanargmin(held_out), held_out.shape)
     chosen = {each.name: history[each.name][iteration, start] for each in parameters.each}
     found = float(scores[iteration, start]), float(held_out[iteration, start])
-    untuned = search.as_given(starts)
+    *untuned, parts_before = search.as_given(starts)
+    parts = {name: float(each[start]) for name, each in search.parts[iteration].items()}
     if untuned[1] < found[1] - SAME * abs(found[1]):
-        warnings.warn(
+        _warn(
             f"nothing better was found than the settings that were given ({untuned[1]:.3g} on what is held out, "
-            f"{found[1]:.3g} tuned), so these are returned: try more iterations, more starts, or other intervals",
-            RuntimeWarning,
-            stacklevel=3,
+            f"{found[1]:.3g} tuned), so these are returned: try more iterations, more starts, or other intervals"
         )
-        chosen, found, start, iteration = (
-            {each.name: each.given(parameters.trio) for each in parameters.each},
-            untuned,
-            0,
-            0,
-        )
+        chosen = {each.name: each.given(parameters.trio) for each in parameters.each}
+        found, parts, start, iteration = untuned, parts_before, 0, 0
+    parts = {name: (before, parts[name]) for name, before in parts_before.items()}
+    _warn_of_worse(parts)
     values = {name: value.item() if np.ndim(value) == 0 else value for name, value in chosen.items()}
     trio = parameters.applied(parameters.trio, values)
     return Tuned(
@@ -171,10 +203,31 @@ def _best(parameters: Parameters, history: dict[str, np.ndarray], search: Search
         network=trio.network,
         values=values,
         objective=found[0],
+        objective_untuned=untuned[0],
         held_out=found[1],
-        untuned=untuned,
+        untuned=_untuned(*untuned),
+        parts=parts,
         start=int(start),
         iteration=int(iteration),
         history=history,
         broken=broken,
     )
+
+
+def _warn_of_worse(parts: Mapping[str, tuple[float, float]]) -> None:
+    """Of parts of the error that grew, with the figures; those of rounding aside."""
+    rounding = 100 * float(np.finfo(float_dtype()).eps)
+    grew = [
+        f"the {name} from {before:.2g} to {after:.2g}"
+        for name, (before, after) in parts.items()
+        if after > WORSE * before + rounding
+    ]
+    if grew:
+        _warn(
+            f"the objective is better, but on held-out runs {' and '.join(grew)} got worse (box violation in mean "
+            "shares, all else relative); where that matters, give an objective of your own"
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=5)

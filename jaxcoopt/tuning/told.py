@@ -1,0 +1,18 @@
+"""Values of settings in few words."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.methods.phases import Phases
+
+MOST_TOLD = 4  # numbers of a setting, one by one
+
+
+def told(value: Any) -> str:
+    """A number, the phases' one by one, of many the smallest and the largest."""
+    numbers = np.ravel(value.values if isinstance(value, Phases) else value)
+    if len(numbers) > MOST_TOLD:
+        there = numbers[numbers > 0]
+        return f"{there.min():.4g} to {there.max():.4g}"
+    return ", ".join(f"{number:.4g}" for number in numbers)
