@@ -1,13 +1,11 @@
 """What a run needs of memory, known before anything of it is allocated."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one
@@ -15,40 +13,49 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.containers import free_memory
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
 from jaxcoopt.theory.auto import with_placeholders
 
-CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+COMPILING = 112 * 2**20  # of the host, for a first run: compiler and programs, measured at 60 to 110 MiB
 
 
 @dataclass(frozen=True)
 class Memory:
     """Bytes that `runs` runs take on their device, as the compiler lays them out, and that are free there.
 
-    setup: problem, network and settings; state: what the runs take along; working: what an iteration needs beside it.
+    setup: problem, network and settings; state: what the runs take along; working: what an iteration needs beside it;
+    compiling: what the compiler and its programs take, where the device shares the host's memory.
     """
 
     runs: int
     setup: int
     state: int
     working: int
+    compiling: int
     available: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.setup + self.state + self.working
+        return self.setup + self.state + self.working + self.compiling
 
     @property
     def most_runs(self) -> int:
         """How many runs would fit: state and working memory grow with them."""
-        return max(0, (self.available - self.setup) * self.runs // max(1, self.state + self.working))
+        room = self.available - self.setup - self.compiling
+        return max(0, room * self.runs // max(1, self.state + self.working))
 
     def __str__(self) -> str:
-        parts = {"problem and network": self.setup, "state": self.state, "working": self.working}
+        parts = {
+            "problem and network": self.setup,
+            "state": self.state,
+            "working": self.working,
+            "compiling": self.compiling,
+        }
         sizes = ", ".join(f"{name} {_readable(size)}" for name, size in parts.items())
         return (
             f"{self.runs} runs need {_readable(self.total)} ({sizes}); {_readable(self.available)} are free, "
@@ -74,13 +81,14 @@ def memory(
     devices, state = devices_for(runs), _bytes(carry)
     given = layout.argument_size_in_bytes - state // devices
     # CPU devices share the host's memory. On others the state starts out on the first one.
-    times = devices if jax.default_backend() == "cpu" else 1
-    return Memory(runs, times * given, state, times * working, available())
+    on_host = jax.default_backend() == "cpu"
+    times = devices if on_host else 1
+    return Memory(runs, times * given, state, times * working, COMPILING if on_host else 0, available())
 
 
 def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:
     """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
-    if at_most(problem, network, runs) < available() // 4:
+    if at_most(problem, network, runs) + COMPILING < available() // 4:
         return
     need = memory(problem, network, method, runs, initial=initial)
     if need.total > need.available:
@@ -92,10 +100,7 @@ def available() -> int:
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    free = psutil.virtual_memory().available
-    if CONTAINER_LIMIT.exists() and CONTAINER_LIMIT.read_text().strip().isdigit():
-        free = min(free, int(CONTAINER_LIMIT.read_text()) - int(CONTAINER_USE.read_text()))
-    return free
+    return free_memory()
 
 
 def at_most(problem: Problem, network: Network, runs: int) -> int:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import psutil
 
 from jaxcoopt.errors import at_least_one, positive
-from jaxcoopt.run.memory import available
+from jaxcoopt.run.containers import free_memory
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SPARE = 1.1  # of the disk space that the numbers take uncompressed
@@ -40,8 +38,7 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
     """Raise MemoryError, or OSError where they go to a store that is not there yet, when so many bytes do not fit."""
     advice = "sweep fewer points or seeds, record less often (record_every)"
     if store is None:
-        cpu = jax.default_backend() == "cpu"
-        free = available() if cpu else psutil.virtual_memory().available  # results are on the host
+        free = free_memory()  # of the host, where the results are
         if size > free:
             raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {_gib(free)} are free; {advice} or give store=")
         return
