@@ -21,7 +21,7 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
 ORDER = (
-    {"errors", "along_runs", "arrays", "pytrees", "compensated", "derivative", "symmetric", "draws"},
+    {"errors", "along_runs", "arrays", "pytrees", "compensated", "derivative", "symmetric", "draws", "programs"},
     {"datasets"},
     {"problem"},
     {"network"},

@@ -20,6 +20,7 @@ from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
 from jaxcoopt.problem.pooled import fit_runs
 from jaxcoopt.problem.problem import Allocation, Problem
+from jaxcoopt.programs import bounded_programs
 from jaxcoopt.pytrees import pytree
 
 SCALARS = ("allocation_cost", "price", "bound_price", "training_loss")  # of the optimum, scalar or [runs]
@@ -64,7 +65,8 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
         raise ValueError(
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
         )
-    with nullcontext() if traced(problem) else jax.ensure_compile_time_eval():  # inside someone else's jit, too
+    where = nullcontext() if traced(problem) else jax.ensure_compile_time_eval()  # inside someone else's jit, too
+    with bounded_programs("reference", problem, nodes), where:
         check_problem(_known(problem), nodes, run_count(problem))
         return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
 
@@ -112,7 +114,7 @@ def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
 @jax.jit
 def _bound_price(allocation: Allocation, x: Float[Array, "nodes runs"], price: Float[Array, " runs"]) -> Array:
     """sum_i |f_i'(x_i) - price|, [runs]: the multipliers of the bounds."""
-    return jnp.abs(marginal(allocation.cost, x) - price).sum(axis=0)
+    return jnp.abs(marginal(allocation.cost, x) - price[None]).sum(axis=0)
 
 
 def _training(problem: Problem, nodes: int) -> dict[str, Any]:

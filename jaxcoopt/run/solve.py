@@ -13,6 +13,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run, check_shard, check_tol
 from jaxcoopt.run.drive import drive, intervals
 from jaxcoopt.run.initial import Initial
@@ -63,7 +64,8 @@ def solve(
         raise ValueError(f"steps: expected less than 2^31, got {steps}")
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     check_shard(shard, problem, network, method, initial)
-    with in_host_memory() if shard == "nodes" else nullcontext():
+    where = in_host_memory() if shard == "nodes" else nullcontext()
+    with bounded_programs("solve", problem, network, method, initial, runs, shard), where:
         with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
             check_run(problem, network, with_placeholders(method), runs, seed, initial, optimum)
             method = with_steps(method, problem, network)

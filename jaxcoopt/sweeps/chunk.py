@@ -9,8 +9,10 @@ from jaxtyping import Int
 
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.drive import drive, ending, intervals
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.theory.auto import with_steps
@@ -91,15 +93,20 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
     at = np.stack(axes)
     with jax.default_device(device or jax.local_devices()[0]):
         trio = job.plan.columns(at)
-        method = with_steps(trio.method, trio.problem, trio.network)
-        optimum = job.optima.of(job.plan, at)
-        numbers = job.seeds[seeds]
-        setup, carry = prepare(trio.problem, trio.network, method, numbers, job.seed, job.initial, job.tol, optimum)
-        _, records = drive(setup, carry, job.lengths)
-        trace, status, left = jax.device_get(ending(setup, records))
+        with bounded_programs("chunk", trio, runs):
+            trace, status, left = _run(job, trio, at, job.seeds[seeds])
     iterations = np.cumsum(job.lengths)
     traces = {name: _whole(rows[:, :runs], len(iterations)) for name, rows in trace.items()}
     return Outcome(traces, status[:runs], iterations[left[:runs]])
+
+
+def _run(job: Job, trio: Trio, at: Int[np.ndarray, "axes runs"], numbers: Int[np.ndarray, " runs"]) -> Any:
+    """Trace, status, and the record at which each run left."""
+    method = with_steps(trio.method, trio.problem, trio.network)
+    optimum = job.optima.of(job.plan, at)
+    setup, carry = prepare(trio.problem, trio.network, method, numbers, job.seed, job.initial, job.tol, optimum)
+    _, records = drive(setup, carry, job.lengths)
+    return jax.device_get(ending(setup, records))
 
 
 def _whole(rows: np.ndarray, records: int) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""How much of compiled programs stays.
+
+JAX keeps every program, and each new shape of a problem needs some 60 of them: about 110 MiB on a CPU, of which 30 are
+the loop's, and more than 1 is each of the smallest. Thirty numbers of nodes would take 3 GiB for good.
+"""
+
+import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+
+from jaxcoopt.errors import inside_jit, traced
+
+MOST = 2**30  # bytes that calls with new shapes have taken, before JAX's programs are let go
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+_seen: set[int] = set()  # shapes, since that last happened
+_taken = 0
+
+
+@contextmanager
+def bounded_programs(*arguments: Any) -> Iterator[None]:
+    """Around a call with these arguments: programs of earlier ones are let go first, where they have taken `MOST` and
+    these are new. Nothing within another such call, or inside someone's jit or grad.
+    """
+    global _taken
+    shape = None if _inside.get() or traced(arguments) or inside_jit() else _shape(arguments)
+    if shape is None or shape in _seen:
+        yield
+        return
+    if _taken > MOST:
+        free_programs()
+    before, token = psutil.Process().memory_info().rss, _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+        _seen.add(shape)
+        _taken += max(0, psutil.Process().memory_info().rss - before)
+
+
+def free_programs() -> None:
+    """Let all of JAX's compiled programs go; what is needed again is compiled again."""
+    global _taken
+    jax.clear_caches()
+    gc.collect()
+    with suppress(OSError, AttributeError):  # the C library keeps what is freed, and only glibc's can be told not to
+        ctypes.CDLL(None).malloc_trim(0)
+    _seen.clear()
+    _taken = 0
+
+
+def _shape(arguments: Any) -> int | None:
+    """What programs are compiled for, as a number; None for what has no such thing."""
+    leaves, structure = jax.tree.flatten(arguments)
+    try:
+        return hash((structure, tuple((np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves)))
+    except (TypeError, ValueError):
+        return None
