@@ -2,8 +2,8 @@
 
 200 iterations over ideal links in float64, on a random problem of 8 nodes: the derivative of the mean recorded gap by
 reverse mode, by forward mode and by differences of the fourth order; noise: what rounding alone makes of those.
-Responses that are steps have no slope and are left out; shares of a limit, which are sent as codes, are taken before
-they are coded. Writes benchmarks/results/slopes.json.
+Responses that are steps are differentiated straight through, which differences so close do not see, and are left out;
+shares of a limit, which are sent as codes, are taken before they are coded. Writes benchmarks/results/slopes.json.
 """
 
 import argparse

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt.methods import responses
 
 Log, Uniform, Sign, Clip = (
     jc.channels.LogQuantizer,
@@ -118,6 +119,27 @@ def test_the_gradient_of_a_setting_adds_up_to_what_q_gains(rng, name, setting, r
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize(
+    ("response", "channel", "settings"),
+    [
+        (responses.Uniform(0.25, bits=4), Uniform(0.25, bits=4, placement="difference"), {"level": "step"}),
+        (responses.SingleBit(), Sign(1.0, placement="difference"), {}),
+    ],
+    ids=["uniform", "single bit"],
+)
+def test_a_response_has_the_derivative_of_the_same_rounding_on_a_channel(response, channel, settings):
+    """By the difference of prices, and by its own settings."""
+    u = jnp.asarray(U)[:, None]
+    np.testing.assert_array_equal(response(u), channel.quantize(u))
+    ours, theirs = (jax.jvp(way, (u,), (jnp.ones_like(u),))[1] for way in (response, channel.quantize))
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.any(np.asarray(ours) == 1)
+    for own, on_channel in settings.items():
+        slope = jax.jvp(lambda v: replace(response, **{own: v})(u), (0.25,), (1.0,))[1]  # noqa: B023
+        np.testing.assert_array_equal(slope[:, 0], by_setting(channel, on_channel))
+
+
+@pytest.mark.fast
 def test_the_clip_limit_has_a_gradient():
     np.testing.assert_array_equal(by_setting(Clip(0.6), "limit"), np.sign(U) * (np.abs(U) > 0.6))
 
@@ -159,13 +181,13 @@ def learning(rng):
 HALVES = {"flow": (problem, 0.2, 30), "tracking": (learning, 0.1, 40)}
 
 
-def ratios(rng, channel, half):
+def ratios(rng, channel, half, flow_of=jc.methods.LaplacianFlow):
     """Gradient of the final gap's logarithm in the method's step, over its slope: of each fresh problem."""
     draw, middle, steps = HALVES[half]
     start = None if half == "flow" else jc.Initial(params={"weights": np.zeros(3)})
 
     def final(step, given, optimum):
-        flow = jc.methods.LaplacianFlow(step) if half == "flow" else None
+        flow = flow_of(step) if half == "flow" else None
         tracking = None if half == "flow" else jc.methods.GradientTracking(step)
         method = jc.CoOptimizer(flow, tracking, channel)
         run = jc.solve(given, NETWORK, method, steps, runs=POINTS, record_every=steps, initial=start, optimum=optimum)
@@ -194,6 +216,11 @@ PAIRS = [("log", "flow"), ("log", "tracking"), ("log, 6 bits", "flow"), ("unifor
 def test_straight_through_agrees_with_finite_differences(rng, name, placement, half):
     """To 5 %, in the median over fresh problems."""
     found = ratios(rng, replace(QUANTIZERS[name], placement=placement), half)
+    assert np.median(np.abs(found - 1)) <= 0.05, found
+
+
+def test_a_response_agrees_with_finite_differences_as_the_channel_does(rng):
+    found = ratios(rng, jc.channels.Ideal(), "flow", lambda step: jc.methods.UniformFlow(step, level=0.02, bits=12))
     assert np.median(np.abs(found - 1)) <= 0.05, found
 
 

@@ -1,5 +1,6 @@
 """Settings tuned by gradient descent: better on held-out instances, within what is admitted, broken ones told."""
 
+import io
 from dataclasses import replace
 
 import jax
@@ -10,9 +11,14 @@ import optax
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt.methods.co_optimizer import Estimate
+from jaxcoopt.problem.align import aligned
 from jaxcoopt.run.names import Trio
+from jaxcoopt.run.record import observe
 from jaxcoopt.tuning.admissible import MOST_MIXED, Interval, free_weights, weights_of
 from jaxcoopt.tuning.parameters import parameters_of
+from jaxcoopt.tuning.trust import AT, Compared
+from jaxcoopt.tuning.tune import _untuned
 
 NODES, STEPS = 6, 20
 NETWORK = jc.Network.from_graphs([nx.cycle_graph(NODES), nx.star_graph(NODES - 1)])
@@ -31,6 +37,7 @@ def training(rng):
     return jc.Training(jc.losses.Linear(0.1), rng.normal(size=(NODES, 8, 3)), rng.normal(size=(NODES, 8)))
 
 
+@pytest.mark.filterwarnings("ignore:.*rho has no useful derivative:RuntimeWarning")  # it hardly matters
 def test_both_halves_get_better_on_other_instances(rng):
     problem, other = (jc.Problem(shares(rng), training(rng)) for _ in range(2))
     names = ["allocation.step", "allocation.momentum", "training.step", "channel.rho"]
@@ -43,7 +50,17 @@ def test_both_halves_get_better_on_other_instances(rng):
     # What it says is what a run gives.
     result = jc.solve(other, tuned.network, tuned.method, STEPS, runs=NODES)
     gap = np.abs(result.trace["allocation_gap"][-1]) + np.abs(result.trace["training_gap"][-1])
-    assert np.log10(gap).mean() == pytest.approx(tuned.held_out, abs=1e-6)
+    best = jc.reference(other).params
+    size = np.sum(best["weights"] ** 2) + np.sum(best["bias"] ** 2)
+    apart = result.trace["consensus_error"][-1] ** 2 / size
+    assert np.log10(gap + apart).mean() == pytest.approx(tuned.held_out, abs=1e-6)
+    assert set(tuned.parts) == {
+        *("allocation gap", "budget residual", "box violation", "training gap", "consensus error")
+    }
+    assert tuned.parts["consensus error"][1] == pytest.approx(np.sqrt(apart).mean())
+    lines = repr(tuned).splitlines()
+    assert len(lines) <= 5
+    assert f"{tuned.untuned:.4g} -> {tuned.held_out:.4g}" in lines[1]
 
 
 def test_the_slope_of_the_free_numbers_is_that_of_finite_differences(rng):
@@ -118,6 +135,144 @@ def test_objectives_are_what_they_say(rng):
     bits = np.asarray(result.trace["bits"])[:, 0]
     wanted = (gap[2] + gap[3]).mean() / 2
     assert jc.objectives.at_bits((bits[2] + bits[3]) / 2)(result) == pytest.approx(wanted)
+
+
+def anywhere(problem, x, params=None):
+    """A result whose nodes stand at x, or have these parameters."""
+    start = jc.solve(
+        problem, NETWORK, FLOW if params is None else replace(METHOD, allocation=None), 1, runs=x.shape[-1]
+    )
+    estimate = Estimate(x, None) if params is None else Estimate(None, params)
+    record = observe(aligned(problem, NODES), estimate, start.optimum)
+    trace = {name: jnp.asarray(value)[None] for name, value in record.items()}
+    return replace(
+        start, trace=trace, iterations=jnp.zeros(1, int), allocation=estimate.allocation, params=estimate.params
+    )
+
+
+@pytest.mark.parametrize("center", [0.0, 1.5])
+def test_the_error_is_0_at_the_optimum_only(rng, center):
+    """Above the Bregman distance to the optimum, gap, budget residual and box violation; the gap where both hold."""
+    runs = 500
+    curvature, center = 10 ** rng.uniform(-1, 1, (NODES, 1)), center + rng.normal(size=(NODES, 1))
+    sides = np.sort(rng.uniform(0, 2, (2, NODES)), axis=0)
+    budget = sides[0].sum() + rng.uniform(0.1, 0.9) * (sides[1] - sides[0]).sum()
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(curvature, center), budget, *sides))
+    best = jc.reference(problem)
+    x = best.allocation[:, None] + 10 ** rng.uniform(-6, 0, runs) * rng.normal(size=(NODES, runs))
+    x[:, : runs // 2] -= (x[:, : runs // 2].sum(axis=0) - budget) / NODES  # on the budget
+    result = anywhere(problem, jnp.asarray(x))
+    found, size = np.asarray(jc.objectives.error(result))[0], abs(best.allocation_cost)
+    trace = {name: np.asarray(values)[0] for name, values in result.trace.items()}
+    bregman = (curvature / 2 * (x - best.allocation[:, None]) ** 2).sum(axis=0) / size
+    share = np.abs(best.allocation).mean()
+    for part in (bregman, np.abs(trace["allocation_gap"]), trace["budget_residual"], trace["box_violation"] / share):
+        assert (found >= part * (1 - 1e-9) - 1e-12).all()
+    inside = np.clip(x, *sides[..., None])
+    inside = inside[:, np.abs(inside.sum(axis=0) - budget) < 1e-13]
+    inside = np.concatenate([inside, best.allocation[:, None]], axis=1)
+    result = anywhere(problem, jnp.asarray(inside))
+    gap = np.abs(np.asarray(result.trace["allocation_gap"]))
+    np.testing.assert_allclose(jc.objectives.error(result), gap, rtol=1e-9, atol=1e-12)
+
+
+def test_a_cost_of_the_optimum_outside_the_box_is_far_from_it():
+    """Node 0 is cheap and full: past its bound the cost falls, and passes that of the optimum on its way."""
+    cost = jc.costs.Quadratic(1.0, np.array([4.0, *np.zeros(NODES - 1)]))
+    problem = jc.Problem(jc.Allocation(cost, float(NODES), 0.0, 2.0))
+    best = jc.reference(problem)
+    over = np.linspace(0, 1, 1001)
+    x = best.allocation[:, None] + np.outer([1.0, *-np.ones(NODES - 1) / (NODES - 1)], over)
+    uneven = np.array([0.0, 1.0, -1.0, *np.zeros(NODES - 3)])[:, None]  # costs more
+    result = anywhere(problem, jnp.asarray(x + 0.5 * uneven))
+    gap, found = np.asarray(result.trace["allocation_gap"])[0], np.asarray(jc.objectives.error(result))[0]
+    assert np.abs(gap).min() < 1e-3 < 0.02 < gap[0]
+    assert found.argmin() == 0
+    assert found[0] == pytest.approx(gap[0])
+
+
+def test_nodes_that_disagree_are_not_at_the_optimum(rng):
+    problem = jc.Problem(training=training(rng))
+    best = jc.reference(problem).params
+    apart = rng.normal(size=(NODES, 3, 2))
+    apart -= apart.mean(axis=0)
+    params = {
+        "weights": best["weights"][None, :, None] + apart * np.array([0.0, 1.0]),
+        "bias": jnp.broadcast_to(jnp.asarray(best["bias"]), (NODES, 2)),
+    }
+    found = np.asarray(jc.objectives.error(anywhere(problem, np.zeros((1, 2)), jax.tree.map(jnp.asarray, params))))
+    size = np.sum(best["weights"] ** 2) + np.sum(best["bias"] ** 2)
+    assert found[0, 0] < 1e-12
+    assert found[0, 1] == pytest.approx(np.sum(apart[..., 1] ** 2) / NODES / size)
+
+
+def test_a_part_that_got_worse_is_told_with_figures(rng):
+    """An objective of the mean model's loss alone lets DGD's step, and with it the nodes' distance, grow."""
+    problem = jc.Problem(training=training(rng))
+    method = jc.CoOptimizer(training=jc.methods.DGD(1e-3), channel=jc.channels.Ideal())
+    options = {"steps": 30, "iterations": 15, "optimizer": optax.adam(0.3), "held_out": problem}
+    options["objective"] = lambda result: result.trace["training_loss"][-1].mean()
+    with pytest.warns(RuntimeWarning, match=r"better, but .* the consensus error from \S+ to \S+ got worse"):
+        tuned = jc.tune(problem, NETWORK, method, ["training.step"], **options)
+    before, after = tuned.parts["consensus error"]
+    assert after > 2 * before
+
+
+@pytest.mark.filterwarnings("ignore:.*got worse:RuntimeWarning")
+def test_settings_without_a_useful_derivative_are_told(rng):
+    """The level of a rounding, and a number of levels whose derivative is 0 though it matters; not a smooth step."""
+    problem = jc.Problem(replace(shares(rng), cost=jc.costs.Quadratic(1.0, rng.normal(size=(NODES, NODES)))))
+    rounded = jc.CoOptimizer(jc.methods.UniformFlow(0.1, level=0.05), channel=jc.channels.Ideal())
+    with pytest.warns(RuntimeWarning, match="level has no useful derivative at the start: within a fifth"):
+        jc.tune(problem, NETWORK, rounded, ["allocation.response.level"], steps=STEPS, iterations=1)
+    random = replace(FLOW, channel=jc.channels.QSGD(4))
+    with pytest.warns(RuntimeWarning, match="levels has no derivative, though it matters"):
+        jc.tune(problem, NETWORK, random, ["channel.levels"], steps=STEPS, iterations=1)
+    jc.tune(problem, NETWORK, replace(FLOW, channel=jc.channels.Ideal()), ["allocation.step"], steps=5, iterations=1)
+
+
+@pytest.mark.parametrize(
+    ("foreseen", "useful"),
+    [
+        (AT, True),
+        (1.2 * AT, True),
+        (1.35 * AT, False),
+        (0.65 * AT, False),
+        (-AT, False),
+        (0 * AT, False),
+        (9 * AT, False),
+    ],
+)
+def test_a_derivative_is_useful_where_it_is_the_slope(rng, foreseen, useful):
+    assert Compared(AT, foreseen).useful == useful
+    bent = AT + 3 * AT**2
+    assert Compared(bent, bent).useful
+    rough = 0.3 * rng.permutation([-1, -1, -1, 0, 1, 1, 1])
+    assert Compared(AT + rough - np.polyval(np.polyfit(AT, rough, 1), AT), AT).useful
+    assert not Compared(rough, 1e-3 * AT).useful
+
+
+def test_progress_is_shown_unless_it_is_declined(rng, monkeypatch):
+    problem, said = jc.Problem(shares(rng)), io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
+    monkeypatch.setattr("jaxcoopt.run.progress.EVERY", 0.0)
+    options = {"steps": 5, "iterations": 2, "optimizer": optax.sgd(0.0)}
+    jc.tune(problem, NETWORK, replace(FLOW, channel=jc.channels.Ideal()), ["allocation.step"], **options)
+    assert said.getvalue().splitlines()[-1].startswith("3 of 3 iterations, held-out objective -")
+    said.truncate(0)
+    jc.tune(
+        problem, NETWORK, replace(FLOW, channel=jc.channels.Ideal()), ["allocation.step"], progress=False, **options
+    )
+    assert said.getvalue() == ""
+
+
+def test_the_pair_that_untuned_was_still_answers(rng):
+    number = _untuned(-1.0, -2.0)
+    assert number == -2.0
+    with pytest.warns(DeprecationWarning, match="number now"):
+        assert number[0] == -1.0
+    with pytest.warns(DeprecationWarning, match="number now"):
+        assert number[1] == -2.0
 
 
 def test_patience_stops_and_an_optimizer_of_ones_own_is_used(rng):

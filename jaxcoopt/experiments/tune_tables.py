@@ -20,8 +20,8 @@ class Tune(Table):
     with the two numbers that it stays between, or "auto".
     """
     objective: str = "final"
-    """final: log10 of the gap at the end; worst: of the worst run; area: the mean over all records; at_bits: when the
-    mean node has sent `bits`."""
+    """final: log10 of the error at the end, which is the gap where budget, box and consensus hold; worst: of the worst
+    run; area: the mean over all records; at_bits: when the mean node has sent `bits`."""
     bits: float | None = Field(None, gt=0)
     """For the objective "at_bits"."""
     iterations: int = Field(100, ge=1)

@@ -109,14 +109,18 @@ def parts_at_end(result: Result) -> dict[str, Float[Array, " runs"]]:
 def _allocation_error(result: Result) -> Trace:
     gap, residual, violation = (result.trace[name] for name in ("allocation_gap", "budget_residual", "box_violation"))
     best, dtype = result.optimum, gap.dtype
-    saved = violation * jnp.abs(_number(best.bound_price, dtype))
-    saved = saved + residual * jnp.abs(_number(best.price, dtype) * _budget(result))
-    saved = saved / _or_one(jnp.abs(_number(best.allocation_cost, dtype)))
-    return jnp.abs(gap + 2 * saved) + residual + violation / _mean_share(result)
+    bounds, price, cost = (_number(each, dtype) for each in (best.bound_price, best.price, best.allocation_cost))
+    saved = residual * _row(jnp.abs(price) * _budget(result)) + violation * _row(bounds)
+    return jnp.abs(gap + 2 * saved / _row(_or_one(jnp.abs(cost)))) + residual + violation / _row(_mean_share(result))
 
 
 def _training_error(result: Result) -> Trace:
-    return jnp.abs(result.trace["training_gap"]) + (result.trace["consensus_error"] / _size(result)) ** 2
+    return jnp.abs(result.trace["training_gap"]) + (result.trace["consensus_error"] / _row(_size(result))) ** 2
+
+
+def _row(value: Array) -> Array:
+    """Scalar or [runs] to stand beside [records, runs]."""
+    return value[None] if value.ndim else value
 
 
 def _number(value: Any, dtype: Any) -> Array:

@@ -64,7 +64,7 @@ class Setting:
 
     def given(self, trio: Trio) -> np.ndarray:
         """What the method has."""
-        return np.asarray(read(trio, self.place))
+        return np.asarray(read(trio, self.place), float)
 
     def start(self, trio: Trio, starts: int, rng: np.random.Generator) -> np.ndarray:
         """Free numbers of each start; the first stands for what is given, the same step from there in all phases."""

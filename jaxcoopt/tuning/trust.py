@@ -47,7 +47,8 @@ class Compared:
         """Whether descent along the derivative goes down, and about as far as it seems to."""
         objective, foreseen = self.rises
         bias, unseen = 0.5 * abs(foreseen - objective) * np.std(AT), np.std(self.objective - self.foreseen)
-        return bool(bias <= BIAS * self.moves and unseen <= UNSEEN * self.moves)
+        moves = np.std(self.objective)
+        return bool(bias <= BIAS * moves and unseen <= UNSEEN * moves)
 
 
 def compared(free: Free, name: str, value: float, slope: Free, slopes: Slopes, look: Look) -> Compared:
@@ -80,7 +81,10 @@ def _moved(free: Free, name: str, way: np.ndarray, at: np.ndarray) -> Iterator[t
 
 
 def warn_of_slopes(free: Free, values: np.ndarray, slope: Free, slopes: Slopes, look: Look) -> None:
-    """Tell (RuntimeWarning) of parameters without effect, and of those whose derivative is no slope, with both figures."""
+    """Tell (RuntimeWarning) of parameters without effect, and with both figures of those whose derivative is no slope.
+
+    values, slope: the objective of each start and its slope; slopes, look: both, and the objective alone, elsewhere.
+    """
     for name, of_starts in slope.items():
         still = np.all(np.asarray(of_starts) == 0, axis=0)
         found = compared(free, name, float(values[0]), slope, slopes, look)
@@ -99,8 +103,8 @@ def _figures(found: Compared) -> str:
     objective, foreseen = found.rises
     rough = np.std(found.objective - np.polyval(np.polyfit(AT, found.objective, 2), AT))
     return (
-        f": within a fifth around it the objective changes by {objective:+.2g} (and is {rough:.1g} off a smooth curve), "
-        f"and by {foreseen:+.2g} as the derivative says; sweep it instead, with jaxcoopt.sweep, or tune the others"
+        f": within a fifth around it the objective changes by {objective:+.2g} (and is {rough:.1g} off a smooth "
+        f"curve), by {foreseen:+.2g} as the derivative says; sweep it instead, with jaxcoopt.sweep, or tune the others"
     )
 
 
