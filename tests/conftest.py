@@ -59,6 +59,14 @@ def pytest_runtest_teardown(item, nextitem):
         kept = psutil.Process().memory_info().rss
 
 
+@pytest.fixture(autouse=True, scope="session")
+def programs_stay():
+    """Until they are let go above: the library would do so sooner."""
+    from jaxcoopt import programs
+
+    programs.MOST = 2 * ROOM
+
+
 @pytest.fixture
 def rng(request):
     """Fresh random numbers each session, the same for a test wherever it runs; the seed is printed on failure."""

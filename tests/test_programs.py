@@ -43,6 +43,7 @@ def kept(monkeypatch):
     gone = []
     monkeypatch.setattr(programs, "_seen", set())
     monkeypatch.setattr(programs, "_taken", 0)
+    monkeypatch.setattr(programs, "MOST", 2**30)
     monkeypatch.setattr(jax, "clear_caches", lambda: gone.append(len(programs._seen)))
     return gone
 

@@ -58,6 +58,10 @@ def solve(
     `jax.config.update("jax_num_cpu_devices", 2)`, or how many cores there are, before anything else of JAX.
     shard="nodes", for one network too large for a device, spreads the nodes over all of them instead: neighbours on
     different devices exchange what their links carry, and the numbers differ from one device's by rounding.
+
+    JAX keeps compiled programs, some 110 MiB for each new shape. Where those of calls with new shapes have taken
+    `jaxcoopt.programs.MOST` bytes (1 GiB), all are let go before the next new one, and what is used again is compiled
+    again; `jaxcoopt.programs.free_programs()` does so at once.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
     if steps >= 2**31:

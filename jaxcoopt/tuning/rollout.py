@@ -118,7 +118,7 @@ class Rollout:
         starts = starts_of(values)
         if starts > 1 and self.parameters.of_links:
 
-            def alone(own: Values) -> Scores:
+            def alone(own: Any) -> Any:
                 return jax.tree.map(lambda leaf: leaf[0], self.scores(jax.tree.map(lambda leaf: leaf[None], own), on))
 
             return lax.map(alone, values)

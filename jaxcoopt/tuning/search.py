@@ -71,7 +71,7 @@ class Search:
                 held_out, parts = _mean_scores(self._others, self.parameters.values(free))
                 self._mark(iteration, free, scores, slope)
                 if iteration == 0 and 0 not in self.broken:
-                    warn_of_slopes(free, scores, slope, self._slope, self._look)
+                    warn_of_slopes(free, scores, slope, lambda at: self._slope(at)[1], self._look)
                 self.parts.append(parts)
                 held_out[list(self.broken)] = np.nan
                 rows.append({"objective": scores, "held_out": held_out} | self._values(free))

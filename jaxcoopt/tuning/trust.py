@@ -21,7 +21,7 @@ UNSEEN = 0.7  # likewise: of all its movement that the derivative does not fores
 SAME = 1e-4  # relatively: changes of the objective that are none
 
 Look = Callable[[Free], np.ndarray]
-Slopes = Callable[[Free], tuple[np.ndarray, Free]]
+Slopes = Callable[[Free], Free]
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,21 @@ class Compared:
         return bool(bias <= BIAS * moves and unseen <= UNSEEN * moves)
 
 
-def compared(free: Free, name: str, value: float, slope: Free, slopes: Slopes, look: Look) -> Compared:
+def compared(free: Free, name: str, slope: Free, slopes: Slopes, look: Look) -> Compared:
     """Of one parameter of the first start, or of all its numbers together, each up or down as its slope says.
 
-    value, slope: the objective and its slope there; slopes, look: both, and the objective alone, of as many starts as
-    `free` has.
+    slope: there; slopes, look: the slope, and the objective, of as many starts as `free` has.
     """
     way = np.sign(np.asarray(slope[name])[0])
     way = np.where(way == 0, 1.0, way)
-    values, along = {0.0: value}, {0.0: np.sum(np.asarray(slope[name])[0] * way)}
-    for at, moved in _moved(free, name, way, AT[[0, 6]]):
-        scores, by = slopes(moved)
-        values |= dict(zip(at, scores, strict=False))
-        along |= {each: np.sum(own * way) for each, own in zip(at, np.asarray(by[name]), strict=False)}
-    for at, moved in _moved(free, name, way, AT[[1, 2, 4, 5]]):
+    values, along = {}, {0.0: np.sum(np.asarray(slope[name])[0] * way)}
+    for at, moved in _moved(free, name, way, AT):
         values |= dict(zip(at, look(moved), strict=False))
+    for at, moved in _moved(free, name, way, AT[[0, -1]]):
+        by = np.asarray(slopes(moved)[name])
+        along |= {each: np.sum(own * way) for each, own in zip(at, by, strict=False)}
     curve = np.polynomial.Polynomial.fit(list(along), [WINDOW * each for each in along.values()], 2).integ()
-    return Compared(np.array([values[at] - value for at in AT]), curve(AT) - curve(0.0))
+    return Compared(np.array([values[at] - values[0.0] for at in AT]), curve(AT) - curve(0.0))
 
 
 def _moved(free: Free, name: str, way: np.ndarray, at: np.ndarray) -> Iterator[tuple[list[float], Free]]:
@@ -83,11 +81,11 @@ def _moved(free: Free, name: str, way: np.ndarray, at: np.ndarray) -> Iterator[t
 def warn_of_slopes(free: Free, values: np.ndarray, slope: Free, slopes: Slopes, look: Look) -> None:
     """Tell (RuntimeWarning) of parameters without effect, and with both figures of those whose derivative is no slope.
 
-    values, slope: the objective of each start and its slope; slopes, look: both, and the objective alone, elsewhere.
+    values, slope: the objective of each start and its slope; slopes, look: the slope, and the objective, elsewhere.
     """
     for name, of_starts in slope.items():
         still = np.all(np.asarray(of_starts) == 0, axis=0)
-        found = compared(free, name, float(values[0]), slope, slopes, look)
+        found = compared(free, name, slope, slopes, look)
         if not np.isfinite([*found.objective, *found.foreseen]).all():
             continue
         if still.all() and found.moves > SAME * abs(values[0]):
