@@ -1,6 +1,9 @@
 """The fast paths against plain ones: exponent-bit quantizer, second moments, sums in pieces, records, memory."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -173,13 +176,46 @@ def test_memory_is_what_the_compiled_program_takes(unchecked, training):
     per_node = 4 + (training and 6 * (FEATURES + 1))  # x twice, price, message; y, z, c, r and two messages
     assert need.state == pytest.approx(500 * 8 * (NODES * per_node + 3), rel=0.02)
     assert need.working > 0
-    assert need.compiling == memory.COMPILING
+    assert need.compiling == memory.COMPILING * (1 + training)
     assert need.total == need.setup + need.state + need.working + need.compiling
     assert need.most_runs > 500
     bigger = jc.memory(problem, network, method, 5000)
     assert bigger.total - need.compiling == pytest.approx(10 * (need.total - need.compiling), rel=0.2)
     assert bigger.most_runs == pytest.approx(need.most_runs, rel=0.2)
     assert "5000 runs need" in str(bigger)
+
+
+PEAK = """
+import sys
+from pathlib import Path
+import networkx as nx, numpy as np, jaxcoopt as jc
+
+nodes, runs, both = (int(word) for word in sys.argv[1:])
+rng = np.random.default_rng(0)
+cost = jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), rng.uniform(1, 5, nodes))
+data = jc.Training(jc.losses.Logistic(0.1), rng.normal(size=(nodes, 200, 20)), rng.choice([-1.0, 1.0], (nodes, 200)))
+problem = jc.Problem(jc.Allocation(cost, 3.0 * nodes, 0.0, 10.0), data if both else None)
+tracking = jc.methods.GradientTracking(0.01) if both else None
+method = jc.CoOptimizer(jc.methods.DualFlow(), tracking, jc.channels.LogQuantizer())
+network = jc.Network.from_graphs(nx.cycle_graph(nodes))
+kib = lambda what: int(Path("/proc/self/status").read_text().split(f"{what}:")[1].split()[0])
+need, before = jc.memory(problem, network, method, runs), kib("VmRSS")
+jc.solve(problem, network, method, 20, runs=runs)
+print(1024 * (kib("VmHWM") - before), need.total)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
+@pytest.mark.parametrize(("nodes", "runs", "both"), [(10, 1, 0), (10, 1, 1), (100, 1000, 1), (1000, 256, 0)])
+def test_the_peak_of_a_run_is_what_memory_says(nodes, runs, both):
+    """No more than that, and at most 100 MiB less, with a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, (nodes, runs, both))], capture_output=True, text=True, check=True
+    )
+    peak, said = map(int, done.stdout.split())
+    print(f"{peak / 2**20:.0f} MiB, {said / 2**20:.0f} were said")
+    assert said - 100 * 2**20 <= peak <= said
 
 
 def test_a_run_that_cannot_fit_says_so_and_how_many_would(unchecked, monkeypatch):

@@ -86,7 +86,7 @@ class Search:
 
     def _look(self, free: Free) -> np.ndarray:
         """The objective of each start alone."""
-        return _mean_scores(self._cases, self.parameters.values(free)).objective
+        return np.asarray(_mean_scores(self._cases, self.parameters.values(free)).objective)
 
     def _values(self, free: Free) -> dict[str, np.ndarray]:
         return {name: np.asarray(value) for name, value in self.parameters.values(free).items()}

@@ -16,6 +16,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
+from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import vectors_for
@@ -155,8 +156,9 @@ def tune(
     learned, validated = ([compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks))
     cases, others = list(product(learned, on)), list(product(validated, other))
     search = Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
-    history = search.run(found.start(starts, seed), iterations, patience, progress)
-    return _best(found, history, search, starts)
+    with bounded_programs("tune", problems, networks, method, steps, starts, runs, str(parameters)):
+        history = search.run(found.start(starts, seed), iterations, patience, progress)
+        return _best(found, history, search, starts)
 
 
 def _with_steps(method: CoOptimizer, cases: list[tuple[Problem, Network]]) -> CoOptimizer:
