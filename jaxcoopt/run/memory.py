@@ -20,8 +20,8 @@ from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
 from jaxcoopt.theory.auto import with_placeholders
 
-# Bytes of the host, for each half, that a first run takes beside its arrays: the compiler's, and its programs'. Measured
-# at 124 to 126 MiB for an allocation alone, and at 196 to 213 MiB for both halves.
+# Bytes of the host that a first run takes beside its arrays, for the compiler and its programs: for each half. Measured
+# at 124 to 126 MiB for an allocation alone, 196 to 213 MiB for both halves.
 COMPILING = 128 * 2**20
 
 
