@@ -1,6 +1,7 @@
 """The fast paths against plain ones: exponent-bit quantizer, second moments, sums in pieces, records, memory."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -209,13 +210,14 @@ print(1024 * (kib("VmHWM") - before), need.total)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
 @pytest.mark.parametrize(("nodes", "runs", "both"), [(10, 1, 0), (10, 1, 1), (100, 1000, 1), (1000, 256, 0)])
 def test_the_peak_of_a_run_is_what_memory_says(nodes, runs, both):
-    """No more than that, and at most 100 MiB less, with a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, *map(str, (nodes, runs, both))], capture_output=True, text=True, check=True
-    )
+    """No more than that, and at most 128 MiB less, with a process of its own that compiles as a user's does."""
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    env["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    command = [sys.executable, "-c", PEAK, *map(str, (nodes, runs, both))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     peak, said = map(int, done.stdout.split())
     print(f"{peak / 2**20:.0f} MiB, {said / 2**20:.0f} were said")
-    assert said - 100 * 2**20 <= peak <= said
+    assert said - 128 * 2**20 <= peak <= said
 
 
 def test_a_run_that_cannot_fit_says_so_and_how_many_would(unchecked, monkeypatch):
