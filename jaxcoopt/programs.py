@@ -17,7 +17,7 @@ import psutil
 
 from jaxcoopt.errors import inside_jit, traced
 
-MOST = 2**30  # bytes that calls with new shapes have taken, before JAX's programs are let go
+MOST = 768 * 2**20  # bytes that calls with new shapes have taken, before JAX's programs are let go
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 _seen: set[int] = set()  # shapes, since that last happened
 _taken = 0

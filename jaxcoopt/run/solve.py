@@ -60,7 +60,7 @@ def solve(
     different devices exchange what their links carry, and the numbers differ from one device's by rounding.
 
     JAX keeps compiled programs, some 110 MiB for each new shape. Where those of calls with new shapes have taken
-    `jaxcoopt.programs.MOST` bytes (1 GiB), all are let go before the next new one, and what is used again is compiled
+    `jaxcoopt.programs.MOST` bytes (768 MiB), all are let go before the next new one, and what is used again is compiled
     again; `jaxcoopt.programs.free_programs()` does so at once.
     """
     steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
