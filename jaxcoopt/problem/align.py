@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.errors import traced
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 
@@ -73,13 +74,16 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
 
 def _training(training: Training) -> Training:
     targets, kind = training.targets, training.loss.targets
+    mask = None if training.mask is None else jnp.asarray(training.mask, bool)
+    if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
+        at = jnp if traced(targets, training.mask) else np
+        targets = at.where(training.mask, targets, 0)
     whole = kind == "integer" or (kind == "any" and is_whole(targets))
     targets = jnp.asarray(targets, jnp.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
     if kind == "binary":
         targets = jnp.where(targets > 0, 1, -1).astype(float_dtype())
     features = jnp.asarray(training.features, float_dtype())
-    mask = None if training.mask is None else jnp.asarray(training.mask, bool)
-    if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
+    if mask is not None:
         features, targets = jnp.where(mask[..., None], features, 0), jnp.where(mask, targets, jnp.zeros_like(targets))
     return replace(
         training,

@@ -70,7 +70,7 @@ def solve(
     record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
     progress = a_flag("progress", progress)
     problem, network, method = received(problem, network, method)
-    initial, optimum = received_start(initial), received_optimum(optimum, problem, network.nodes, runs)
+    initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
     check_shard(shard, problem, network, method, initial)
     where = in_host_memory() if shard == "nodes" else nullcontext()
     with bounded_programs("solve", problem, network, method, initial, runs, shard), where:

@@ -1,6 +1,5 @@
 """What a user gives to the functions of theory: checked as `solve` checks it, with plain arrays."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -27,16 +26,9 @@ def received(method: Any, problem: Problem, network: Network) -> tuple[Any, Prob
         raise TypeError(f"method: expected one half's method, {EXAMPLE}, got {shown(method)}")
     half = "allocation" if isinstance(method, AllocationMethod) else "training"
     method = getattr(received_method(CoOptimizer(**{half: method})), half)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(replace(method, step=None) if has_step(method) else method):
-        if not traced(leaf):
-            finite(f"method{jax.tree_util.keystr(path)}", leaf)
+    _check_finite("method", method)
     network = received_network(network)
     return method, received_problem(problem, network.nodes), network
-
-
-def has_step(method: Any) -> bool:
-    """Whether there is one, which may be a word, or not known yet."""
-    return hasattr(method, "step")
 
 
 def received_problem(problem: Problem, nodes: int | None = None) -> Problem:
@@ -62,8 +54,14 @@ def received_channel(channel: Channel | None) -> Channel:
         raise TypeError(f"channel: expected one of jaxcoopt.channels, such as Ideal(), got {shown(channel)}")
     refuse_unregistered("channel", channel)
     channel = plain_tree(channel, "channel")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(channel):
-        if not traced(leaf):
-            finite(f"channel{jax.tree_util.keystr(path)}", leaf)
+    _check_finite("channel", channel)
     check_channel(channel)
     return channel
+
+
+def _check_finite(name: str, settings: Any) -> None:
+    """All numbers but the step, which may be a word, or not known yet."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(settings):
+        where = jax.tree_util.keystr(path)
+        if not traced(leaf) and not (where == ".step" and name == "method"):
+            finite(f"{name}{where}", leaf)
