@@ -144,7 +144,7 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
         raise NoNumber("the cost has no curvature at the optimum")
     x = feasible_point(allocation, nodes) if start is None else start
     beside = _beside(target, x)
-    beside = beside + (target - beside).mean(axis=0)  # the budget is met
+    beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
     domain = allocation.cost.domain()
     beside = jnp.where((beside > domain[0]) & (beside < domain[1]), beside, target)
     starts = (jnp.broadcast_to(each, (nodes, TRIED)) for each in (x, beside))
