@@ -22,7 +22,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.node_split import NodeSplit
-from jaxcoopt.run.record import observe
+from jaxcoopt.run.record import observe, without_samples
 from jaxcoopt.run.status import converged, diverged
 
 
@@ -110,7 +110,7 @@ def recorded(setup: Setup, carry: Carry) -> dict[str, Array]:
     return record | {"diverged": diverged(record), "converged": carry.done}
 
 
-def _statistics(setup: Setup, carry: Carry) -> dict[str, Array]:
+def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]] = observe) -> dict[str, Array]:
     problem, estimate = setup.problem, setup.method.estimate(carry.state)
     if setup.split is not None:
         problem, estimate = setup.split.without_padding(problem, estimate)
@@ -151,8 +151,12 @@ def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
     bits = carry.bits
     assert bits is not None
 
-    def look() -> tuple[Array, Array]:
-        done = carry.done | converged(_statistics(setup, carry), setup.tol, setup.mean_share)
+    def within(observe: Callable[..., dict[str, Array]]) -> Array:
+        return converged(_statistics(setup, carry, observe), setup.tol, setup.mean_share)
+
+    def look() -> tuple[Array, Array]:  # the samples are gone through only where all else is within the tolerance
+        near = jnp.any(within(without_samples) & ~carry.done)
+        done = carry.done | lax.cond(near, lambda: within(observe), lambda: jnp.zeros_like(carry.done))
         return done, jnp.where(carry.done, bits, _bits_sent(setup, carry))
 
     done, sent = lax.cond(due, look, lambda: (carry.done, bits))

@@ -24,6 +24,16 @@ def observe(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str,
     return record
 
 
+def without_samples(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str, Float[Array, " runs"]]:
+    """What of it takes no pass over the samples."""
+    record: dict[str, Array] = {}
+    if problem.allocation is not None and estimate.allocation is not None:
+        record |= _allocation(problem.allocation, estimate.allocation, optimum)
+    if problem.training is not None and estimate.params is not None:
+        record["consensus_error"] = _consensus_error(estimate.params, mean_params(estimate.params))
+    return record
+
+
 def relative_gap(value: Array, best: Any) -> Array:
     """(value - best) / |best|, or the plain difference where best is 0."""
     best = jnp.asarray(best, value.dtype)
@@ -61,13 +71,17 @@ def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: 
 def _training(training: Training, params: Params, optimum: Optimum) -> dict[str, Array]:
     mean = mean_params(params)
     loss = training.pooled_loss(mean)
+    record = {"training_loss": loss, "consensus_error": _consensus_error(params, mean)}
+    if optimum.training_loss is not None:
+        record["training_gap"] = relative_gap(loss, optimum.training_loss)
+    return record
+
+
+def _consensus_error(params: Params, mean: Params) -> Float[Array, " runs"]:
     squares = [
         jnp.sum((leaf - middle) ** 2, axis=tuple(range(1, leaf.ndim - 1))).mean(axis=0)
         for leaf, middle in zip(jax.tree.leaves(params), jax.tree.leaves(mean), strict=True)
     ]
     square = sum(squares[1:], start=squares[0])
     apart = square > 0  # where not, the root has no derivative
-    record = {"training_loss": loss, "consensus_error": jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)}
-    if optimum.training_loss is not None:
-        record["training_gap"] = relative_gap(loss, optimum.training_loss)
-    return record
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)

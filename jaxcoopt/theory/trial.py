@@ -37,19 +37,20 @@ LEAST, MOST = 40, 400  # iterations of a trial, in four quarters
 MOST_MOVES = 2e8  # of nodes, at all steps and in all iterations: more than 12,000 nodes are given fewer iterations
 FASTER, SLOWER = 0.5, 0.9  # from the second quarter to the last: falls for certain, and not certainly
 WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
+NEARBY = 1e-3  # of the start's distance, so far from the target a second trial begins
 ROUNDING = 1e-9  # of the distance at the start
 MOST_WORK = 1e11  # multiplications that the gradients of a trial may take
 TURNS = 60  # of the power method
 
 
 class Trial(NamedTuple):
-    """What is run. longest: the first step; target: where the iterations go to; biased: they stop at a distance from
-    it that grows with the step.
+    """What is run. starts: where from, each a trial; target: where the iterations go to; longest: the first step;
+    biased: they stop at a distance from the target that grows with the step.
     """
 
     method: Any
     half: Any
-    start: Any
+    starts: tuple[Any, Any]
     target: Any
     longest: float
     biased: bool
@@ -72,11 +73,11 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
     """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
 
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
-    further from it than at shorter steps; so must all steps down to that part of it. Steps beyond 2 (1 + momentum) /
-    lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there. Methods that stop at
-    a distance which grows with the step (DGD, CHOCO, and all with mini-batches) get the step that comes nearest, if
-    that is shorter. start: an allocation or parameters as in `Initial`, None for the run's own. Raises `NoNumber` where
-    nothing can be tried.
+    further from it than at shorter steps, both from the start and from beside the limit; so must all steps down to that
+    part of it. Steps beyond 2 (1 + momentum) / lambda_max of the mean iteration at the limit are not tried, as that is
+    no point of rest there. Methods that stop at a distance which grows with the step (DGD, CHOCO, and all with
+    mini-batches) get the step that comes nearest, if that is shorter. start: an allocation or parameters as in
+    `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
@@ -142,8 +143,13 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     if not np.isfinite(top) or top <= 0:
         raise NoNumber("the cost has no curvature at the optimum")
     x = feasible_point(allocation, nodes) if start is None else start
-    x = jnp.broadcast_to(x, (nodes, TRIED))
-    return Trial(method, allocation, Pair(x, jnp.zeros_like(x)), target, 2 * (1 + momentum) / top, biased=False)
+    beside = _beside(target, x)
+    beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
+    domain = allocation.cost.domain()
+    beside = jnp.where((beside > domain[0]) & (beside < domain[1]), beside, target)
+    starts = (jnp.broadcast_to(each, (nodes, TRIED)) for each in (x, beside))
+    starts = tuple(Pair(each, jnp.zeros_like(each)) for each in starts)
+    return Trial(method, allocation, starts, target, 2 * (1 + momentum) / top, biased=False)
 
 
 def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
@@ -175,7 +181,15 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
         return jnp.broadcast_to(leaf[..., None], (nodes, *shape, TRIED))
 
     first, biased = jax.tree.map(laid, one, target), batch is not None or isinstance(method, (DGD, CHOCO))
-    return Trial(method, training, first, target, longest, biased)
+    beside = jax.tree.map(lambda end, begin: jnp.broadcast_to(_beside(end, begin), begin.shape), target, first)
+    return Trial(method, training, (first, beside), target, longest, biased)
+
+
+def _beside(target: Array, start: Array) -> Float[Array, "nodes *shape"]:
+    """A little beside the target, at each node elsewhere, which tells whether the iterations rest there."""
+    away = NEARBY * jnp.sqrt(jnp.mean((start - target) ** 2))
+    away = jnp.where(away > 0, away, NEARBY * jnp.maximum(jnp.sqrt(jnp.mean(target**2)), NEARBY))
+    return target + away * jax.random.normal(jax.random.key(1), (*start.shape[:-1], 1))
 
 
 def _mean_laplacian(network: Network) -> Any:
@@ -219,8 +233,11 @@ def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
     steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
     method = replace(trial.method, step=jnp.asarray(steps))
     iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED), LEAST, MOST)) // 4 * 4
-    found = np.asarray(_distances(method, trial.half, network, channel, trial.start, trial.target, iterations))
-    works = working(found / (steps if trial.biased else 1.0))
+    found, near = (
+        np.asarray(_distances(method, trial.half, network, channel, start, trial.target, iterations))
+        for start in trial.starts
+    )
+    works = working(found / (steps if trial.biased else 1.0)) & working(near / (steps if trial.biased else 1.0))
     if not works.any():
         raise NoNumber("no step that was tried works")
     first = int(np.argmax(works)) + BELOW
