@@ -4,9 +4,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array
+
+# A bound at or beyond this is not there. Infinity itself would stop whoever looks for it with jax_debug_infs.
+FAR = float(np.finfo(np.float32).max)
+
+
+def there(bound: Any) -> Any:
+    """Whether a bound is there."""
+    return abs(bound) < FAR
 
 
 def float_dtype() -> Any:

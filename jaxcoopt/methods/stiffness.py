@@ -19,9 +19,10 @@ def felt(cost: Cost, x: Shares, box: tuple[Shares, Shares], reach: Float[Array, 
     low, high = jnp.maximum(x - reach, box[0]), jnp.minimum(x + reach, box[1])
     at, below, above = marginal(cost, x), marginal(cost, low), marginal(cost, high)
     sides = ((at - below, x - low), (above - at, high - x))
-    slopes = [jnp.where(run > 0.5 * reach, rise / jnp.where(run > 0, run, 1), jnp.inf) for rise, run in sides]
+    steep = jnp.finfo(x.dtype).max
+    slopes = [jnp.where(run > 0.5 * reach, rise / jnp.where(run > 0, run, 1), steep) for rise, run in sides]
     least = jnp.minimum(*slopes)
-    return jnp.where(jnp.isfinite(least), least, curvature(cost, x))
+    return jnp.where(least < steep, least, curvature(cost, x))
 
 
 def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) -> Shares:

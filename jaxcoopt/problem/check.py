@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import float_dtype, there
 from jaxcoopt.errors import at_least_one, finite, numbers, positive, refuse_lists
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation
@@ -135,7 +135,7 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
         exact = aligned_allocation(allocation)
         lower, upper = (np.asarray(side) for side in box(exact))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
-        if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
+        if np.any(there(lower) & (lower < start)) or np.any(there(upper) & (upper > end)):
             raise ValueError(
                 f"allocation.cost: {type(cost).__name__} is convex on ({start.max():g}, {end.min():g}) only, but its "
                 f"box [{lower.min():g}, {upper.max():g}] leaves that; tighten allocation.lower or allocation.upper"

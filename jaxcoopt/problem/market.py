@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import there
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
@@ -33,7 +34,7 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
     for radius in [*near, *far[far > near[-1]]]:
         first, last = finite_box(allocation, nodes, radius)
         x, price = _bisect_price(cost, budget, first, last)
-        cut = ((x <= first) & ~jnp.isfinite(lower)) | ((x >= last) & ~jnp.isfinite(upper))
+        cut = ((x <= first) & ~there(lower)) | ((x >= last) & ~there(upper))
         if not bool(jnp.any(cut)):
             break
     else:

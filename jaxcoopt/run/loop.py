@@ -50,8 +50,8 @@ class Setup:
 @pytree
 @dataclass(frozen=True)
 class Carry:
-    """What a run takes along: the method's state, the clock (simulated seconds and what they lost to rounding), how
-    often each graph was seen, and which runs have converged and stand still.
+    """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
+    end, and what they lost to rounding), how often each graph was seen, and which runs have converged and stand still.
     """
 
     iteration: Int[Array, ""]
@@ -220,23 +220,26 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     duration = _duration(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)
-    seconds, lost = two_sum(carry.seconds, duration + carry.seconds_lost)
+    forever = jnp.finfo(carry.seconds.dtype).max
+    goes_on = jnp.maximum(carry.seconds, duration) < forever
+    seconds, lost = two_sum(carry.seconds, jnp.where(goes_on, duration, 0) + carry.seconds_lost)
     return replace(
         carry,
         iteration=carry.iteration + 1,
         state=at_iteration(setup.method, carry.iteration).update(carry.state, setup.problem, now),
-        seconds=seconds,
-        seconds_lost=jnp.where(jnp.isfinite(seconds), lost, 0),
+        seconds=jnp.where(goes_on, jnp.minimum(seconds, forever), forever),
+        seconds_lost=jnp.where(goes_on, lost, 0),
         visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
     )
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation."""
+    """max_i work_i / x_i, the seconds of one iteration; the largest float where x_i <= 0; x = 1 without allocation."""
     work, x = setup.problem.work, setup.method.estimate(state).allocation
+    forever = jnp.finfo(work.dtype).max
     if x is None:
         return work.max(axis=0)
-    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), jnp.inf), axis=0)
+    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), forever), axis=0)
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:
