@@ -20,6 +20,14 @@ LISTS = ("features", "targets", "mask", "weights", "work", "initial.allocation")
 LISTS = (*LISTS, *(f"optimum.{name}" for name in ("allocation", "allocation_cost", "price", "training_loss")))
 DEEPEST = 8  # lists in lists
 
+# A bound at or beyond this is not there. Infinity itself would stop whoever looks for it with jax_debug_infs.
+FAR = float(np.finfo(np.float32).max)
+
+
+def there(bound: Any) -> Any:
+    """Whether a bound is there."""
+    return abs(bound) < FAR
+
 
 def float_dtype() -> Any:
     """float32, or float64 when jax_enable_x64 is set."""

@@ -61,8 +61,8 @@ class Added:
 class DualState:
     """x and wanted (w), to twice the float type's digits; size: max |x|; best, price: X, p; stiffness: k as sent;
     message: p as sent; turns: how often k turned; owed: o, by tails to heads; kept: None without memory; sides: the box
-    of x, infinite where it has no end; box: that of X, finite and inside the cost's domain; free: 1, and 0 where lo =
-    hi; span: how far a share may move.
+    of x, `FAR` away where it has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span:
+    how far a share may move.
     """
 
     x: Total

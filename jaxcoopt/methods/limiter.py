@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import FAR, there
 from jaxcoopt.compensated import Grid, Pair, Total, settled, split
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
@@ -16,11 +17,11 @@ Flows = Float[Array, "edges runs"]
 
 
 def hard_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
-    """The box within the cost's domain, both [nodes, runs], infinite where neither ends."""
+    """The box within the cost's domain, both [nodes, runs], `FAR` away where neither ends."""
     start, end = (jnp.asarray(edge, like.dtype) for edge in allocation.cost.domain())
-    sides = zip(box(allocation), (start, end), finite_box(allocation, like.shape[0]), (-jnp.inf, jnp.inf), strict=True)
+    sides = zip(box(allocation), (start, end), finite_box(allocation, like.shape[0]), (-FAR, FAR), strict=True)
     return tuple(  # pyright: ignore[reportReturnType]
-        jnp.broadcast_to(jnp.where(jnp.isfinite(given) | jnp.isfinite(domain), inside, absent), like.shape)
+        jnp.broadcast_to(jnp.where(there(given) | there(domain), inside, absent), like.shape)
         for given, domain, inside, absent in sides
     )
 
@@ -63,5 +64,5 @@ def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:
 def _share(room: Shares, asked: Shares, slack: Any) -> Shares:
     """The part of what is asked that there is room for, at most 1, as it is sent."""
     cut = asked > room * slack
-    room = jnp.where(cut, room, 0)  # infinite room would be a NaN in derivatives, though not looked at
+    room = jnp.where(cut, room, 0)  # room without an end would spoil derivatives, though not looked at
     return codes.below(jnp.where(cut, room * slack / jnp.where(cut, asked, 1), 1))

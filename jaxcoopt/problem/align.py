@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.errors import traced
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
@@ -67,9 +67,16 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
     return Allocation(
         cost=jax.tree.map(columns, allocation.cost),
         budget=jnp.asarray(allocation.budget, float_dtype()),
-        lower=None if allocation.lower is None else columns(allocation.lower),
-        upper=None if allocation.upper is None else columns(allocation.upper),
+        lower=None if allocation.lower is None else columns(within_reach(allocation.lower)),
+        upper=None if allocation.upper is None else columns(within_reach(allocation.upper)),
     )
+
+
+def within_reach(bound: Any) -> Any:
+    """A bound, `FAR` away where it is not there."""
+    if isinstance(bound, jax.Array):
+        return jnp.clip(jnp.asarray(bound, float_dtype()), -FAR, FAR)
+    return np.clip(np.asarray(bound, np.float64), -FAR, FAR)
 
 
 def _training(training: Training) -> Training:

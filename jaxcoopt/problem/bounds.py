@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
+from jaxcoopt.arrays import there
 from jaxcoopt.errors import check_name, positive
 from jaxcoopt.pytrees import pytree
 
@@ -63,7 +64,7 @@ class Penalty(Bounds):
     def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
         """d penalty / dx."""
         over, under = excess(x, lower, upper)
-        return self._one_sided(over) - self._one_sided(under)
+        return self._one_sided(*over) - self._one_sided(*under)
 
     def check(self, name: str) -> None:
         """The weight at least 0, the sharpness above 0, a known form."""
@@ -71,25 +72,26 @@ class Penalty(Bounds):
         positive(f"{name}.sharpness", self.sharpness)
         check_name(f"{name}.form", self.form, ("softplus", "square"))
 
-    def _one_sided(self, excess: Array) -> Array:
+    def _one_sided(self, excess: Array, bounded: Any) -> Array:
         weight, sharpness = along_runs(self.weight, excess), along_runs(self.sharpness, excess)
-        bounded = ~jnp.isneginf(excess)
-        excess = jnp.where(bounded, excess, 0)  # infinity times a slope of 0 is no derivative
         push = jax.nn.sigmoid(sharpness * excess) if self.form == "softplus" else 2 * jnp.maximum(excess, 0)
         return jnp.where(bounded, weight * push, 0)
 
 
-def excess(x: Shares, lower: Any, upper: Any) -> tuple[Shares, Shares]:
-    """(x - hi, lo - x), minus infinity where there is no such bound."""
+Excess = tuple[Shares, Any]  # how far x is beyond a bound, and whether there is such a bound; 0 where there is none
+
+
+def excess(x: Shares, lower: Any, upper: Any) -> tuple[Excess, Excess]:
+    """x - hi and lo - x."""
     over = _beyond(upper, lambda bound: x - bound, x)
     return over, _beyond(lower, lambda bound: bound - x, x)
 
 
-def _beyond(bound: Any, by: Callable[[Any], Shares], x: Shares) -> Shares:
+def _beyond(bound: Any, by: Callable[[Any], Shares], x: Shares) -> Excess:
     if bound is None:
-        return jnp.full_like(x, -jnp.inf)
-    finite = jnp.isfinite(bound)
-    return jnp.where(finite, by(jnp.where(finite, bound, 0)), -jnp.inf)
+        return jnp.zeros_like(x), jnp.zeros((), bool)
+    bounded = there(bound)
+    return jnp.where(bounded, by(jnp.where(bounded, bound, 0)), 0), bounded
 
 
 @pytree
@@ -113,7 +115,7 @@ class Multiplier(Bounds):
         """One ascent step of both."""
         gain = along_runs(self.gain, x) * curvature
         sides = zip(memory, excess(x, lower, upper), strict=True)
-        return tuple(jnp.maximum(u + jnp.where(jnp.isneginf(e), 0, gain * e), 0) for u, e in sides)
+        return tuple(jnp.maximum(u + jnp.where(bounded, gain * e, 0), 0) for u, (e, bounded) in sides)
 
     def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
         """u_hi - u_lo."""

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import FAR, float_dtype, there
+from jaxcoopt.problem.align import columns, within_reach
 from jaxcoopt.problem.problem import Allocation
 
 
@@ -20,13 +21,12 @@ def summed(dtype: Any, terms: int) -> float:
 
 
 def box(allocation: Allocation) -> tuple[Array, Array]:
-    """Lower and upper bounds, infinite where there are none; each scalar, [nodes, 1] or [nodes, runs]."""
-    return _side(allocation.lower, -jnp.inf), _side(allocation.upper, jnp.inf)
+    """Lower and upper bounds, `FAR` away where there are none; each scalar, [nodes, 1] or [nodes, runs]."""
+    return _side(allocation.lower, -FAR), _side(allocation.upper, FAR)
 
 
 def _side(bound: Any, absent: float) -> Array:
-    bound = jnp.asarray(absent if bound is None else bound, float_dtype())
-    return bound[:, None] if bound.ndim == 1 else bound
+    return columns(absent if bound is None else within_reach(bound))
 
 
 @partial(jax.jit, static_argnames="nodes")
@@ -44,8 +44,8 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: A
     constants = (leaf.shape for leaf in jax.tree.leaves(allocation.cost))
     shape = jnp.broadcast_shapes((nodes, 1), first.shape, last.shape, share.shape, *constants)
     first, last, share = (jnp.broadcast_to(array, shape) for array in (first, last, share))
-    low = jnp.where(jnp.isfinite(first), first, jnp.minimum(share, jnp.where(jnp.isfinite(last), last, share)) - radius)
-    high = jnp.where(jnp.isfinite(last), last, jnp.maximum(share, low) + radius)
+    low = jnp.where(there(first), first, jnp.minimum(share, jnp.where(there(last), last, share)) - radius)
+    high = jnp.where(there(last), last, jnp.maximum(share, low) + radius)
     # The domain is open: its ends have no finite price. The step inside is small beside the equal share's distance.
     least = 4 * jnp.finfo(float_dtype()).eps
     part, edge = (jnp.maximum(1e-13, least),) * 2 if inside is None else (inside, least)
@@ -63,7 +63,7 @@ def _finite_size(edge: Array) -> Array:
 def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:
     """The size that shares have: the largest of |b| / nodes and the finite bounds, 1 where all are 0."""
     share = jnp.abs(jnp.asarray(allocation.budget, float_dtype())).max() / nodes
-    bounds = (jnp.where(jnp.isfinite(side), jnp.abs(side), 0).max() for side in box(allocation))
+    bounds = (jnp.where(there(side), jnp.abs(side), 0).max() for side in box(allocation))
     largest = jnp.maximum(share, jnp.maximum(*bounds))
     return jnp.where(largest > 0, largest, 1)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype, plain_tree, shown
+from jaxcoopt.arrays import float_dtype, plain_tree, shown, there
 from jaxcoopt.errors import a_flag, apart, at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
@@ -194,7 +194,7 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
         exact = aligned_allocation(allocation)
         lower, upper = (np.asarray(side) for side in box(exact))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
-        if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
+        if np.any(there(lower) & (lower < start)) or np.any(there(upper) & (upper > end)):
             first, last = apart(start.max(), lower.min()), apart(end.min(), upper.max())
             raise ValueError(
                 f"allocation.cost: {type(cost).__name__} is convex on ({first[0]}, {last[0]}) only, but its "

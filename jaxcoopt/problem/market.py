@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import there
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
@@ -80,7 +81,7 @@ def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     price = jnp.where(flat.any(axis=0), price[0], price[1])
     lower, upper = box(allocation)
     start, end = (jnp.asarray(edge, x.dtype) for edge in cost.domain())
-    endless_low, endless_high = ~jnp.isfinite(jnp.maximum(lower, start)), ~jnp.isfinite(jnp.minimum(upper, end))
+    endless_low, endless_high = ~there(jnp.maximum(lower, start)), ~there(jnp.minimum(upper, end))
     cut = ((x <= first) & endless_low) | ((x >= last) & endless_high)
     terms = cost.value(x)
     start = cost.value(feasible_point(allocation, nodes)).sum(axis=0)

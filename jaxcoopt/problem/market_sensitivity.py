@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import there
 from jaxcoopt.problem.box import box
 from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.market import clear_market
@@ -96,10 +97,10 @@ def _slopes(allocation: Allocation, x: Array) -> tuple[Array, Array]:
 
 
 def _near(share: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(edge)
-    edge = np.where(finite, edge, 0)
+    is_there = there(edge)
+    edge = np.where(is_there, edge, 0)
     room = NEAR * np.maximum(np.abs(share), np.abs(edge)) + 1e-3 * NEAR * np.abs(share).mean(axis=0)
-    return finite & (np.abs(share - edge) <= room)
+    return is_there & (np.abs(share - edge) <= room)
 
 
 def warn_of_kinks(allocation: Allocation, x: Array, price: Array) -> None:

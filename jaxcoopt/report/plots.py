@@ -10,7 +10,7 @@ from jaxcoopt.run.result import Result
 GAPS = {"allocation_gap": ("CPU allocation", BLUE), "training_gap": ("training", ORANGE)}
 WITHOUT_OPTIMUM = {"training_loss": ("training loss", ORANGE)}
 FEASIBILITY = {
-    "budget_residual": ("Budget residual", "relative to the budget", BLUE),
+    "budget_residual": ("Budget residual", "relative to the budget or all shares", BLUE),
     "box_violation": ("Box violation", "CPU units", PURPLE),
     "consensus_error": ("Consensus error", "distance to the mean model", GREEN),
 }

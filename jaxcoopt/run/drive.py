@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.errors import traced
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
@@ -49,9 +50,21 @@ def drive(
     return gather(carry), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
 
 
-@jax.jit
 def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    """The trace, each run's status and the record at which it left; after that its last record stands."""
+    """The trace, each run's status and the record at which it left; after that its last record stands.
+
+    Seconds without an end are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
+    """
+    trace, status, left = _ending(setup, records)
+    seconds = trace["seconds"]
+    if traced(seconds):
+        return trace | {"seconds": jnp.where(seconds < jnp.finfo(seconds.dtype).max, seconds, jnp.inf)}, status, left
+    known = np.asarray(seconds)
+    return trace | {"seconds": jnp.asarray(np.where(known < np.finfo(known.dtype).max, known, np.inf))}, status, left
+
+
+@jax.jit
+def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
     trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
     done = records["converged"]
     if setup.tol is not None:  # the end is looked at, too

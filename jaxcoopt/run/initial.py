@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.problem.align import aligned_allocation
@@ -59,13 +59,13 @@ def _on_budget(x: np.ndarray, budget: np.ndarray, lower: np.ndarray, upper: np.n
         missing = budget - x.astype(np.longdouble).sum(axis=0)
         room = np.where(inside, np.maximum(np.where(missing > 0, upper - x, x - lower), 0), 0)
         moved = x.astype(np.longdouble) + missing * share(room)
-        x = np.where((room > 0) & (room < np.inf), np.clip(moved, lower, upper), moved)
+        x = np.where((room > 0) & (room < FAR / 2), np.clip(moved, lower, upper), moved)
     return x
 
 
 def _by_room(room: np.ndarray) -> np.ndarray:
     """In proportion to the room; nodes without a bound take all, and all take alike where there is no room."""
-    endless = np.isinf(room)
+    endless = room >= FAR / 2
     room = np.where(endless.any(axis=0), endless, room)
     total = room.sum(axis=0)
     return np.where(total > 0, room / np.where(total > 0, total, 1), 1 / len(room))

@@ -55,9 +55,9 @@ class Setup:
 @pytree
 @dataclass(frozen=True)
 class Carry:
-    """What a run takes along: the method's state, the clock (simulated seconds and what they lost to rounding), how
-    often each graph was seen; which runs have converged and stand still, and the bits that these had sent by then
-    (None without a tolerance).
+    """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
+    end, and what they lost to rounding), how often each graph was seen; which runs have converged and stand still, and
+    the bits that these had sent by then (None without a tolerance).
     """
 
     iteration: Int[Array, ""]
@@ -298,26 +298,29 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     duration = _duration(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)
-    seconds, lost = two_sum(carry.seconds, duration + carry.seconds_lost)
+    forever = jnp.finfo(carry.seconds.dtype).max
+    goes_on = jnp.maximum(carry.seconds, duration) < forever
+    seconds, lost = two_sum(carry.seconds, jnp.where(goes_on, duration, 0) + carry.seconds_lost)
     return replace(
         carry,
         iteration=carry.iteration + 1,
         state=at_iteration(setup.method, carry.iteration).update(carry.state, setup.problem, now),
-        seconds=seconds,
-        seconds_lost=jnp.where(jnp.isfinite(seconds), lost, 0),
+        seconds=jnp.where(goes_on, jnp.minimum(seconds, forever), forever),
+        seconds_lost=jnp.where(goes_on, lost, 0),
         visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
     )
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; infinite where x_i <= 0; x = 1 without allocation.
+    """max_i work_i / x_i, the seconds of one iteration; the largest float where x_i <= 0; x = 1 without allocation.
 
     What is padded has no work, and takes no time.
     """
     work, x = setup.problem.work, setup.method.estimate(state).allocation
+    forever = jnp.finfo(work.dtype).max
     if x is None:
         return work.max(axis=0)
-    endless = jnp.where(work > 0, jnp.inf, 0)
+    endless = jnp.where(work > 0, forever, 0)
     return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), endless), axis=0)
 
 

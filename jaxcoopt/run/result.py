@@ -22,7 +22,7 @@ from jaxcoopt.run.status import Status
 UNITS = {
     "allocation_cost": "cost",
     "allocation_gap": "relative to the optimum",
-    "budget_residual": "relative to the budget",
+    "budget_residual": "relative to max(|b|, sum |x|)",
     "box_violation": "CPU units",
     "training_loss": "loss",
     "training_gap": "relative to the optimum",

@@ -26,9 +26,7 @@ class Penalised(Cost):
         """f_i(x_i) + eps softplus(s (x - hi)) / s + ..., or the squares."""
         weight, sharpness = self.bounds.weight, self.bounds.sharpness
         total = self.cost.value(x)
-        for side in excess(x, self.lower, self.upper):
-            held = jnp.isfinite(side)
-            side = jnp.where(held, side, 0)
+        for side, held in excess(x, self.lower, self.upper):
             push = jnp.maximum(side, 0) ** 2
             if self.bounds.form == "softplus":
                 push = jax.nn.softplus(sharpness * side) / sharpness
