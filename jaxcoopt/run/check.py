@@ -8,6 +8,7 @@ import numpy as np
 from jaxcoopt.errors import StandIn, inside_jit, positive, traced, unknown_name
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.flat_costs import check_flat
 from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import node_count
@@ -47,6 +48,8 @@ def check_run(
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
+    if not traced(problem):
+        check_flat(method.allocation, problem.allocation, network.nodes)
 
 
 def check_shard(shard: Any, *given: Any) -> None:
