@@ -96,10 +96,11 @@ class DualFlow(AllocationMethod):
     r_i / 10), r_i the box's width, at most 5 mean shares; where f_i is flat h_i = k_i (at a bound as said, and at
     least |p_i| / r_i / 100,000). c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and k_i d_i are sent
     as 8-bit codes, as both shares of `Limit` are. k_i moves by one level at most, and is held more firmly the more
-    often it turned back, so that it changes finitely often. Links to nodes that cannot move (lo = hi) are not used. S and C are over all links that were ever there, d_i of
-    them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
-    when a link is there for the first time (Bastianello, Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66
-    (2021)). With relaxation None a is 1/2 and nothing is kept, see `MemorylessDualFlow`.
+    often it turned back, so that it changes finitely often. Links to nodes that cannot move (lo = hi) are not used. S
+    and C are over all links that were ever there, d_i of them; one that is down keeps the c and s that it last had;
+    where c changes s changes in proportion, and a is 1/2 when a link is there for the first time (Bastianello, Carli,
+    Schenato, Todescato, IEEE Trans. Autom. Control 66 (2021)). With relaxation None a is 1/2 and nothing is kept, see
+    `MemorylessDualFlow`.
 
     sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
     iteration. Fixed points are optimal where pinned nodes (lo = hi) do not cut the graph, over links that tell unlike

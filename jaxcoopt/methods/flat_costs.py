@@ -64,5 +64,4 @@ def flat_stretches(allocation: Allocation, nodes: int) -> Any:
 
 @jax.jit
 def _look_at(cost: Cost, points: jax.Array, width: jax.Array) -> jax.Array:
-    slope, bend = jax.vmap(lambda x: (marginal(cost, x), curvature(cost, x)))(points)
-    return flat(jnp.abs(bend), width, slope)
+    return jax.vmap(lambda x: flat(jnp.abs(curvature(cost, x)), width, marginal(cost, x)))(points)
