@@ -105,7 +105,7 @@ def dual_flow(x, constants, sequence, settings, link, box):
                 apart = max(abs(min(max(wanted[i], box[0][i]), box[1][i]) - best[i]), 0.1 * span[i])
                 own = max(own, abs(price[i] - marginal) / apart)
             value = 2 / (1 / own + np.mean(nearby))
-            wider = 2 ** (max(abs(turns[i]) - 9, 0) / 4)
+            wider = 2 ** (max(abs(turns[i]) - 31, 0) / 8)
             held = 0.5 * stiffness[i] * (1 + 1e-12) / wider < value <= stiffness[i] * (1 + 1e-12) * wider
             beside = stiffness[i] / math.sqrt(2), stiffness[i] * math.sqrt(2)
             new[i] = stiffness[i] if held else min(max(level_above(value), beside[0]), beside[1])

@@ -1,7 +1,7 @@
 """Flows whose link weights follow the curvature of the costs, so that no step need be tuned."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -51,12 +51,14 @@ class CurvatureFlow(AllocationMethod):
     = f_i'' plus what `bounds` adds to it, d_i the live neighbours at this iteration, h_i d_i sent as an 8-bit code;
     phi(last) is 0 where a link was not there; p_i = f_i' plus the slope of `bounds`. With `Limit` what flows is cut so
     that the box holds at every iteration, and it may stall where full nodes cut the graph; with `Multiplier` it does
-    not stall, and the box may be crossed on the way.
+    not stall, and the box may be crossed on the way. Costs that are flat (f_i'' = 0) all over a box are refused, and
+    flat stretches are warned of: use `DualFlow` there.
     """
 
     gain: Any = 0.9
     momentum: Any = 0.0
     bounds: Bounds = Limit()  # noqa: RUF009 (frozen)
+    flat_costs: ClassVar[Literal["refused"]] = "refused"
 
     @property
     def keeps_box(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

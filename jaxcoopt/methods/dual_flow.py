@@ -1,7 +1,7 @@
 """Dual flow: what ADMM on the prices wants to move is owed over the links, and paid where budget and box allow."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import lax
@@ -84,30 +84,36 @@ class DualState:
 @pytree
 @dataclass(frozen=True)
 class DualFlow(AllocationMethod):
-    """ADMM on the prices, weighted by relayed curvatures, whose flows are owed, and paid within budget and box.
+    """ADMM on the prices, weighted by what shares answer to them, whose flows are owed, and paid within budget and box.
 
-    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   ln k_i = (ln h_i + mean_j ln k_j) / 2
+    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   1/k_i = (1/h_i + mean_j 1/k_j) / 2
     w_i += 2a sum_j g_ij,   s_ij = (1 - 2a) s_ij(last) + 2a (2 c_ij q(p_i) + g_ij),   S_i, C_i = sum_j s_ij, sum_j c_ij
     X_i = argmin f_i(X) + (X - w_i - S_i)^2 / (4 C_i) over the box,   p_i = (S_i + w_i - X_i) / (2 C_i)
     o_ij += 2a g_ij,   m_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= m_ij
     x_i += sum_j m_ij
 
-    X_i by a few Newton steps from the last; h_i = f_i''(X_i), felt over a tenth of the mean share. c = `gain`, a =
-    `relaxation` in [1/2, 1), scalars or [runs]; k_i and k_i d_i are sent as 8-bit codes, as both shares of `Limit` are.
-    Links to nodes that cannot move (lo = hi) are not used. S and C are over all links that were ever there, d_i of
-    them; one that is down keeps the c and s that it last had; where c changes s changes in proportion, and a is 1/2
-    when a link is there for the first time (Bastianello, Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66
-    (2021)). With relaxation None a is 1/2 and nothing is kept, see `MemorylessDualFlow`.
+    X_i by a few Newton steps from the last; h_i = f_i''(X_i), at a bound at least |p_i - f_i'(X_i)| / max(|w_i - X_i|,
+    r_i / 10), r_i the box's width, at most 5 mean shares; where f_i is flat h_i = k_i (at a bound as said, and at
+    least |p_i| / r_i / 100,000). c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and k_i d_i are sent
+    as 8-bit codes, as both shares of `Limit` are. k_i moves by one level at most, and is held more firmly the more
+    often it turned back, so that it changes finitely often. Links to nodes that cannot move (lo = hi) are not used. S
+    and C are over all links that were ever there, d_i of them; one that is down keeps the c and s that it last had;
+    where c changes s changes in proportion, and a is 1/2 when a link is there for the first time (Bastianello, Carli,
+    Schenato, Todescato, IEEE Trans. Autom. Control 66 (2021)). With relaxation None a is 1/2 and nothing is kept, see
+    `MemorylessDualFlow`.
 
     sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
     iteration. Fixed points are optimal where pinned nodes (lo = hi) do not cut the graph, over links that tell unlike
-    prices apart: debts cannot block each other for good (benchmarks/NOTES.md has the proof). On a fixed graph with
-    quadratic costs w converges, as ADMM does; the rest is measured (benchmarks/full_nodes.py).
+    prices apart: debts cannot block each other for good. On a connected graph that stays, over ideal links and with
+    exact X_i, w goes to an optimum for all convex costs, linear ones, too (proofs: benchmarks/NOTES.md); how fast is
+    not known, and `solve` warns of costs without curvature. All else is measured (benchmarks/full_nodes.py,
+    hard_costs.py). What cannot be had: curvatures over 12 decades where one edge of a ring is up at a time.
     """
 
     gain: Any = 6.0
     relaxation: Any = 0.8
     keeps_box: ClassVar[bool] = True
+    flat_costs: ClassVar[Literal["slow"]] = "slow"
 
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualState:
         """At rest at x, nothing owed, with the marginal costs as prices."""

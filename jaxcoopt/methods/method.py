@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Array, Bool, Float
 
@@ -20,6 +20,7 @@ class AllocationMethod(abc.ABC):
 
     keeps_sum: ClassVar[bool] = True  # sum_i x_i = b at every iteration, or only in the limit
     keeps_box: ClassVar[bool] = False  # lo_i <= x_i <= hi_i at every iteration
+    flat_costs: ClassVar[Literal["fine", "slow", "refused"]] = "fine"  # where f_i'' is 0: `solve` warns, or refuses
 
     @abc.abstractmethod
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> Any:

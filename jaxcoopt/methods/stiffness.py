@@ -11,9 +11,10 @@ from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 
-FREE_TURNS = 8  # so often a code may turn back before it is held more firmly
-TURNS_PER_LEVEL = 2  # and with so many more, by a level to either side
+FREE_TURNS = 30  # so often a code may turn back before it is held more firmly
+TURNS_PER_LEVEL = 4  # and with so many more, by a level to either side
 PRESSED = 0.1  # of the span: a node pressed against a bound counts as if it could give way by so much
+SOFTEST = 1e-5  # of |price| / span: a flat cost at a bound counts as no softer
 SPAN = 5  # mean shares: no node is taken to have more room than that
 
 Shares = Float[Array, "nodes runs"]
@@ -49,13 +50,15 @@ def felt(cost: Cost, best: Shares, wanted: Shares, price: Shares, box: Box, span
     """h_i = f_i''(X_i), at a bound at least |p_i - f_i'(X_i)| / max(|w_i - X_i|, span / 10), with w_i held to the box.
 
     By how much the price would have to change before the share left its bound, over what it could then give way. Where
-    the cost is flat that says nothing: the last level stays.
+    the cost is flat that says nothing inside of the box, and the last level stays; and at a bound less the closer the
+    price comes to where the share is let go, so h_i is at least |p_i| / span / 100,000 there.
     """
     best, wanted, price = lax.stop_gradient((best, wanted, price))
     slope, bend = jax.jvp(lambda at: marginal(cost, at), (best,), (jnp.ones_like(best),))
     apart = jnp.maximum(jnp.abs(jnp.clip(wanted, *box) - best), PRESSED * span)
     held = (best <= box[0]) | (best >= box[1])
-    own = jnp.maximum(bend, jnp.where(held, jnp.abs(price - slope) / apart, 0))
+    pressed = jnp.where(flat(bend, span, slope, price), SOFTEST * jnp.abs(price) / span, 0)
+    own = jnp.maximum(bend, jnp.where(held, jnp.maximum(jnp.abs(price - slope) / apart, pressed), 0))
     return jnp.where(flat(own, span, slope, price), last, own)
 
 

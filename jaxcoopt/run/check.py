@@ -10,6 +10,7 @@ from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit,
 from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.flat_costs import check_flat
 from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check as problems
@@ -74,6 +75,8 @@ def check_run(
     if not traced(network) and network.failure_rate is not None:
         check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
+    if not traced(problem):
+        check_flat(method.allocation, problem.allocation, network.nodes)
 
 
 def check_shard(shard: Any, *given: Any) -> None:
