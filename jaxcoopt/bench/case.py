@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcoopt.errors import unknown_name
+from jaxcoopt.shown import briefly
 
 GRAPHS, CHANNELS, PRECISIONS = ("regular", "barabasi-albert", "ring"), ("log", "ideal"), ("float32", "float64")
 FULL = {
@@ -24,6 +25,7 @@ SAMPLES = 20  # a node
 DECENT_NODES, DECENT_PARAMS = 100, 100  # beyond, decent-bench takes minutes
 
 
+@briefly
 @dataclass(frozen=True)
 class Case:
     """nodes n, mean degree d, runs B, params m; channel "log" (rho = 0.5, message) or "ideal"; graph's family."""

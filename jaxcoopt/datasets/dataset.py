@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
 from jaxcoopt.errors import finite
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Dataset:
     """Samples with their targets, held in numpy.

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ValidationError
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.experiments.explain import explain
 from jaxcoopt.experiments.overrides import apply_override
+from jaxcoopt.shown import briefly
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@briefly
 @dataclass(frozen=True)
 class Catalogue(Generic[Model]):
     """Files of settings. noun: what errors call one; package: whose folder `files` holds them; model: what they set;

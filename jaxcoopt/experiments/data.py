@@ -12,8 +12,10 @@ from jaxcoopt.datasets.shards import Shards
 from jaxcoopt.experiments.amounts import under
 from jaxcoopt.experiments.data_tables import Data, Fourier, Quadratic
 from jaxcoopt.problem import features
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Samples:
     """Train samples at the nodes; test features [samples, features] and targets [samples]; classes, 0: regression."""

@@ -17,6 +17,7 @@ from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.chunk import Job, run_chunk
 from jaxcoopt.sweeps.store import Layout, Store
 from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
@@ -24,6 +25,7 @@ from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
 TRIED = 10  # iterations that are timed to say how long all will take
 
 
+@briefly
 @dataclass(frozen=True)
 class Estimate:
     """points, groups (each compiled by itself), runs and chunks; bytes of memory and of the store; seconds in all."""

@@ -6,9 +6,12 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from jaxcoopt.shown import briefly
+
 TICKS = 9  # at most so many labels on an axis of numbers
 
 
+@briefly
 @dataclass(frozen=True)
 class Axis:
     """values: the distinct ones, numbers ascending or labels in the order in which they came."""

@@ -11,6 +11,7 @@ from jaxcoopt.report.axis import Axis
 from jaxcoopt.report.statistics import best_first
 from jaxcoopt.report.style import BAD, INK, decades, new_figure, suits_log
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.shown import briefly
 
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them
@@ -21,6 +22,7 @@ NO_POINT = -1
 FRAME = "#FF9F1C"  # of the best: seen on dark cells and on white
 
 
+@briefly
 @dataclass(frozen=True)
 class Panel:
     """One combination of the axes that are not drawn: its points, and the best of them in each cell."""

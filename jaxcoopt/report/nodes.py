@@ -10,10 +10,12 @@ import numpy as np
 
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.result import Result
+from jaxcoopt.shown import briefly
 
 Column = Any  # [nodes], or None where the problem has no such thing
 
 
+@briefly
 @dataclass(frozen=True)
 class Nodes:
     """The graph, and columns [nodes]: names, CPU share at the end (median over the runs), the optimum's share, demand,

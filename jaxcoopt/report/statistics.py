@@ -6,11 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
+from jaxcoopt.shown import briefly
+
 LEVEL = 0.95  # of the confidence intervals
 RESAMPLES = 999
 BATCH_SIZE = 2_000_000  # numbers that the bootstrap draws at once
 
 
+@briefly
 @dataclass(frozen=True)
 class Statistics:
     """[points] each: finite runs; mean with its t interval; median with its bootstrap interval; quartiles. NaN where

@@ -19,11 +19,13 @@ from jaxcoopt.report.statistics import Statistics, statistics
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
+from jaxcoopt.shown import briefly
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"
 
 
+@briefly
 @dataclass(frozen=True)
 class SweepReport:
     """metrics: those drawn; x, y: the axes of the heat map, None where too few were swept; statistics: of every metric

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Integer
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import Axis, axis_of
 from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
 
 POINT, SEED, ITERATION = "point", "seed", "iteration"
 METRICS = (
@@ -29,6 +30,7 @@ CLOCKS = {"bits": "bits sent by the mean node", "seconds": "simulated seconds"}
 PENDING = -1
 
 
+@briefly
 @dataclass(frozen=True)
 class Swept:
     """axes: what was swept; where: which value of each axis a point has; metrics, clocks: name to [points, seeds,

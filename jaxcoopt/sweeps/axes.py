@@ -8,12 +8,14 @@ import numpy as np
 
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.run.names import Place, Trio, assigned, find, is_there
+from jaxcoopt.shown import briefly
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
 TAKEN = (SEED, ITERATION, POINT)
 Values = Sequence[Any] | Mapping[str, Any] | np.ndarray
 
 
+@briefly
 @dataclass(frozen=True)
 class Axis:
     """One dimension of a sweep. places: what is set along it; entries: the values of an index, one for each place;

@@ -17,6 +17,7 @@ import numpy as np
 from jaxcoopt.errors import require
 from jaxcoopt.run.result import UNITS
 from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
 from jaxcoopt.sweeps.chunk import Outcome
 from jaxcoopt.sweeps.describe import SHOWN, differences
@@ -27,6 +28,7 @@ NOT_DONE = -1
 DONE = "chunks/done"  # in a group of its own: it is no result
 
 
+@briefly
 @dataclass(frozen=True)
 class Layout:
     """What a store holds. variables: names of traces; settings, versions: as `describe` gives them."""
