@@ -23,6 +23,7 @@ from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.unrolled import unrolled
+from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.objectives import Objective
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 
@@ -91,6 +92,7 @@ def _repeated_start(initial: Initial | None, training: Training | None, starts: 
     return Initial(x, params)
 
 
+@briefly
 @dataclass(frozen=True)
 class Rollout:
     """One number for each start from its free numbers."""
@@ -157,7 +159,7 @@ class Rollout:
         setup, carry = prepare(*trio, on.numbers, self.seed, initial, None, replace(on.optimum, **known))
         lengths = intervals(self.steps, self.record_every)
         carry, records = unrolled(setup, carry, lengths)
-        return result_of(setup, carry, records, np.cumsum(lengths), trio.method)
+        return result_of(setup, carry, records, np.cumsum(lengths), trio.method, trio.network.names)
 
     def _scored(self, result: Result, on: Instances, starts: int) -> Float[Array, " starts"]:
         result = replace(result, optimum=on.optimum)
