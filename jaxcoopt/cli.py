@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import networkx as nx
 import platformdirs
 import tomli_w
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import jaxcoopt
 from jaxcoopt.bench.command import run_benchmark
@@ -28,11 +26,12 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.report.folder import reserved_folder, write_folder
-from jaxcoopt.report.nodes import node_table
+from jaxcoopt.report.nodes import node_table, together
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.report.tuning_report import tuning_table, write_tuning
+from jaxcoopt.report.words import terminal
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.processes import joined
@@ -83,7 +82,7 @@ def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML tex
         table = Table(box=None, pad_edge=False, show_header=False)
         for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS), ("tune", TUNINGS)):
             for each in catalogue.names():
-                table.add_row(command, Text(each, style="cyan"), Text(catalogue.title(each)))
+                table.add_row(command, terminal(each, "cyan"), terminal(catalogue.title(each)))
         Console().print(table)
 
 
@@ -116,7 +115,7 @@ def run(
         settings = EXPERIMENTS.read(file, set_ or ())
         devices_of_cores(settings.runs if settings.shard == "runs" else LEAST_RUNS * cores())
         if dry_run:
-            console.print(Text(str(needed(settings))))
+            console.print(terminal(str(needed(settings))))
             return
         with nullcontext() if out is None else reserved_folder(out, overwrite):
             watched = not (quiet or no_progress)
@@ -238,8 +237,8 @@ def tune(
             write_tuning(out, played.tuned, played.settings)
         print_notes(console, played.notes)
         console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
-        console.print(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ", end="")
-        console.print(Text(f"jaxcoopt run {out / 'tuned.toml'}", style="cyan"))
+        told = terminal(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ")
+        console.print(told + terminal(f"jaxcoopt run {out / 'tuned.toml'}", "cyan"))
 
 
 @app.command()
@@ -282,7 +281,7 @@ def clean_errors(debug: bool = False) -> Iterator[None]:
 
 def _complain(message: str) -> None:
     console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(message, style="red"))
+    console.print(terminal("error: ", "bold red") + terminal(message, "red", lines=True))
 
 
 def _stages(console: Console | None) -> Any:
@@ -315,7 +314,7 @@ def _summary(played: Played) -> dict[str, Any]:
 def _write(out: Path, played: Played, summary: dict[str, Any], start: float) -> None:
     built = played.built
     counts = None if built.samples is None else built.samples.shards.counts
-    nodes = node_table(nx.compose_all(built.graphs), built.problem, played.result, built.demand, counts)
+    nodes = node_table(together(built.graphs), built.problem, played.result, built.demand, counts)
     begin = time.perf_counter()
 
     def finish() -> dict[str, Any]:
@@ -334,10 +333,8 @@ def _show(console: Console, played: Played, summary: dict[str, Any]) -> None:
 
 def _say_where(console: Console, out: Path | None) -> None:
     if out is None:
-        console.print(
-            Text("\nNothing was written; add --out DIR to keep the numbers, traces and pictures.", style="dim")
-        )
+        told = "Nothing was written; add --out DIR to keep the numbers, traces and pictures."
     else:
-        console.print(
-            Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim")
-        )
+        told = f"Written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
+    console.print()
+    console.print(terminal(told, "dim"))

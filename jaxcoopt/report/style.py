@@ -1,27 +1,43 @@
 """What all pictures share: size, colours that colour-blind readers can tell apart, log axes that can show 0."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.table import PREFIXES
+from jaxcoopt.report.words import picture
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"  # Okabe and Ito; Tol
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#222222", "#999933")
 BAD = "#C62828"
-INK, FAINT = "#222222", "#B8BEC4"
+INK, QUIET, FAINT = "#222222", "#555555", "#B8BEC4"
 DPI = 150
 DECADES = 7  # at most so many labels on a log axis
+TITLE = 130  # characters of a line
+LEAST_SCALE = 0.25  # of a scale, that a few values far off may not take from all others
+FAR_OFF = 4  # at most one value in so many is far off
+DASH = 5  # widths of a line
+SAME_LINE = 0.004  # of the height of a picture
 
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure, in inches, without any global state. Raises ImportError naming the `report` extra."""
-    figure = require("matplotlib.figure", extra="report").Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    require("matplotlib", extra="report")
+    from jaxcoopt.report.shown_figure import ShownFigure  # its base is Matplotlib's
+
+    figure = ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")
     require("matplotlib.backends.backend_agg", extra="report").FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
     return figure
+
+
+def heading(figure: Any, *lines: str, size: int = 12) -> None:
+    """The title of a figure, text from users in it."""
+    text = "\n".join(picture(line, TITLE) for line in lines)
+    figure.suptitle(text, fontsize=size, color=INK, x=0.01, ha="left")
 
 
 def plain_axes(axes: Any) -> None:
@@ -52,7 +68,10 @@ def log_axis(axes: Any, values: np.ndarray) -> float:
     axes.set_yticks([10.0**e for e in exponents], labels)
     axes.minorticks_off()
     if has_zero:
-        axes.axhline(floor * 10**0.5, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
+        line = floor * 10**0.5
+        axes.axhline(line, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
+        where = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "top"}
+        axes.text(0.995, line, "below the dotted line: exactly 0", fontsize=7, color=QUIET, **where)
     return floor
 
 
@@ -60,6 +79,55 @@ def suits_log(values: np.ndarray) -> bool:
     """True where none is negative and those that are positive span a decade or more."""
     positive = values[np.isfinite(values) & (values > 0)]
     return bool(positive.size) and not np.any(values < 0) and float(positive.max()) >= 10 * float(positive.min())
+
+
+def robust_limits(values: np.ndarray) -> tuple[float, float]:
+    """(least, largest) of a scale on which the values can be told apart; some of them must be finite.
+
+    Where a few would leave less than a quarter of the scale to all others, they are left outside.
+    """
+    kept = np.sort(values[np.isfinite(values)])
+    first, last, spare = 0, len(kept) - 1, len(kept) // FAR_OFF
+    for far in range(1, spare + 1):
+        for low in range(far + 1):
+            span = kept[len(kept) - 1 - (far - low)] - kept[low]
+            if 0 < span < LEAST_SCALE * (kept[last] - kept[first]):
+                first, last = low, len(kept) - 1 - (far - low)
+    return float(kept[first]), float(kept[last])
+
+
+def log_ticks(axis: Any, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis from low to high: two or more, however little that is."""
+    exponents = np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = 10.0**exponents
+    finer = np.sort(np.outer(every, [1, 2, 5]).ravel())
+    finest = np.sort(np.outer(every, np.arange(1, 10, 0.5)).ravel())
+    inside = [ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))] for ticks in (every, finer, finest)]
+    ticks = next((each for each in inside if len(each) > 1), np.array([low, high]))
+    ticks = ticks[:: math.ceil(len(ticks) / DECADES)]
+    axis.set_ticks(ticks, [f"{tick:,.4g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def strokes(curves: Sequence[np.ndarray] | np.ndarray, log: bool = False) -> list[Any]:
+    """Line styles with which curves [records] that lie on each other are all seen: dashes, each in the others' gaps."""
+    lines = np.asarray(curves, np.float64).reshape(len(curves), -1)
+    with np.errstate(all="ignore"):
+        lines = np.log10(lines) if log else lines
+    finite = np.isfinite(lines)
+    reach = SAME_LINE * (np.ptp(lines[finite]) if finite.any() else 1.0)
+    leader = list(range(len(lines)))
+    for i in range(len(lines)):
+        for j in range(i):
+            both = finite[i] & finite[j]
+            if both.any() and np.mean(np.abs(lines[i] - lines[j])[both] <= reach) > 0.5:
+                leader[i] = leader[j]
+                break
+    found: list[Any] = []
+    for i, first in enumerate(leader):
+        count, place = leader.count(first), leader[:i].count(first)
+        found.append((-DASH * place % (DASH * count), (DASH, DASH * (count - 1))) if count > 1 else "-")
+    return found
 
 
 def decades(values: np.ndarray) -> tuple[float, list[int], list[str]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.text import Text
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
+from jaxcoopt.report.bands import BEST, along, common, curves_figure, profile_figure
+from jaxcoopt.report.best import ranking
 from jaxcoopt.report.folder import LOCK, reserved_folder, save_both
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
@@ -19,6 +19,7 @@ from jaxcoopt.report.statistics import Statistics, statistics
 from jaxcoopt.report.summary import write_json, write_text
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
+from jaxcoopt.report.words import csv_text, plain, terminal
 from jaxcoopt.shown import briefly
 
 WIDTH = 150  # of the tables in a pipe
@@ -49,9 +50,12 @@ class SweepReport:
     def figures(self) -> dict[str, Any]:
         """Matplotlib figures by file name: a heat map (or a profile along the only axis) and curves of each metric.
 
-        Of none without a number.
+        Of none without a number. A notebook shows all of them, or one of them.
         """
-        return {name: figure for metric in self.metrics for name, figure in self._figures(metric).items()}
+        require("matplotlib", extra="report")
+        from jaxcoopt.report.shown_figure import Figures  # its base is Matplotlib's
+
+        return Figures({name: figure for metric in self.metrics for name, figure in self._figures(metric).items()})
 
     def html(self) -> str:
         """The page, with all that it needs inside."""
@@ -65,7 +69,7 @@ class SweepReport:
         for name in () if store is None else _written(folder, store):
             (folder / name).unlink(missing_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
-        write_text(folder / "table.csv", self.table().to_csv(index=False, lineterminator="\n"))
+        write_text(folder / "table.csv", _for_spreadsheets(self.table()).to_csv(index=False, lineterminator="\n"))
         for name, figure in self.figures().items():
             save_both(figure, folder / f"{name}.png")
         write_text(folder / "report.html", self.html())
@@ -78,11 +82,11 @@ class SweepReport:
         label = self._label(metric)
         if not np.isfinite(values.median).any():
             return {}
-        best = best_points(sweep, values.median)
+        best = ranking(sweep, metric, values.median).order[:BEST].tolist()
         found = {}
         if self.x is not None and self.y is not None:
             at_end = f"{label}: median over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
-            found[f"heatmap_{metric}"] = heatmap_figure(sweep, values.median, at_end, self.x, self.y)
+            found[f"heatmap_{metric}"] = heatmap_figure(sweep, metric, values.median, at_end, self.x, self.y)
         elif self.x is not None:
             at_end = f"{label}: median and quartiles over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
             found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
@@ -92,12 +96,12 @@ class SweepReport:
         found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
         if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
             rest = sweep.name_of(best[0], without=(self.x,))
-            heading = f"{bands}, along {self.x}" + (f" at {rest}" if rest else "")
+            heading = f"{bands}, along {plain(self.x)}" + (f" at {rest}" if rest else "")
             found[f"along_{metric}"] = curves_figure(sweep, metric, heading, line, self.x)
         return found
 
     def _label(self, metric: str) -> str:
-        return f"{metric.replace('_', ' ')} ({self.sweep.units[metric]})"
+        return f"{metric.replace('_', ' ')} ({plain(self.sweep.units[metric])})"
 
 
 def sweep_report(dataset: Any, x: str | None = None, y: str | None = None, metrics: Sequence[str] = ()) -> SweepReport:
@@ -142,6 +146,12 @@ def _written(folder: Path, store: Path) -> list[str]:
         return []
 
 
+def _for_spreadsheets(table: Any) -> Any:
+    """A pandas.DataFrame whose texts, headings among them, no spreadsheet computes."""
+    texts = table.select_dtypes(exclude="number").columns
+    return table.assign(**{name: table[name].map(csv_text) for name in texts}).rename(columns=csv_text)
+
+
 def _seeds(sweep: Swept) -> str:
     count = sweep.status.shape[1]
     return "1 seed" if count == 1 else f"{count} seeds"
@@ -151,10 +161,11 @@ def _show(report: SweepReport, out: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(Text(f"{report.sweep.title}: {progress(report.sweep)}"))
+    console.print(terminal(f"{report.sweep.title}: {progress(report.sweep)}"))
     for metric in report.metrics:
         console.print()
         shown = np.isfinite(report.statistics[metric].median).any()
-        nothing = Text(f"{metric.replace('_', ' ')}: no finite run, so nothing is drawn and no point is best")
+        nothing = terminal(f"{metric.replace('_', ' ')}: no finite run, so nothing is drawn and no point is best")
         console.print(screen_table(report.sweep, metric, report.statistics[metric]) if shown else nothing)
-    console.print(Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim"))
+    console.print()
+    console.print(terminal(f"Written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", "dim"))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from rich.text import Text
 
 from jaxcoopt.methods.phases import Phases
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
 from jaxcoopt.report.summary import write_text
+from jaxcoopt.report.words import terminal
 from jaxcoopt.tuning.tune import Tuned
 
 MOST_TOLD = 4  # numbers of a setting, one by one
@@ -63,13 +63,13 @@ def history_figure(tuned: Tuned) -> Any:
 
 def tuning_table(title: str, tuned: Tuned, before: Mapping[str, Any], objective: str) -> Table:
     """Settings and objectives before and after, for the terminal."""
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=terminal(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("tuned", justify="right")
     for name, value in tuned.values.items():
-        table.add_row(name, _told(before[name]), _told(value))
-    table.add_row(f"objective ({objective})", f"{tuned.untuned[0]:.3f}", f"{tuned.objective:.3f}")
+        table.add_row(terminal(name), _told(before[name]), _told(value))
+    table.add_row(terminal(f"objective ({objective})"), f"{tuned.untuned[0]:.3f}", f"{tuned.objective:.3f}")
     table.add_row("on held-out runs", f"{tuned.untuned[1]:.3f}", f"{tuned.held_out:.3f}")
     return table
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
-from jaxcoopt.run.status import final_status
+from jaxcoopt.run.status import FLAGS, final_status, first_or_last, half_of, lost_halves
 
 Record = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
@@ -41,7 +41,7 @@ def drive(
             parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
             last = {name: rows[-1] for name, rows in parts[-1].items()}
             report(int(carry.iteration), last)
-            if np.all(last["converged"] | last["diverged"]):
+            if np.all(last["over"]):
                 break
             if at:  # the first call compiles, and runs no iterations
                 count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
@@ -51,8 +51,16 @@ def drive(
 
 @jax.jit
 def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    """The trace, each run's status and the record at which it left; after that its last record stands."""
-    trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
+    """The trace, each run's status and the record at which it left.
+
+    After a half has left the finite numbers its last record stands, and the other half's go on.
+    """
+    trace = {name: values for name, values in records.items() if name not in FLAGS}
     status, left = final_status(trace, records["converged"], records["diverged"], setup.mean_share)
-    rows = jnp.minimum(jnp.arange(len(records["converged"]))[:, None], left[None])
-    return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left
+    lost = {half: records["converged"] | flags for half, flags in lost_halves(trace).items()}
+    every = jnp.arange(len(records["converged"]))[:, None]
+    rows = {
+        half: jnp.minimum(every, first_or_last(flags)[None]) for half, flags in (lost | {None: records["over"]}).items()
+    }
+    stands = {name: jnp.take_along_axis(values, rows[half_of(name)], axis=0) for name, values in trace.items()}
+    return stands, status, left

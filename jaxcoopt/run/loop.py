@@ -22,7 +22,7 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import observe
-from jaxcoopt.run.status import converged, diverged
+from jaxcoopt.run.status import converged, diverged, lost_halves
 
 
 @pytree(static=("split",))
@@ -101,6 +101,7 @@ def recorded(setup: Setup, carry: Carry, new: Carry) -> tuple[Carry, dict[str, A
     if setup.tol is not None:
         new = replace(new, done=new.done | converged(record, setup.tol, setup.mean_share))
     record["converged"] = new.done
+    record["over"] = new.done | jnp.stack(list(lost_halves(record).values())).all(axis=0)
     return new, record
 
 
@@ -121,7 +122,7 @@ def advance_records(
         made, _, at, records = state
         at, record = advance(setup, at, lengths[made])
         records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
-        stay = jnp.sum(~(record["converged"] | record["diverged"]))
+        stay = jnp.sum(~record["over"])
         stay = stay if axis is None else lax.psum(stay, axis)
         return made + 1, stay == 0, at, records
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 EVERY = 30  # seconds, between lines where there is no terminal
+RECENT = 8  # chunks whose pace is taken for that of the rest
 SHOWN = {"allocation_gap": "allocation gap", "training_gap": "training gap"}
 
 
@@ -44,55 +46,119 @@ def counted(shown: bool, total: int) -> Iterator[Callable[[str], None]]:
         yield lambda name: bar.update(task, advance=1, description=f"last: {name}")
 
 
-@contextmanager
-def counted_runs(shown: bool, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Yields done(runs, news): draws how many of `total` are, how many a second, time left and the news of the last.
+Done = Callable[..., None]  # (runs, news, diverged, compiled), see `counted_runs`
 
-    Where standard error is no terminal, a line now and then says so.
+
+@contextmanager
+def counted_runs(shown: bool, total: int, fresh: int = 0) -> Iterator[Done]:
+    """Yields done(runs, news, diverged, compiled): draws how many of `total` are done, how many a second, time left,
+    the news of the last and how many have diverged so far. News that is None: the runs were done before.
+
+    fresh: how many times a program is still to be compiled; compiled: whether that was among what was just done. Where
+    standard error is no terminal, a line now and then says so.
     """
     if not shown:
-        yield lambda runs, news: None
+        yield lambda *args, **kwargs: None
         return
-    if not sys.stderr.isatty():
-        yield _lines(total)
+    pace, written = Pace(total, fresh), sys.stderr.isatty()
+    if not written:
+        yield _lines(pace)
         return
-    from rich.progress import ProgressColumn, Task
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f} runs/s" if task.speed else "")
-
-    with _bar(Rate()) as bar:
+    with _bar(_text(lambda: pace.rate_text), left=_text(lambda: pace.left_text)) as bar:
         task = bar.add_task("compiling", total=total)
-        yield lambda runs, news: bar.update(task, advance=runs, description=news or "compiling")
+
+        def done(runs: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
+            pace.done(runs, news, diverged, compiled)
+            bar.update(task, advance=runs, description=pace.told(news) or "compiling")
+
+        yield done
 
 
-def _lines(total: int) -> Callable[[int, str], None]:
-    """done(runs, news): a line at most every `EVERY` seconds, and the last one."""
-    start = said = time.monotonic()
-    count = here = 0
+class Pace:
+    """How fast runs are done: the rate of the last ones, and what compiling takes beside that."""
 
-    def done(runs: int, news: str) -> None:
-        nonlocal said, count, here
+    def __init__(self, total: int, fresh: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.fresh, self.count, self.diverged = total, fresh, 0, 0
+        self._clock, self._last = clock, clock()
+        self._warm: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._cold: list[tuple[int, float]] = []
+
+    def done(self, runs: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
+        """Some more are."""
+        now = self._clock()
+        self.count, self.diverged = self.count + runs, self.diverged + diverged
+        if news is not None:
+            (self._cold if compiled else self._warm).append((runs, now - self._last))
+            self.fresh -= compiled
+        self._last = now
+
+    @property
+    def rate(self) -> float | None:
+        """Runs a second, of the last chunks that compiled nothing; None before there is one."""
+        seconds = sum(took for _, took in self._warm)
+        return sum(runs for runs, _ in self._warm) / seconds if seconds > 0 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the end: the runs at the rate, and what is to be compiled at the mean so far."""
+        rest, rate = self.total - self.count, self.rate
+        cold = len(self._cold)
+        if rate is None:  # known only where all that is left has to be compiled, too
+            took, runs = sum(took for _, took in self._cold), sum(runs for runs, _ in self._cold)
+            return self.fresh * took / cold if cold and self.fresh * runs >= rest * cold else None
+        compiling = sum(max(0.0, took - runs / rate) for runs, took in self._cold) / max(1, cold)
+        return rest / rate + self.fresh * compiling
+
+    @property
+    def rate_text(self) -> str:
+        """ "1,234 runs/s"."""
+        return f"{self.rate:,.3g} runs/s" if self.rate else ""
+
+    @property
+    def left_text(self) -> str:
+        """ "12 s left"; nothing at the end, and before anything is known."""
+        return f"{self.left:,.0f} s left" if self.left is not None and self.count < self.total else ""
+
+    def told(self, news: str | None) -> str:
+        """The news, and how many runs have diverged in all."""
+        return ", ".join(part for part in (news, f"{self.diverged:,} diverged" if self.diverged else "") if part)
+
+
+def _lines(pace: Pace) -> Done:
+    """A line at most every `EVERY` seconds, and the last one."""
+    said = time.monotonic()
+
+    def done(runs: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
+        nonlocal said
+        pace.done(runs, news, diverged, compiled)
         now = time.monotonic()
-        count, here = count + runs, here + runs * bool(news)  # without news: they were done before
-        if count < total and now < said + EVERY:
+        if pace.count < pace.total and now < said + EVERY:
             return
-        said, rate = now, here / max(now - start, 1e-9)
-        parts = [f"{count:,} of {total:,} runs", *([f"{rate:,.3g} runs/s"] if rate else [])]
-        parts += [f"{(total - count) / rate:,.0f} s left"] if rate and count < total else []
-        print(", ".join([*parts, *([news] if news else [])]), file=sys.stderr, flush=True)
+        said = now
+        parts = [f"{pace.count:,} of {pace.total:,} runs", pace.rate_text, pace.left_text, pace.told(news)]
+        print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
     return done
 
 
-def _bar(*more: Any) -> "Progress":
+def _text(of: Callable[[], str]) -> Any:
+    """A column of a progress bar with a text of our own."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Column(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(of())
+
+    return Column()
+
+
+def _bar(*more: Any, left: Any = None) -> "Progress":
     """On a terminal's standard error; nothing where that is none."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), *more, TimeRemainingColumn())
-    columns = (*columns, TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), *more, left or TimeRemainingColumn())
+    columns = (*columns, TextColumn("{task.description}", markup=False))
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -118,6 +118,11 @@ class Store:
         done = self._open()[DONE][:]
         return [chunk for chunk in tiles if not (done[chunk] and self._is_whole(chunk))]
 
+    def diverged(self, tiles: Tiles, chunks: Sequence[tuple[int, ...]]) -> int:
+        """How many runs of some chunks have diverged."""
+        status = self._arrays["status"]
+        return sum(int(np.sum(status[tiles.region(chunk)] == Status.DIVERGED)) for chunk in chunks)
+
     def write(self, tiles: Tiles, chunk: Sequence[int], outcome: Outcome) -> None:
         """A chunk's numbers and then, when they are all on the disk, that it is done."""
         arrays, region, shape = self._arrays, tiles.region(chunk), tiles.tile

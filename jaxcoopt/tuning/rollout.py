@@ -22,13 +22,14 @@ from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.status import FLAGS
 from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.objectives import Objective
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 
 KNOWN = ("allocation_cost", "price", "training_loss")  # of the optimum, scalar or [runs]
-ANY = ("seconds", "bits", "diverged", "converged")  # statistics that may be infinite, or are no numbers
+ANY = ("seconds", "bits", *FLAGS)  # statistics that may be infinite, or are no numbers
 
 
 @pytree
