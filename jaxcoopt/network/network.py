@@ -121,7 +121,7 @@ class Network:
         check_connected([adjacency(ends[i], len(order)) for i in in_use], order)
         rate = failure_chance("failure_rate", failure_rate)
         links = [
-            link_weights(graph, end, weight, where)
+            link_weights(graph, end, weight, where, order)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)
         ]
         tables, shifts, matrix = _kept(links, kernel, fails=bool(rate.any()))

@@ -105,7 +105,8 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
     inside = [ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))] for ticks in (every, finer, finest)]
     ticks = next((each for each in inside if len(each) > 1), np.array([low, high]))
     ticks = ticks[:: math.ceil(len(ticks) / DECADES)]
-    axis.set_ticks(ticks, [f"{tick:,.4g}" for tick in ticks])
+    told = ([f"{tick:,.{digits}g}" for tick in ticks] for digits in (4, 6, 9, 17))
+    axis.set_ticks(ticks, next(each for each in told if len(set(each)) == len(ticks)))
     axis.set_ticks([], minor=True)
 
 

@@ -28,11 +28,9 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}",
-    "-": "-{}",  # no dashes from two or three
 }
+LIGATURES = re.compile(r"([-',])(?=\1)")  # two of them become a dash or a quotation mark
 LAST_LATIN = "\u017f"  # what every LaTeX knows without a package for the script
 
 
@@ -84,6 +82,7 @@ def latex(text: object) -> str:
         LATEX.get(letter, letter) if letter <= LAST_LATIN else f"[U+{ord(letter):04X}]"
         for letter in plain(text).replace("…", "...")
     )
+    shown = LIGATURES.sub(r"\1{}", shown)
     return f"{{{shown[0]}}}{shown[1:]}" if shown.startswith(("[", "*")) else shown  # after \\ they would be its options
 
 
@@ -149,4 +148,4 @@ def _has_glyph(letter: str, families: tuple[str, ...]) -> bool:
 def _letters(family: str) -> frozenset[int]:
     """What a font can draw."""
     fonts: Any = require("matplotlib.font_manager", extra="report")
-    return frozenset(fonts.get_font(fonts.findfont(family)).get_charmap())
+    return frozenset(fonts.get_font(fonts.findfont(fonts.FontProperties(family=[family]))).get_charmap())

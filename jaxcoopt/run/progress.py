@@ -77,20 +77,20 @@ def counted_runs(shown: bool, total: int, fresh: int = 0) -> Iterator[Done]:
 class Pace:
     """How fast runs are done: the rate of the last ones, and what compiling takes beside that."""
 
-    def __init__(self, total: int, fresh: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, total: int, fresh: int = 0) -> None:
         self.total, self.fresh, self.count, self.diverged = total, fresh, 0, 0
-        self._clock, self._last = clock, clock()
+        self.now = time.monotonic()
         self._warm: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._cold: list[tuple[int, float]] = []
 
     def done(self, runs: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
         """Some more are."""
-        now = self._clock()
+        now = time.monotonic()
         self.count, self.diverged = self.count + runs, self.diverged + diverged
         if news is not None:
-            (self._cold if compiled else self._warm).append((runs, now - self._last))
+            (self._cold if compiled else self._warm).append((runs, now - self.now))
             self.fresh -= compiled
-        self._last = now
+        self.now = now
 
     @property
     def rate(self) -> float | None:
@@ -111,8 +111,10 @@ class Pace:
 
     @property
     def rate_text(self) -> str:
-        """ "1,234 runs/s"."""
-        return f"{self.rate:,.3g} runs/s" if self.rate else ""
+        """ "1,234 runs/s", compiling among it where there is nothing else to go by."""
+        seconds = sum(took for _, took in self._cold)
+        rate = self.rate or (sum(runs for runs, _ in self._cold) / seconds if seconds else None)
+        return f"{rate:,.3g} runs/s" if rate else ""
 
     @property
     def left_text(self) -> str:
@@ -126,15 +128,14 @@ class Pace:
 
 def _lines(pace: Pace) -> Done:
     """A line at most every `EVERY` seconds, and the last one."""
-    said = time.monotonic()
+    said = pace.now
 
     def done(runs: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
         nonlocal said
         pace.done(runs, news, diverged, compiled)
-        now = time.monotonic()
-        if pace.count < pace.total and now < said + EVERY:
+        if pace.count < pace.total and pace.now < said + EVERY:
             return
-        said = now
+        said = pace.now
         parts = [f"{pace.count:,} of {pace.total:,} runs", pace.rate_text, pace.left_text, pace.told(news)]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
