@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt import datasets
 
 
 def weighted(pairs):
@@ -90,8 +91,10 @@ def test_names_in_files_are_the_labels(tmp_path):
 def test_a_name_that_several_nodes_have_is_told_apart():
     graph = nx.path_graph(4)
     nx.set_node_attributes(graph, {0: "hub", 1: "hub", 2: " ", 3: "3"}, "name")
-    assert jc.Network.from_graphs(graph).labels == ("hub (0)", "hub (1)", 2, "3")
+    assert jc.Network.from_graphs(graph).labels == ("hub (0)", "hub (1)", 2, 3)
     assert jc.Network.from_graphs(nx.path_graph(4)).names is None
+    assert jc.Network.from_graphs(datasets.topology("karate")).labels == tuple(range(34))
+    assert jc.Network.from_graphs(datasets.topology("florentine")).labels[0] == "Acciaiuoli"
 
 
 @pytest.mark.parametrize(

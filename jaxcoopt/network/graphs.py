@@ -114,7 +114,7 @@ def node_labels(graphs: Sequence[nx.Graph], order: Sequence[Hashable]) -> list[H
     """
     names: dict[Hashable, str] = {}
     for graph in reversed(graphs):
-        names |= _attributes(graph)
+        names |= {label: name for label, name in _attributes(graph).items() if name != str(label)}
     often = Counter(names.values())
     own = {str(label) for label in order if label not in names}
 

@@ -1,6 +1,7 @@
 """What all pictures share: size, colours that colour-blind readers can tell apart, log axes that can show 0."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.table import PREFIXES
-from jaxcoopt.report.words import picture
+from jaxcoopt.report.words import picture, plain
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"  # Okabe and Ito; Tol
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#222222", "#999933")
@@ -16,7 +17,8 @@ BAD = "#C62828"
 INK, QUIET, FAINT = "#222222", "#555555", "#B8BEC4"
 DPI = 150
 DECADES = 7  # at most so many labels on a log axis
-TITLE = 130  # characters of a line
+TITLE = 100  # characters of a line
+LETTER = 0.56  # the mean width of a letter, in sizes of the font
 LEAST_SCALE = 0.25  # of a scale, that a few values far off may not take from all others
 FAR_OFF = 4  # at most one value in so many is far off
 DASH = 5  # widths of a line
@@ -35,9 +37,10 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def heading(figure: Any, *lines: str, size: int = 12) -> None:
-    """The title of a figure, text from users in it."""
-    text = "\n".join(picture(line, TITLE) for line in lines)
-    figure.suptitle(text, fontsize=size, color=INK, x=0.01, ha="left")
+    """The title of a figure, text from users in it, in lines that are no wider than the figure."""
+    width = int(figure.get_figwidth() * 72 / (LETTER * size))
+    broken = [part for line in lines for part in textwrap.wrap(plain(line, 2 * width - 10), width) or [""]]
+    figure.suptitle("\n".join(map(picture, broken)), fontsize=size, color=INK, x=0.01, ha="left")
 
 
 def plain_axes(axes: Any) -> None:
