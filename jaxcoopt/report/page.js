@@ -96,14 +96,18 @@ function isGrid(chosen) {
   return pairs.size >= 0.5 * values(state.x) * values(state.y);
 }
 
-// The values without those that would leave less than a quarter of the scale to all others.
+// The values without a few that would take most of the scale from all others: one in 4, or one in 50, at most.
 function toldApart(values, of) {
-  const kept = values.filter(Number.isFinite).sort((a, b) => a - b), spare = Math.floor(kept.length / 4);
-  let [first, last] = [0, kept.length - 1];
-  for (let far = 1; far <= spare; far++) {
-    for (let low = 0; low <= far; low++) {
-      const high = kept.length - 1 - (far - low), span = of(kept[high]) - of(kept[low]);
-      if (span > 0 && span < 0.25 * (of(kept[last]) - of(kept[first]))) [first, last] = [low, high];
+  const kept = values.filter(Number.isFinite).sort((a, b) => a - b), count = kept.length;
+  let [first, last] = [0, count - 1];
+  for (const [part, least] of [[4, 0.25], [50, 0.6]]) {
+    const spare = Math.max(Math.floor(count / part), count >= 10 ? 1 : 0);
+    const tried = new Set(Array.from({ length: spare ? 60 : 0 }, (_, i) => Math.floor(spare ** (i / 59))));
+    for (const far of tried) {
+      for (let low = 0; low <= far; low++) {
+        const high = count - 1 - (far - low), span = of(kept[high]) - of(kept[low]);
+        if (span > 0 && span < least * (of(kept[last]) - of(kept[first]))) [first, last] = [low, high];
+      }
     }
   }
   return kept.slice(first, last + 1);

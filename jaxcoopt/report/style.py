@@ -19,8 +19,10 @@ DPI = 150
 DECADES = 7  # at most so many labels on a log axis
 TITLE = 100  # characters of a line
 LETTER = 0.56  # the mean width of a letter, in sizes of the font
-LEAST_SCALE = 0.25  # of a scale, that a few values far off may not take from all others
-FAR_OFF = 4  # at most one value in so many is far off
+# Values far off, one in 4 or one in 50 at most, and what part of a scale they may not take from all others.
+FAR_OFF = ((4, 0.25), (50, 0.6))
+TRIED = 60  # numbers of such values
+MANY = 10  # of so many values, one may be far off whatever part of them that is
 DASH = 5  # widths of a line
 SAME_LINE = 0.004  # of the height of a picture
 
@@ -87,15 +89,17 @@ def suits_log(values: np.ndarray) -> bool:
 def robust_limits(values: np.ndarray) -> tuple[float, float]:
     """(least, largest) of a scale on which the values can be told apart; some of them must be finite.
 
-    Where a few would leave less than a quarter of the scale to all others, they are left outside.
+    Where a few would take most of the scale from all others, they are left outside.
     """
     kept = np.sort(values[np.isfinite(values)])
-    first, last, spare = 0, len(kept) - 1, len(kept) // FAR_OFF
-    for far in range(1, spare + 1):
-        for low in range(far + 1):
-            span = kept[len(kept) - 1 - (far - low)] - kept[low]
-            if 0 < span < LEAST_SCALE * (kept[last] - kept[first]):
-                first, last = low, len(kept) - 1 - (far - low)
+    count, first, last = len(kept), 0, len(kept) - 1
+    for part, least in FAR_OFF:
+        spare = max(count // part, int(count >= MANY))
+        for far in dict.fromkeys(int(spare**at) for at in np.linspace(0, 1, TRIED)) if spare else ():
+            spans = kept[count - 1 - far :] - kept[: far + 1]  # without `low` at the foot, the rest at the top
+            low = int(np.argmin(np.where(spans > 0, spans, np.inf)))
+            if 0 < spans[low] < least * (kept[last] - kept[first]):
+                first, last = low, count - 1 - far + low
     return float(kept[first]), float(kept[last])
 
 

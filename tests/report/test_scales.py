@@ -67,6 +67,8 @@ def test_points_that_mostly_diverged_have_no_say_in_the_scale():
         ([1, 1, 1, 5], (1, 5)),  # the others are one colour either way
         ([0, 10, 20, 30, 40, 80], (0, 80)),
         ([3], (3, 3)),
+        ([*range(-9, 1), 8], (-9, 0)),  # ten decades, and one value that would take nearly half of the scale
+        (range(20), (0, 19)),
         ([1, np.nan, 2, np.inf], (1, 2)),
     ],
 )
@@ -105,7 +107,7 @@ def test_ticks_of_a_grid_are_its_values(count, space):
 
 @pytest.mark.parametrize(("low", "high"), [(90, 110), (0.3, 0.9), (3.0, 3.2), (1, 1e9), (1e-12, 1e3), (7, 7.0001)])
 def test_a_log_axis_has_ticks_however_short_it_is(low, high):
-    axes = new_figure(3, 3).add_subplot()
+    axes = new_figure(3.0, 3.0).add_subplot()
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     log_ticks(axes.yaxis, low, high)
@@ -205,7 +207,8 @@ def starved():
     cost = jc.costs.Quadratic(np.ones(4), np.array([4.0, -9.0, 4.0, 4.0]))
     problem = jc.Problem(jc.Allocation(cost, 6.0, lower=0.0))
     network = jc.Network.from_graphs(nx.cycle_graph(["a", "b", "c", "d"]))
-    return problem, jc.solve(problem, network, jc.CoOptimizer(jc.methods.DualFlow()), 40)
+    start = jc.Initial(np.array([3.0, 0.0, 3.0, 0.0]))
+    return problem, jc.solve(problem, network, jc.CoOptimizer(jc.methods.DualFlow()), 40, initial=start)
 
 
 def test_endless_time_says_why(starved):
@@ -221,7 +224,7 @@ def test_endless_time_says_why(starved):
 
 
 def test_the_dotted_line_is_explained(starved):
-    axes = new_figure(4, 3).add_subplot()
+    axes = new_figure(4.0, 3.0).add_subplot()
     log_axis(axes, np.array([0.0, 1e-3, 1.0]))
     assert [text.get_text() for text in axes.texts] == ["below the dotted line: exactly 0"]
     feasibility_figure(starved[1], "feasibility").draw_without_rendering()

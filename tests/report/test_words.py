@@ -176,6 +176,9 @@ class Seen(html.parser.HTMLParser):
     def handle_starttag(self, tag, attrs):
         self._inside = tag == "title"
 
+    def handle_endtag(self, tag):
+        self._inside = False
+
     def handle_data(self, data):
         self.title += data * self._inside
 
@@ -195,8 +198,8 @@ def test_titles_on_the_terminal():
     )
     summary |= {"status": "MAX_STEPS", "steps": 3, "runs": 1, "timings": {}, "seconds": 1.0}
     console.print(summary_table(summary, NASTY["rich"] + NASTY["terminal"]))
-    told = console.file.getvalue()
-    assert NASTY["rich"] in told
+    told = "".join(console.file.getvalue().split())  # without the breaks of lines
+    assert "".join(NASTY["rich"].split()) in told
     assert "\\x1b[31mred" in told
 
 
