@@ -48,7 +48,9 @@ def error_figure(contest: Contest, floor: float) -> Any:
             _line(axes, scores, clock, floor, styles[scores.label])
         log_ticks(axes.xaxis, *axes.get_xlim())
     panels[0].set_ylabel("error", fontsize=10, color=INK)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8, handlelength=3.5
+    )
     return figure
 
 

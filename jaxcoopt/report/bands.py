@@ -28,7 +28,7 @@ from jaxcoopt.report.words import picture
 
 LINES = 8
 BEST = 6  # so many of the best points have their curves drawn
-NAME = 70  # characters in a legend
+NAME = 60  # characters in a legend
 
 
 def clocks(sweep: Swept) -> dict[str, Float[np.ndarray, "points records"]]:
@@ -60,7 +60,7 @@ def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], 
     for axes, (clock, x) in zip(panels, shown.items(), strict=True):
         plain_axes(axes)
         floor = _vertical(axes, bands)
-        styles = strokes(np.maximum(bands[1], floor), log=axes.get_yscale() == "log")
+        styles = strokes(np.maximum(bands[1], floor), axes.get_yscale() == "log", x[list(points)])
         for i, point in enumerate(points):
             name = picture(names[i], NAME) + _lost(sweep, metric, point)
             _band(axes, x[point], np.maximum(bands[:, i], floor), colors[i], styles[i], name)
@@ -68,13 +68,8 @@ def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], 
         prefixed_ticks(axes, x[list(points)])
     if points:
         handles = panels[0].get_legend_handles_labels()
-        legend = figure.legend(
-            *handles,
-            loc="outside right center",
-            frameon=False,
-            fontsize=8,
-            title=None if axis is None else picture(axis, NAME),
-        )
+        looks = {"loc": "outside right center", "frameon": False, "fontsize": 8, "handlelength": 3.5}
+        legend = figure.legend(*handles, title=None if axis is None else picture(axis, NAME), **looks)
         legend.get_title().set_fontsize(9)
     return figure
 

@@ -133,8 +133,9 @@ def _colours(median: np.ndarray, diverged: np.ndarray) -> tuple[Any, Any, Any, f
     beyond = SIDES[bool(every.min() < finite.min()), bool(every.max() > finite.max())]
     if not suits_log(finite):
         low, high = float(finite.min()), float(finite.max())
-        norm = colors.Normalize(low, high if high > low else low + max(abs(low), 1.0))
-        return norm, None, None, -np.inf, beyond
+        if low == high:
+            return colors.Normalize(low - 1, low + 1), [low], [f"{low:.3g}"], -np.inf, beyond
+        return colors.Normalize(low, high), None, None, -np.inf, beyond
     floor, exponents, labels = decades(finite)
     least = floor if np.any(finite <= 0) else float(finite.min())
     inside = [i for i, e in enumerate(exponents) if least <= 10.0**e * (1 + 1e-9) and 10.0**e <= finite.max()]

@@ -117,25 +117,24 @@ def log_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_ticks([], minor=True)
 
 
-def strokes(curves: Sequence[np.ndarray] | np.ndarray, log: bool = False) -> list[Any]:
-    """Line styles with which curves [records] that lie on each other are all seen: dashes, each in the others' gaps."""
+def strokes(curves: Sequence[np.ndarray] | np.ndarray, log: bool = False, x: np.ndarray | None = None) -> list[Any]:
+    """Line styles with which curves [records] that lie on each other are all seen: the later ones are dashed, so that
+    those below show in the gaps, with the wider gaps the later they are. x: [curves, records], where they differ.
+    """
     lines = np.asarray(curves, np.float64).reshape(len(curves), -1)
     with np.errstate(all="ignore"):
         lines = np.log10(lines) if log else lines
-    finite = np.isfinite(lines)
-    reach = SAME_LINE * (np.ptp(lines[finite]) if finite.any() else 1.0)
-    leader = list(range(len(lines)))
-    for i in range(len(lines)):
-        for j in range(i):
-            both = finite[i] & finite[j]
-            if both.any() and np.mean(np.abs(lines[i] - lines[j])[both] <= reach) > 0.5:
-                leader[i] = leader[j]
-                break
-    found: list[Any] = []
-    for i, first in enumerate(leader):
-        count, place = leader.count(first), leader[:i].count(first)
-        found.append((-DASH * place % (DASH * count), (DASH, DASH * (count - 1))) if count > 1 else "-")
-    return found
+    places = [lines] if x is None else [lines, np.asarray(x, np.float64)]
+    same = np.all([np.abs(each[:, None] - each[None]) <= SAME_LINE * _span(each) for each in places], axis=0)
+    known = np.isfinite(lines)[:, None] & np.isfinite(lines)[None]
+    together = 2 * (same & known).sum(axis=-1) > np.maximum(known.sum(axis=-1), 1)
+    below = [int(together[i, :i].sum()) for i in range(len(lines))]
+    return [(0, (DASH, DASH * count)) if count else "-" for count in below]
+
+
+def _span(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.ptp(finite)) if finite.size else 1.0
 
 
 def decades(values: np.ndarray) -> tuple[float, list[int], list[str]]:
