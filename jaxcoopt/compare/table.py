@@ -181,16 +181,9 @@ def _largest(values: Sequence[float | None]) -> float | None:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(
-        *map(terminal, headings),
-        title=terminal(title),
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(title=terminal(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(terminal(heading), justify="right" if i else "left")
     for row in rows:
         table.add_row(*(terminal(plain(cell, LONGEST)) for cell in row))
     return table
