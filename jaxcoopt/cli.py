@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import networkx as nx
 import platformdirs
 import tomli_w
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import jaxcoopt
 from jaxcoopt.bench.command import run_benchmark
@@ -33,12 +31,13 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.files import located
-from jaxcoopt.report.folder import PICTURE, PICTURES, reserved_folder, write_folder
-from jaxcoopt.report.nodes import node_table
+from jaxcoopt.report.folder import PICTURE, reserved_folder, write_folder
+from jaxcoopt.report.nodes import node_table, together
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.report.tuning_report import tuning_table, write_tuning
+from jaxcoopt.report.words import terminal
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.processes import joined
@@ -94,7 +93,7 @@ def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML tex
         table = Table(box=None, pad_edge=False, show_header=False)
         for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS), ("tune", TUNINGS)):
             for each in catalogue.names():
-                table.add_row(command, Text(each, style="cyan"), Text(catalogue.title(each)))
+                table.add_row(command, terminal(each, "cyan"), terminal(catalogue.title(each)))
         Console().print(table)
 
 
@@ -128,7 +127,7 @@ def run(
         devices_of_cores(settings.runs if settings.shard == "runs" else LEAST_RUNS * cores())
         if dry_run:
             with asked_by(file):
-                console.print(Text(str(needed(settings))))
+                console.print(terminal(str(needed(settings))))
             return
         out = None if out is None else located("--out", out)
         sizes = file_sizes(settings) | dict.fromkeys(PICTURES, PICTURE)
@@ -254,7 +253,7 @@ def tune(
     with clean_errors(debug):
         settings, console, start = TUNINGS.read(file, set_ or ()), Console(quiet=quiet), time.perf_counter()
         out = located("--out", out)
-        with reserved_folder(out, overwrite, tuning_sizes(settings) | {"history.png": PICTURE}):
+        with reserved_folder(out, overwrite, tuning_sizes(settings) | {"picture": PICTURE}):
             with asked_by(file):
                 played = play_tuning(settings, progress=not quiet)
             try:
@@ -262,8 +261,8 @@ def tune(
             finally:  # what was found is shown, even where it cannot be written
                 print_notes(console, played.notes)
                 console.print(tuning_table(settings.title, played.tuned, played.before, settings.tune.objective))
-        console.print(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ", end="")
-        console.print(Text(f"jaxcoopt run {out / 'tuned.toml'}", style="cyan"))
+        said = terminal(f"{time.perf_counter() - start:.1f} s, in {out}; run it: ")
+        console.print(said + terminal(f"jaxcoopt run {out / 'tuned.toml'}", "cyan"))
 
 
 @app.command()
@@ -310,16 +309,15 @@ def _one_of(out: Path | None, store: Path | None, quiet: bool) -> Path | None:
         return out
     if out is not None:
         raise ValueError("--store: an older name of --out, which is given too; leave --store out")
-    Console(stderr=True, quiet=quiet).print(Text("note: ", style="bold yellow") + Text("--store is called --out now"))
+    Console(stderr=True, quiet=quiet).print(terminal("note: ", "bold yellow") + terminal("--store is called --out now"))
     return store
 
 
 def _complain(message: str) -> None:
     """On standard error, without what a terminal would take for a command."""
-    shown = "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in message)
-    rest = f" ... ({len(shown):,} characters)" if len(shown) > LONGEST else ""
+    rest = f" ... ({len(message):,} characters)" if len(message) > LONGEST else ""
     console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(shown[:LONGEST] + rest, style="red"))
+    console.print(terminal("error: ", "bold red") + terminal(message[:LONGEST] + rest, "red", lines=True))
 
 
 def _stages(console: Console | None) -> Any:
@@ -352,7 +350,7 @@ def _summary(played: Played) -> dict[str, Any]:
 def _write(out: Path, played: Played, summary: dict[str, Any], start: float) -> None:
     built = played.built
     counts = None if built.samples is None else built.samples.shards.counts
-    nodes = node_table(nx.compose_all(built.graphs), built.problem, played.result, built.demand, counts)
+    nodes = node_table(together(built.graphs), built.problem, played.result, built.demand, counts)
     begin = time.perf_counter()
 
     def finish() -> dict[str, Any]:
@@ -371,10 +369,8 @@ def _show(console: Console, played: Played, summary: dict[str, Any]) -> None:
 
 def _say_where(console: Console, out: Path | None) -> None:
     if out is None:
-        console.print(
-            Text("\nNothing was written; add --out DIR to keep the numbers, traces and pictures.", style="dim")
-        )
+        told = "Nothing was written; add --out DIR to keep the numbers, traces and pictures."
     else:
-        console.print(
-            Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim")
-        )
+        told = f"Written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
+    console.print()
+    console.print(terminal(told, "dim"))

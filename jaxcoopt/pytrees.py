@@ -6,6 +6,8 @@ from typing import Any, TypeVar, overload
 
 import jax
 
+from jaxcoopt.shown import briefly
+
 Class = TypeVar("Class", bound=type)
 
 
@@ -18,6 +20,8 @@ def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
 
     Not by jax.tree_util.register_dataclass: in JAX 0.10 the structures of two such classes with as many leaves compare
     equal, so that jit may run the program that it compiled for the other class.
+
+    `repr` is short: see `jaxcoopt.shown`.
     """
 
     def register(cls: Class) -> Class:
@@ -35,6 +39,6 @@ def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
             return cls(**dict(zip(names, leaves, strict=True)), **dict(zip(static, fixed, strict=True)))
 
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-        return cls
+        return briefly(cls)
 
     return register if cls is None else register(cls)

@@ -152,5 +152,5 @@ def test_paths_as_people_write_them(tmp_path, monkeypatch):
 
 
 def test_what_is_no_path_is_said(untyped):
-    with pytest.raises(TypeError, match="store: expected a path, a text or a pathlib.Path, got 3"):
+    with pytest.raises(TypeError, match=r"store: expected a path, a text or a pathlib.Path, got 3"):
         files.located("store", 3)

@@ -21,18 +21,8 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
 ORDER = (
-    {
-        "errors",
-        "files",
-        "along_runs",
-        "arrays",
-        "pytrees",
-        "compensated",
-        "derivative",
-        "symmetric",
-        "draws",
-        "programs",
-    },
+    {"errors", "files", "arrays", "pytrees", "programs", "shown"}
+    | {"along_runs", "compensated", "derivative", "symmetric", "draws"},
     {"datasets"},
     {"problem"},
     {"network"},
@@ -102,11 +92,11 @@ def test_imports_go_one_way():
 
 @pytest.mark.fast
 def test_datasets_stand_apart():
-    """They know the errors and nothing else, and the library itself does not know them."""
+    """They know the errors, how objects are shown and nothing else, and the library itself does not know them."""
     for module, named in imports().items():
         parts = {part_of(other) for other in named}
         if part_of(module) == "datasets":
-            assert parts <= {"errors", "datasets"}, module
+            assert parts <= {"errors", "datasets", "shown"}, module
         elif LEVEL[part_of(module)] <= LEVEL["jaxcoopt"]:
             assert "datasets" not in parts, module
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.experiments.toml_text import read_text
+from jaxcoopt.shown import briefly
 
 GRAPHS, CHANNELS, PRECISIONS = ("regular", "barabasi-albert", "ring"), ("log", "ideal"), ("float32", "float64")
 FULL = {
@@ -25,6 +26,7 @@ SAMPLES = 20  # a node
 DECENT_NODES, DECENT_PARAMS = 100, 100  # beyond, decent-bench takes minutes
 
 
+@briefly
 @dataclass(frozen=True)
 class Case:
     """nodes n, mean degree d, runs B, params m; channel "log" (rho = 0.5, message) or "ideal"; graph's family."""

@@ -22,6 +22,7 @@ from jaxcoopt.report.folder import PICTURE as SIZE
 from jaxcoopt.report.folder import reserved_folder, save, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
+from jaxcoopt.report.words import terminal
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
 
@@ -87,5 +88,6 @@ def _show(report: dict[str, Any], out: Path) -> None:
     console.print(screen_table(report["rows"]))
     for row in report["rows"]:
         if "skipped" in row:
-            console.print(f"skipped {row['name']}: {row['skipped']}", style="dim", highlight=False)
-    console.print(f"\nWritten to {out}: {REPORT}, {PICTURE}", style="dim", highlight=False)
+            console.print(terminal(f"skipped {row['name']}: {row['skipped']}", "dim"))
+    console.print()
+    console.print(terminal(f"Written to {out}: {REPORT}, {PICTURE}", "dim"))

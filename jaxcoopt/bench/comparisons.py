@@ -6,11 +6,13 @@ from typing import Any
 
 from jaxcoopt.bench.case import HEADLINE, RINGS, Case
 from jaxcoopt.bench.rows import best_numpy
+from jaxcoopt.shown import briefly
 
 Rows = dict[str, dict[str, Any]]
 SHORT, MIDDLE, LONG = RINGS
 
 
+@briefly
 @dataclass(frozen=True)
 class Comparison:
     """What is compared, the aim in words, the figure (None where its cases were not measured) and whether it is met."""

@@ -11,8 +11,10 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.loop import MOST_RECORDS, Carry
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import gathered, program_for, spread
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class State:
     """Where the nodes stand: x [nodes, runs] and y [nodes, params, runs]."""

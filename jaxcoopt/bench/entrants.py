@@ -18,12 +18,14 @@ from jaxcoopt.bench.numpy_rival import NumpyRival, candidates
 from jaxcoopt.bench.parts import measure_parts
 from jaxcoopt.bench.vmap_rival import VmapRival
 from jaxcoopt.run.shards import cores
+from jaxcoopt.shown import briefly
 
 RIVALS = ("numpy", "vmap", "decent-bench")
 ENTRANTS = {"numpy": ("numpy", "numpy-threads"), "vmap": ("vmap",), "decent-bench": ()}
 TRIAL = 0.02  # seconds given to each variant of a rival; the quickest is then timed at length
 
 
+@briefly
 @dataclass
 class Ready:
     """What pytest-benchmark times, and what the JSON says about it."""

@@ -13,11 +13,13 @@ from jaxcoopt.bench.case import SAMPLES, Case
 from jaxcoopt.bench.instance import Instance, make_channel
 from jaxcoopt.run.loop import WIDE_VECTORS
 from jaxcoopt.run.shards import split_like_runs
+from jaxcoopt.shown import briefly
 
 SECONDS, REPEATS = 0.02, 5  # of one timed call at least, and how many; the quickest counts
 GEMM = 1024
 
 
+@briefly
 @dataclass(frozen=True)
 class Floor:
     """bytes over bandwidth [bytes/s], and flops over the GEMM rate plus quantized values times the cost of one [s].

@@ -16,12 +16,14 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.costs import Quadratic
 from jaxcoopt.problem.losses import Linear
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.shown import briefly
 
 FLOW_STEP, TRAINING_STEP, RHO, RIDGE = 0.05, 0.02, 0.5, 1e-2
 LOWER, UPPER, SHARE = 0.0, 10.0, 3.0
 PENALTY, SHARPNESS = 20.0, 50.0  # of the default jaxcoopt.bounds.Penalty
 
 
+@briefly
 @dataclass(frozen=True)
 class Instance:
     """features [n, samples, m], targets [n, samples], curvature and center [n], in float64; the graphs in their order,

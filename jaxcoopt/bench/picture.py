@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxcoopt.bench.case import HEADLINE
 from jaxcoopt.bench.rows import best_numpy
-from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, new_figure, plain_axes
+from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, log_ticks, new_figure, plain_axes
 
 AXES = {"nodes": "nodes n", "degree": "degree d", "runs": "runs", "params": "parameters m"}
 
@@ -24,8 +24,9 @@ def cost_figure(rows: list[dict[str, Any]]) -> Any:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        axes.minorticks_off()
+        axes.set_xticks([], minor=True)
         axes.set_xlabel(f"{label}  ({_centre(chosen, axis)})", fontsize=9, color=INK)
+    log_ticks(panels[0].yaxis, *panels[0].get_ylim())
     panels[0].set_ylabel("ns per node update", fontsize=10, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, ncols=len(labels), loc="outside upper left")

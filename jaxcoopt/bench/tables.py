@@ -9,6 +9,7 @@ from jaxcoopt.bench.case import HEADLINE, MEDIUM
 from jaxcoopt.bench.comparisons import comparisons
 from jaxcoopt.bench.rows import best_numpy
 from jaxcoopt.report.readme import markdown
+from jaxcoopt.report.words import markdown_path, markdown_text, terminal
 
 BLOCK = "bench"  # of the README
 HEADINGS = (
@@ -60,7 +61,7 @@ def screen_table(rows: Sequence[dict[str, Any]]) -> Table:
         column.justify = "right"
     for row in rows:
         if "engine" in row:
-            table.add_row(*cells(row))
+            table.add_row(*map(terminal, cells(row)))
     return table
 
 
@@ -71,7 +72,8 @@ def readme_lines(report: dict[str, Any], picture: str) -> list[str]:
     shown = [row for row in rows if row["name"] in SHOWN] or rows
     device = "" if machine["device"] == "cpu" else f", {machine['device_kind']}"
     return [
-        f"One iteration of both halves on {machine['cores']} cores ({machine['cpu']}{device}), float32 unless said,",
+        f"One iteration of both halves on {machine['cores']} cores ({markdown_text(machine['cpu'] + device)}), float32 "
+        "unless said,",
         f"jax {versions['jax']}, NumPy {versions['numpy']}: the minimum of several timed calls, records included.",
         "A figure such as 3x is a rival's time over ours, in the same process and with the same answer; decent-bench",
         "0.3 runs by itself, training only, one run. Written by `jaxcoopt bench`; all rows are in the JSON.",
@@ -80,7 +82,7 @@ def readme_lines(report: dict[str, Any], picture: str) -> list[str]:
         "",
         *_asked(rows),
         *_parts(rows),
-        f"![Cost of a node update against n, d, runs and m]({picture})",
+        f"![Cost of a node update against n, d, runs and m]({markdown_path(picture)})",
     ]
 
 

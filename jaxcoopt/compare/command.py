@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from jaxcoopt.compare.compete import Contest, cases, compete
 from jaxcoopt.compare.contenders import contenders
@@ -23,6 +22,7 @@ from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_al
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.table import duration
+from jaxcoopt.report.words import file_part, terminal
 from jaxcoopt.run.progress import counted
 
 LIST = "list"
@@ -67,7 +67,7 @@ def run_comparison(
 def list_comparisons() -> None:
     """Prints the names and titles of those that come with the package."""
     for name in COMPARISONS.names():
-        Console().print(Text(f"{name:<12}", style="cyan") + Text(COMPARISONS.title(name)))
+        Console().print(terminal(f"{name:<12}", "cyan") + terminal(COMPARISONS.title(name)))
 
 
 def _writers(
@@ -80,12 +80,18 @@ def _writers(
         CASES: lambda path: write_text(path, cases_page(report)),
         "curves.csv": lambda path: write_text(path, curves_csv(contests)),
     }
-    for contest in contests:
-        name = "_".join(("error", contest.problem, contest.network.replace(" ", "-").replace("/", "-")))
-        writers[f"{name}_{contest.nodes}.png"] = lambda path, contest=contest: save_both(
-            error_figure(contest, settings.floor), path
-        )
+    for name, contest in zip(_names(contests), contests, strict=True):
+        writers[f"{name}.png"] = lambda path, contest=contest: save_both(error_figure(contest, settings.floor), path)
     return writers | {f"{RATIOS}.png": lambda path: save_both(ratio_figure(report), path)}
+
+
+def _names(contests: Sequence[Contest]) -> list[str]:
+    """Of the files of each case's picture, all different."""
+    found: list[str] = []
+    for contest in contests:
+        name = "_".join(("error", contest.problem, file_part(contest.network), str(contest.nodes)))
+        found.append(name if name not in found else f"{name}_{len(found)}")
+    return found
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
@@ -97,7 +103,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
         console.print()
     for case in report["cases"]:
         for label, reason in case["skipped"].items():
-            console.print(Text(f"{case['name']}: without {label}: {reason}", style="dim"))
+            console.print(terminal(f"{case['name']}: without {label}: {reason}", "dim"))
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report["timings"].items())
-    console.print(Text(f"error: {report['error']}, at least {report['floor']:.0e}", style="dim"))
-    console.print(Text(f"{duration(report['seconds'])} ({parts}). Written to {out}", style="dim"))
+    console.print(terminal(f"error: {report['error']}, at least {report['floor']:.0e}", "dim"))
+    console.print(terminal(f"{duration(report['seconds'])} ({parts}). Written to {out}", "dim"))

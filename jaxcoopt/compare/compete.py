@@ -28,11 +28,13 @@ from jaxcoopt.compare.ratios import median, quartiles
 from jaxcoopt.compare.settings import Comparison, Family, Graphs, horizons
 from jaxcoopt.compare.tune import Horizon, Tuned, grid_search
 from jaxcoopt.methods.check import check_method
+from jaxcoopt.shown import briefly
 
 Clock = dict[str, float]
 STAGES = ("instances", "compile", "tune", "evaluate")
 
 
+@briefly
 @dataclass(frozen=True)
 class Scores:
     """One contender on one case. at: for each horizon, every quantity [instances]; curve: error quartiles, bits and
@@ -48,6 +50,7 @@ class Scores:
     curve: dict[str, list[Any]]
 
 
+@briefly
 @dataclass(frozen=True)
 class Contest:
     """One problem family on one network and size; skipped: label and reason of who cannot take part; clock: seconds."""

@@ -15,11 +15,13 @@ from jaxcoopt.experiments.build_method import build_method
 from jaxcoopt.experiments.method_tables import Method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES, Entry, entry_of
+from jaxcoopt.shown import briefly
 
 PAPER_LABEL = "the paper's method"
 Points = Mapping[str, Float[np.ndarray, " points"]]
 
 
+@briefly
 @dataclass(frozen=True)
 class Contender:
     """A method with its links; grid: what is tuned, dotted names reach into its parts ("bounds.weight")."""

@@ -15,12 +15,14 @@ from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.shown import briefly
 
 BLOCK = 128  # allocation instances drawn, and solved for their optimum, at once
 TRIES = 40  # blocks
 AT_BOUND = 1e-9  # of the mean share
 
 
+@briefly
 @dataclass(frozen=True)
 class Instances:
     """Problems of one shape, numbered. batches: problems with their optimum and start; within: batch of each instance;

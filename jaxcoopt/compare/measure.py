@@ -26,10 +26,12 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
 
 QUANTITIES = ("error", "gap", "budget_residual", "box_violation", "consensus_error", "seconds")
 
 
+@briefly
 @dataclass(frozen=True)
 class Case:
     """One problem family on one network and size: its instances and network draws; instance i of I uses draw
@@ -47,6 +49,7 @@ class Case:
         return instance * len(self.networks) // len(self.instances)
 
 
+@briefly
 @dataclass(frozen=True)
 class Traces:
     """values: by the names of `QUANTITIES` that the half has, [records, jobs], infinite after a run has diverged;

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from jaxcoopt.compare.summary import ANYTIME
 from jaxcoopt.report.readme import markdown
+from jaxcoopt.report.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 
 BLOCK = "compare"  # of the README
 OVERALL = "all cases"
-ESCAPES = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
 QUARTILES = ("q1", "median", "q3")
 
 
@@ -80,14 +79,15 @@ def readme_lines(report: dict[str, Any], picture: str, cases: str, command: str)
     """What stands between the README's markers; picture, cases: their paths from there."""
     return [
         *_preamble(report),
-        f"Written by `{command}`, which repeats it; [case by case]({cases}), and all numbers beside that.",
+        f"Written by {markdown_code(command)}, which repeats it; [case by case]({markdown_path(cases)}), and all "
+        "numbers beside that.",
         "",
         *_ratios(report, slice(None, _overall(report))),
         "Each method by itself: median error, best to worst case; the last columns at the end, in the worst case.",
         "",
         *markdown(*method_cells(report)),
         "",
-        f"![Ratios of the errors, case by case]({picture})",
+        f"![Ratios of the errors, case by case]({markdown_path(picture)})",
     ]
 
 
@@ -99,7 +99,8 @@ def cases_page(report: dict[str, Any]) -> str:
 def _preamble(report: dict[str, Any]) -> list[str]:
     settings = report["settings"]
     return [
-        f"{report['title']}. Every method is tuned by the same grid search on {settings['tuning_instances']} other",
+        f"{markdown_text(report['title'])}. Every method is tuned by the same grid search on "
+        f"{settings['tuning_instances']} other",
         f"instances and run on {settings['instances']} for each case; a ratio is taken instance by instance to the",
         'smallest error among the existing methods: median [quartiles], a claim of "more than 50 % better" is a',
         f"ratio below 0.5. Error: {report['error']}, at least {report['floor']:.0e}.",
@@ -117,8 +118,12 @@ def _ratios(report: dict[str, Any], chosen: slice) -> list[str]:
 def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for method in case["methods"]:
         for row in method["horizons"]:
-            line = {name: case[name] for name in ("problem", "network", "nodes")}
-            line |= {"method": method["method"], "ours": method["ours"], "keeps_budget": method["keeps_budget"]}
+            line = {"problem": case["problem"], "network": csv_text(case["network"]), "nodes": case["nodes"]}
+            line |= {
+                "method": csv_text(method["method"]),
+                "ours": method["ours"],
+                "keeps_budget": method["keeps_budget"],
+            }
             line |= {"kind": row["kind"], "checkpoint": row["checkpoint"], "diverged": row["diverged"]}
             for name in _QUANTITIES:
                 if name in row:
@@ -176,17 +181,17 @@ def _largest(values: Sequence[float | None]) -> float | None:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(*headings, title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(title=terminal(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(terminal(heading), justify="right" if i else "left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(terminal(plain(cell, LONGEST)) for cell in row))
     return table
 
 
 def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
-    head = " & ".join(_escaped(heading) for heading in headings) + r" \\"
+    body = [" & ".join(latex(cell) for cell in row) + r" \\" for row in rows]
+    head = " & ".join(latex(heading) for heading in headings) + r" \\"
     columns = "l" + "r" * (len(headings) - 1)
     parts = [
         rf"\begin{{tabular}}{{{columns}}}",
@@ -198,7 +203,3 @@ def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         r"\end{tabular}",
     ]
     return "\n".join(parts)
-
-
-def _escaped(cell: str) -> str:
-    return "".join(ESCAPES.get(letter, letter) for letter in cell)

@@ -8,10 +8,12 @@ from jaxtyping import Float
 
 from jaxcoopt.compare.contenders import Contender
 from jaxcoopt.compare.measure import Case, Traces, last_record, run_jobs
+from jaxcoopt.shown import briefly
 
 Horizon = tuple[str, float]
 
 
+@briefly
 @dataclass(frozen=True)
 class Tuned:
     """winners: the grid point of each horizon; scores: their median errors; at_edge: the tuned names whose value is the

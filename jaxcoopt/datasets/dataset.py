@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
 from jaxcoopt.datasets.labels import are_classes
-from jaxcoopt.errors import finite, generator, one_number, plain, shown
+from jaxcoopt.errors import finite, generator, one_number, plain
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Dataset:
     """Samples with their targets, held in numpy.

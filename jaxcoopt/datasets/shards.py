@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real, Shaped
 
+from jaxcoopt.shown import briefly
 
+
+@briefly
 @dataclass(frozen=True)
 class Shards:
     """Every sample of a data set at exactly one node; a node's valid samples come first, then padding.

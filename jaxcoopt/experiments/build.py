@@ -21,8 +21,10 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Built:
     """What is solved, and what reports need besides: the graphs, the demand [nodes] and the samples."""

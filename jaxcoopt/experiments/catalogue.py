@@ -16,12 +16,14 @@ from jaxcoopt.experiments.explain import explain
 from jaxcoopt.experiments.overrides import apply_override
 from jaxcoopt.experiments.toml_text import check_values, parsed, read_text
 from jaxcoopt.files import located
+from jaxcoopt.shown import briefly
 
 OUT_OF_MEMORY = "not enough memory; ask for fewer nodes, runs, samples or parameters (run --dry-run says what it takes)"
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@briefly
 @dataclass(frozen=True)
 class Catalogue(Generic[Model]):
     """Files of settings. noun: what errors call one; package: whose folder `files` holds them; model: what they set;

@@ -13,8 +13,10 @@ from jaxcoopt.experiments.amounts import under
 from jaxcoopt.experiments.data_tables import Data, Fourier, Quadratic
 from jaxcoopt.experiments.limits import check_features
 from jaxcoopt.problem import features
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Samples:
     """Train samples at the nodes; test features [samples, features] and targets [samples]; classes, 0: regression."""

@@ -8,6 +8,8 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
+from jaxcoopt.report.words import terminal
+
 
 @contextmanager
 def noted(precision: str) -> Iterator[list[str]]:
@@ -22,4 +24,4 @@ def noted(precision: str) -> Iterator[list[str]]:
 def print_notes(console: Console, notes: Sequence[str]) -> None:
     """A line for each."""
     for note in notes:
-        console.print(Text("note: ", style="bold yellow") + Text(note))
+        console.print(Text("note: ", style="bold yellow") + terminal(note, lines=True))

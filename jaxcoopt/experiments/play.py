@@ -19,11 +19,13 @@ from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import worse_than_start
+from jaxcoopt.shown import briefly
 from jaxcoopt.theory.auto import with_placeholders
 
 Stage = Callable[[str], AbstractContextManager[Any]]
 
 
+@briefly
 @dataclass(frozen=True)
 class Played:
     """A finished experiment: what was built, the result, wall seconds of each stage, and what was warned of."""

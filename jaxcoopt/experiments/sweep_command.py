@@ -7,11 +7,11 @@ import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.sweep_play import Estimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
+from jaxcoopt.report.words import terminal
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.room import size_in_bytes
 
@@ -26,7 +26,7 @@ def run_sweep(
     if dry_run:
         console.print(_estimated(estimate(settings, store, limit=limit), settings.title))
         if there and not resume:
-            console.print(Text(f"{store} is there: add --resume to go on with it, or give another folder"))
+            console.print(terminal(f"{store} is there: add --resume to go on with it, or give another folder"))
         return
     if there and not resume:
         raise FileExistsError(f"--out {store}: it is there; add --resume to go on with it, or give another folder")
@@ -37,12 +37,12 @@ def run_sweep(
     words = ", ".join(f"{count:,} {name}" for name, count in ended.items() if count)
     print_notes(console, notes)
     seconds = time.perf_counter() - start
-    console.print(f"{status.size:,} runs ({words}) in {seconds:.1f} s, in {store}; look at them: ", end="")
-    console.print(Text(f"jaxcoopt report {store}", style="cyan"))
+    told = terminal(f"{status.size:,} runs ({words}) in {seconds:.1f} s, in {store}; look at them: ")
+    console.print(told + terminal(f"jaxcoopt report {store}", "cyan"))
 
 
 def _estimated(need: Estimate, title: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=terminal(title), title_justify="left", show_header=False, box=None, pad_edge=False)
     rows = {
         "points": f"{need.points:,} in {need.groups:,} group{'s' * (need.groups > 1)}, each compiled once",
         "runs": f"{need.runs:,} in {need.chunks:,} chunk{'s' * (need.chunks > 1)} of {need.chunk_runs:,}",
@@ -51,5 +51,5 @@ def _estimated(need: Estimate, title: str) -> Table:
         "time": f"about {np.ceil(need.seconds):,.0f} s",
     }
     for name, value in rows.items():
-        table.add_row(Text(name, style="cyan"), value)
+        table.add_row(terminal(name, "cyan"), terminal(value))
     return table

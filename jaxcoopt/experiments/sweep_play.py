@@ -3,7 +3,7 @@
 import math
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.chunk import Job, run_chunk
 from jaxcoopt.sweeps.layout import Layout
 from jaxcoopt.sweeps.store import Store
 from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
 
-TRIED = 10  # iterations that are timed to say how long all will take
+TRIED, LONGER = 10, 110  # iterations that are timed to say how long all will take
 
 
+@briefly
 @dataclass(frozen=True)
 class Estimate:
     """points, groups (each compiled by itself), runs and chunks; bytes of memory and of the store; seconds in all."""
@@ -102,12 +104,18 @@ def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple
 
 
 def _seconds(job: Job, layout: Layout, groups: int, devices: int) -> float:
-    """Compiling, once a group, and all iterations of all chunks at the pace of a few."""
-    indices, times = layout.tiles.indices((0,) * len(layout.tiles.tile)), []
-    few = Job(job.plan, min(job.steps, TRIED), min(job.steps, TRIED), job.seed, job.seeds, job.tol, job.initial)
-    for _ in range(2):
-        start = time.perf_counter()
-        run_chunk(few, indices)
-        times.append(time.perf_counter() - start)
-    first, again = times
-    return groups * (first - again) + again * job.steps / few.steps * len(layout.tiles) / devices
+    """Compiling, once a group; for each chunk what it takes to begin, and its iterations at the pace of a few."""
+    indices = layout.tiles.indices((0,) * len(layout.tiles.tile))
+
+    def timed(steps: int) -> float:
+        steps = min(job.steps, steps)
+        every, start = min(job.record_every, steps), time.perf_counter()
+        run_chunk(replace(job, steps=steps, record_every=every), indices)
+        return time.perf_counter() - start
+
+    first = timed(TRIED)
+    few, more = (min(timed(steps) for _ in range(2)) for steps in (TRIED, LONGER))
+    apart = min(job.steps, LONGER) - min(job.steps, TRIED)
+    pace = max(0.0, more - few) / apart if apart else 0.0
+    chunk = few + pace * (job.steps - min(job.steps, TRIED))
+    return groups * max(0.0, first - few) + chunk * len(layout.tiles) / devices

@@ -14,11 +14,13 @@ from jaxcoopt.experiments.notes import noted
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.run.names import Trio, find, read
+from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.objectives import at_bits
 from jaxcoopt.tuning.parameters import WEIGHTS
 from jaxcoopt.tuning.tune import Tuned, tune
 
 
+@briefly
 @dataclass(frozen=True)
 class PlayedTuning:
     """tuned; before: the values there were; settings: TOML text of the file with those that were found; notes."""

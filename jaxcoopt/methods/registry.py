@@ -25,6 +25,7 @@ from jaxcoopt.methods.laplacian_flow import (
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 from jaxcoopt.problem.bounds import Multiplier
+from jaxcoopt.shown import briefly
 
 
 def _spread(least: float, most: float, count: int) -> tuple[float, ...]:
@@ -39,6 +40,7 @@ FEW_STEPS = (0.003, 0.01, 0.02, 0.04, 0.1)
 WEIGHTS = (3.0, 10.0, 30.0)
 
 
+@briefly
 @dataclass(frozen=True)
 class Entry:
     """A method by its name: make(**settings) builds it.

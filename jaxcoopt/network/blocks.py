@@ -18,8 +18,10 @@ from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.network import Network
 from jaxcoopt.network.tables import Tables, fill
 from jaxcoopt.network.weights import LinkList
+from jaxcoopt.shown import briefly
 
 
+@briefly
 @dataclass(frozen=True)
 class Blocks:
     """Where nodes and edges of the network are: places of like length on each device, one device after another.

@@ -1,5 +1,7 @@
 """What is read from networkx graphs: the order of the nodes, the edges as numbers, and whether they connect."""
 
+import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -27,21 +29,104 @@ def listed(graphs: Any) -> list[nx.Graph]:
             raise TypeError(f"graphs[{i}]: expected a networkx graph, got {type(graph).__name__}")
         if graph.is_directed():
             raise ValueError(f"graphs[{i}] is directed; links go both ways here: use graph.to_undirected()")
-        if set(graph) != set(graphs[0]):
-            raise ValueError(
-                f"graphs[{i}] has {len(graph)} nodes, graphs[0] has {len(graphs[0])}, or their labels differ; "
-                "all graphs must have the same nodes"
-            )
     if len(graphs[0]) < 2:
         raise ValueError(f"graphs: a network needs at least 2 nodes, got {len(graphs[0])}")
+    graphs = _by_name(graphs)
+    for i, graph in enumerate(graphs):
+        _refuse_other_nodes(i, graph, graphs[0])
     # Parallel edges become one, which has the attributes of all of them.
     return [nx.Graph(graph) if graph.is_multigraph() else graph for graph in graphs]
 
 
+def _refuse_other_nodes(i: int, graph: nx.Graph, first: nx.Graph) -> None:
+    """Raise ValueError where a graph's nodes are not those of the first, saying which differ."""
+    lacks, more = [node for node in first if node not in graph], [node for node in graph if node not in first]
+    if not lacks and not more:
+        return
+    parts = [
+        f"{word} {len(nodes)} ({', '.join(f'{node!r:.40}' for node in nodes[:5])}{', ...' * (len(nodes) > 5)})"
+        for word, nodes in (("lacks", lacks), ("adds", more))
+        if nodes
+    ]
+    alike = {str(node) for node in lacks} & {str(node) for node in more}
+    advice = "write them alike: a number and a text are two labels" if alike else "add nodes without links, or rename"
+    raise ValueError(
+        f"graphs[{i}]: all graphs must have the same nodes; of those of graphs[0] it {' and '.join(parts)}; {advice}"
+    )
+
+
+def _by_name(graphs: list[nx.Graph]) -> list[nx.Graph]:
+    """The graphs with the same node under the same label in all of them.
+
+    Files number their nodes as they like, and name them in an attribute: where such names say that a label means
+    another node than in the first graph, the names count.
+    """
+    names = [_attributes(graph) for graph in graphs]
+    if any(len(set(each.values())) < len(graph) for each, graph in zip(names, graphs, strict=True)):
+        return graphs  # some have no names, or share one
+    label_of = {name: label for label, name in names[0].items()}
+    if all(set(each.values()) == set(label_of) for each in names):
+        return [
+            graphs[0],
+            *(_relabelled(graph, own, label_of) for graph, own in zip(graphs[1:], names[1:], strict=True)),
+        ]
+    for i, own in enumerate(names):
+        for label, name in own.items():
+            if names[0].get(label, name) != name:
+                raise ValueError(
+                    f"graphs[{i}]: node {label!r} is called {name!r:.40} there and {names[0][label]!r:.40} in "
+                    "graphs[0]; give all graphs the same nodes under the same names"
+                )
+    return graphs
+
+
+def _relabelled(graph: nx.Graph, names: dict[Hashable, str], label_of: dict[str, Hashable]) -> nx.Graph:
+    new = {label: label_of[name] for label, name in names.items()}
+    return graph if all(label == to for label, to in new.items()) else nx.relabel_nodes(graph, new)
+
+
+def _attributes(graph: nx.Graph) -> dict[Hashable, str]:
+    """What the nodes are called by their attribute "name", or else "label", as files give it; those that have one."""
+    found = {label: data.get("name") or data.get("label") for label, data in graph.nodes(data=True)}
+    return {label: str(name) for label, name in found.items() if name is not None and str(name).strip()}
+
+
 def node_order(graphs: Sequence[nx.Graph]) -> list[Hashable]:
-    """The labels of nodes 0, 1, ...: the numbers themselves where they are 0 .. n-1, else as in the first graph."""
+    """The labels of nodes 0, 1, ...: whole numbers, and texts of them, ascending; others as in the first graph."""
     labels = list(graphs[0])
-    return list(range(len(labels))) if set(labels) == set(range(len(labels))) else labels
+    numbers = [_whole(label) for label in labels]
+    kinds = {isinstance(label, str) for label in labels}
+    if None in numbers or len(kinds) > 1:
+        return labels
+    return [label for _, label in sorted(zip(numbers, labels, strict=True), key=lambda pair: pair[0])]
+
+
+def _whole(label: Hashable) -> int | None:
+    """3 for 3, 3.0 and "3"; None for what is no whole number."""
+    if isinstance(label, str):
+        digits = label.removeprefix("-")
+        return int(label) if digits.isdecimal() and len(digits) < 19 else None
+    if isinstance(label, bool) or not isinstance(label, int | float | np.number):
+        return None
+    return int(label) if math.isfinite(label) and label == int(label) else None
+
+
+def node_labels(graphs: Sequence[nx.Graph], order: Sequence[Hashable]) -> list[Hashable]:
+    """What people call nodes 0, 1, ...: the attribute "name", or else "label", or else the graph's own label.
+
+    A name that several nodes have is followed by the own label, so that all differ.
+    """
+    names: dict[Hashable, str] = {}
+    for graph in reversed(graphs):
+        names |= {label: name for label, name in _attributes(graph).items() if name != str(label)}
+    often = Counter(names.values())
+    own = {str(label) for label in order if label not in names}
+
+    def called(label: Hashable) -> Hashable:
+        name = names.get(label)
+        return label if name is None else name if often[name] == 1 and name not in own else f"{name} ({label})"
+
+    return [called(label) for label in order]
 
 
 def edge_ends(graph: nx.Graph, order: list[Hashable]) -> Int[np.ndarray, "edges 2"]:

@@ -1,6 +1,6 @@
 """A changing network: which graph an iteration sees, and which of its links fail."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +16,15 @@ from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
 from jaxcoopt.network.failures import failure_chance, links_up
-from jaxcoopt.network.graphs import adjacency, check_connected, edge_ends, listed, node_order, switching_sequence
+from jaxcoopt.network.graphs import (
+    adjacency,
+    check_connected,
+    edge_ends,
+    listed,
+    node_labels,
+    node_order,
+    switching_sequence,
+)
 from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel
 from jaxcoopt.network.links import Links
@@ -24,9 +32,13 @@ from jaxcoopt.network.shifts import Shifts, recognised
 from jaxcoopt.network.tables import Tables, build_tables
 from jaxcoopt.network.weights import LinkList, link_weights, matrices, weights_of
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.shown import short
+
+SHOWN = 6  # names of nodes
+SWITCHED = {"cycle": "in turn", "random": "at random", "sequence": "in a given sequence"}
 
 
-@pytree(static=("switching", "kernel"))
+@pytree(static=("switching", "kernel", "names"))
 @dataclass(frozen=True)
 class Network:
     """A finite set of graphs over the same nodes, switched from iteration to iteration; make it with `from_graphs`.
@@ -34,7 +46,8 @@ class Network:
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
     mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
-    kernel may use them. kernel: how links that do not fail are mixed. halo: see `jaxcoopt.network.blocks`.
+    kernel may use them. kernel: how links that do not fail are mixed. halo: see `jaxcoopt.network.blocks`. names: see
+    `labels`; None where these are 0 .. nodes - 1.
     """
 
     tables: Tables
@@ -47,6 +60,15 @@ class Network:
     matrix: Float[Array, "graphs nodes nodes"] | None = None
     kernel: Kernel = "auto"
     halo: Halo | None = None
+    names: tuple[Hashable, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[Hashable, ...]:
+        """What nodes 0, 1, ... are called: row i of an allocation is that of labels[i].
+
+        A node's attribute "name", or else "label", as files give it; without either the graph's own label.
+        """
+        return tuple(range(self.nodes)) if self.names is None else self.names
 
     @property
     def nodes(self) -> int:
@@ -77,16 +99,20 @@ class Network:
         weights: "metropolis", "max_degree", a number, an edge attribute's name, or an array [nodes, nodes], dense or
         scipy.sparse (one for each graph, or one for all). failure_rate: the chance that a link, both directions
         together, is down at an iteration. switching: "cycle" (iteration k uses graph k mod the number of graphs),
-        "random" (uniform, the same for all runs) or a sequence of graph indices, repeated. Nodes are numbered by their
-        labels when these are 0 .. n-1, else in the order of the first graph. Self-loops are dropped.
+        "random" (uniform, the same for all runs) or a sequence of graph indices, repeated. Self-loops are dropped.
+
+        Node i, row i of every array, is the i-th label: labels that are whole numbers, or texts of them, count in
+        ascending order, all others in the order of the first graph; `labels` has them. Several graphs are matched by
+        their labels, in whatever order each has them; where nodes have a "name" (or "label") that says otherwise, as in
+        files that number their nodes, by that.
 
         kernel: how values are mixed. "table" gathers neighbour by neighbour; "buckets" does so apart for nodes of
         unlike degree; "dense" multiplies by the matrix of weights; "shifts" is for rings, circulant graphs and tori
         with the nodes in their natural order; "auto" picks the fastest by a measured rule. The result differs by
         rounding only. Links that fail, or that quantize differences, and allocation flows always go by tables.
 
-        Raises ValueError where the union of the graphs in use is not connected, a weight is asymmetric, negative or
-        missing, or the kernel does not apply.
+        Raises ValueError where the graphs' nodes differ, the union of the graphs in use is not connected, a weight is
+        asymmetric, negative or missing, or the kernel does not apply.
         """
         graphs = listed(graphs)
         order = node_order(graphs)
@@ -96,10 +122,11 @@ class Network:
         check_connected([adjacency(ends[i], len(order)) for i in in_use], order)
         rate = failure_chance("failure_rate", failure_rate)
         links = [
-            link_weights(graph, end, weight, where)
+            link_weights(graph, end, weight, where, order)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)
         ]
         tables, shifts, matrix = _kept(links, kernel, fails=bool(rate.any()))
+        labels = node_labels(graphs, order)
         return cls(
             tables=tables,
             links_sent=jnp.asarray([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
@@ -110,7 +137,19 @@ class Network:
             shifts=shifts,
             matrix=matrix,
             kernel=kernel,  # pyright: ignore[reportArgumentType]
+            names=None if labels == list(range(len(labels))) else tuple(labels),
         )
+
+    def _about(self) -> list[str]:
+        """For `repr`."""
+        graphs = "one graph" if self.graphs == 1 else f"{self.graphs} graphs {SWITCHED[self.switching]}"
+        rate = self.failure_rate
+        fails = "never fail" if rate is None else f"fail with chance {short(rate)}"
+        first = f"Network: {self.nodes:,} nodes, {graphs}, {self.edges.count:,} links in all, which {fails}"
+        if self.names is None:
+            return [first]
+        few = ", ".join(f"{label!r:.30}" for label in self.names[:SHOWN])
+        return [first, f"  nodes: {few}{', ...' * (self.nodes > SHOWN)}"]
 
     def with_weights(self, weights: Any) -> "Network":
         """The same links with other weights, above 0, [graphs, edges] in the order of `edges`; may be traced.

@@ -1,6 +1,6 @@
 """Link weights of one graph: symmetric, non-negative, one for each edge."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -44,12 +44,18 @@ def _axes(weights: Any) -> int:
     return 2 if sparse.issparse(weights) else np.ndim(plain("weights", weights))
 
 
-def link_weights(graph: nx.Graph, ends: Int[np.ndarray, "edges 2"], weights: Any, where: str = "weights") -> LinkList:
+def link_weights(
+    graph: nx.Graph,
+    ends: Int[np.ndarray, "edges 2"],
+    weights: Any,
+    where: str = "weights",
+    order: Sequence[Hashable] | None = None,
+) -> LinkList:
     """w_ij of every edge of `graph`, in float64.
 
-    ends: the node numbers of `graph.edges`. weights: "metropolis" 1 / (1 + max(d_i, d_j)); "max_degree"
-    1 / (1 + max d); a positive number, the same for all edges; the name of an edge attribute; or a symmetric
-    [nodes, nodes] array, dense or scipy.sparse.
+    ends: the node numbers of `graph.edges`; order: the labels of nodes 0, 1, ..., for errors. weights: "metropolis"
+    1 / (1 + max(d_i, d_j)); "max_degree" 1 / (1 + max d); a positive number, the same for all edges; the name of an
+    edge attribute; or a symmetric [nodes, nodes] array, dense or scipy.sparse.
     """
     links = adjacency(ends, len(graph))
     if isinstance(weights, str) and weights in RULES:
@@ -62,7 +68,7 @@ def link_weights(graph: nx.Graph, ends: Int[np.ndarray, "edges 2"], weights: Any
     else:
         array = numbers(where, weights)
         given = sparse.coo_array(links * float(array) if array.ndim == 0 else array)
-    return _checked(given, links, where)
+    return _checked(given, links, where, range(len(graph)) if order is None else order)
 
 
 def _listed(matrix: Any) -> LinkList:
@@ -96,7 +102,7 @@ def _from_attribute(graph: nx.Graph, ends: np.ndarray, name: str, where: str) ->
     )
 
 
-def _checked(given: Any, links: Any, where: str) -> LinkList:
+def _checked(given: Any, links: Any, where: str, order: Sequence[Hashable]) -> LinkList:
     """The links of `given`, after checking it against the graph's own; both scipy.sparse, [nodes, nodes]."""
     if given.shape != links.shape:
         raise ValueError(f"{where}: expected an array [nodes, nodes] = {links.shape}, got {given.shape}")
@@ -105,20 +111,21 @@ def _checked(given: Any, links: Any, where: str) -> LinkList:
     given.eliminate_zeros()
     if not np.isfinite(given.data).all():
         raise ValueError(f"{where}: holds NaN or infinity; every weight must be a finite number")
-    _refuse(given != given.T, given, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
-    _refuse(given < 0, given, f"{where}: negative; every weight must be above 0")
+    _refuse(given != given.T, given, order, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
+    _refuse(given < 0, given, order, f"{where}: negative; every weight must be above 0")
     unlike = links - abs(given).sign()
-    _refuse(unlike > 0, given, f"{where}: missing (0) on an edge; give every edge a weight above 0")
-    _refuse(unlike < 0, given, f"{where}: given where the graph has no edge; add the edge or set it to 0")
+    _refuse(unlike > 0, given, order, f"{where}: missing (0) on an edge; give every edge a weight above 0")
+    _refuse(unlike < 0, given, order, f"{where}: given where the graph has no edge; add the edge or set it to 0")
     return _listed(given)
 
 
-def _refuse(bad: Any, given: Any, message: str) -> None:
+def _refuse(bad: Any, given: Any, order: Sequence[Hashable], message: str) -> None:
     rows, columns = bad.nonzero()
     if len(rows):
         first = np.lexsort((columns, rows))[0]
         i, j = int(rows[first]), int(columns[first])
-        raise ValueError(f"{message} (first at nodes {i}, {j}: w_ij = {given[i, j]:g}, w_ji = {given[j, i]:g})")
+        nodes = f"{order[i]!r}, {order[j]!r}"
+        raise ValueError(f"{message} (first at nodes {nodes}: w_ij = {given[i, j]:g}, w_ji = {given[j, i]:g})")
 
 
 def matrices(links: Sequence[LinkList]) -> Float[np.ndarray, "graphs nodes nodes"]:

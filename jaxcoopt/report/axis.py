@@ -6,9 +6,13 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from jaxcoopt.report.words import labels
+from jaxcoopt.shown import briefly
+
 TICKS = 9  # at most so many labels on an axis of numbers
 
 
+@briefly
 @dataclass(frozen=True)
 class Axis:
     """values: the distinct ones, numbers ascending or labels in the order in which they came."""
@@ -33,12 +37,12 @@ class Axis:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The values as text, numbers with as few digits as tell them apart, three or more."""
+        """The values as short text, numbers with as few digits as tell them apart, three or more."""
         for digits in (3, 6, 10):
-            found = tuple(value if isinstance(value, str) else _number(value, digits) for value in self.values)
+            found = [value if isinstance(value, str) else _number(value, digits) for value in self.values]
             if len(set(found)) == len(found):
-                return found
-        return tuple(map(str, self.values))
+                return tuple(labels(found))
+        return tuple(labels(self.values))
 
     @cached_property
     def places(self) -> Float[np.ndarray, " values"]:
@@ -58,10 +62,16 @@ class Axis:
         first, last = 2 * self.places[0] - middle[0], 2 * self.places[-1] - middle[-1]
         return np.concatenate([[first], middle, [last]])
 
-    def ticks(self) -> tuple[list[float], list[str]]:
-        """(places, labels): every value, or round numbers where there are too many."""
+    def ticks(self, grid: bool = True) -> tuple[list[float], list[str]]:
+        """(places, labels): of the values, as many as there is room for; round numbers where they fill no grid."""
         if not self.numeric or len(self.values) <= TICKS:
             return self.places.tolist(), list(self.labels)
+        if grid:
+            kept = [0]
+            for i, place in enumerate(self.places):
+                if place - self.places[kept[-1]] >= (1 - 1e-9) * np.ptp(self.places) / (TICKS - 1):
+                    kept.append(i)
+            return self.places[kept].tolist(), [self.labels[i] for i in kept]
         low, high = float(self.places[0]), float(self.places[-1])
         if self.log and high - low >= 2:
             stride = int(np.ceil((high - low) / TICKS))

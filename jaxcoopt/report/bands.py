@@ -7,12 +7,28 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.statistics import Statistics, best_first, quartiles
-from jaxcoopt.report.style import BAD, BLUE, CYCLE, INK, log_axis, new_figure, plain_axes, prefixed_ticks, suits_log
+from jaxcoopt.report.statistics import Statistics, quartiles
+from jaxcoopt.report.style import (
+    BAD,
+    BLUE,
+    CYCLE,
+    INK,
+    QUIET,
+    heading,
+    log_axis,
+    new_figure,
+    plain_axes,
+    prefixed_ticks,
+    robust_limits,
+    strokes,
+    suits_log,
+)
 from jaxcoopt.report.swept import CLOCKS, Swept
+from jaxcoopt.report.words import picture
 
 LINES = 8
 BEST = 6  # so many of the best points have their curves drawn
+NAME = 60  # characters in a legend
 
 
 def clocks(sweep: Swept) -> dict[str, Float[np.ndarray, "points records"]]:
@@ -32,16 +48,11 @@ def along(sweep: Swept, name: str, best: int) -> list[int]:
     return line[np.unique(np.linspace(0, len(line) - 1, min(LINES, len(line))).round().astype(int))].tolist()
 
 
-def best_points(sweep: Swept, median: Float[np.ndarray, " points"]) -> list[int]:
-    """The six with the smallest median."""
-    return best_first(median, sweep.mostly_diverged)[:BEST].tolist()
-
-
 def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], axis: str | None = None) -> Any:
     """Median and quartiles over the seeds, one line a point; axis: the one that they differ in, which colours them."""
     shown = clocks(sweep)
     figure = new_figure(max(3.7 * len(shown) + 3.2, 9.0), 4.2)
-    figure.suptitle(f"{sweep.title}\n{label}", fontsize=11, color=INK, x=0.01, ha="left", parse_math=False)
+    heading(figure, sweep.title, label, size=11)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     bands = quartiles(sweep.metrics[metric][list(points)])
     names = _names(sweep, points) if axis is None else _values_of(sweep, axis, points)
@@ -49,14 +60,16 @@ def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], 
     for axes, (clock, x) in zip(panels, shown.items(), strict=True):
         plain_axes(axes)
         floor = _vertical(axes, bands)
+        styles = strokes(np.maximum(bands[1], floor), axes.get_yscale() == "log", x[list(points)])
         for i, point in enumerate(points):
-            name = names[i] + _lost(sweep, point)
-            _band(axes, x[point], np.maximum(bands[:, i], floor), colors[i], name)
+            name = picture(names[i], NAME) + _lost(sweep, metric, point)
+            _band(axes, x[point], np.maximum(bands[:, i], floor), colors[i], styles[i], name)
         axes.set_xlabel(clock, fontsize=10, color=INK)
         prefixed_ticks(axes, x[list(points)])
     if points:
         handles = panels[0].get_legend_handles_labels()
-        legend = figure.legend(*handles, loc="outside right center", frameon=False, fontsize=8, title=axis)
+        looks = {"loc": "outside right center", "frameon": False, "fontsize": 8, "handlelength": 3.5}
+        legend = figure.legend(*handles, title=None if axis is None else picture(axis, NAME), **looks)
         legend.get_title().set_fontsize(9)
     return figure
 
@@ -68,7 +81,7 @@ def profile_figure(sweep: Swept, metric: str, values: Statistics, label: str, x:
     """
     axis, column = sweep.axes[sweep.axis(x)], sweep.where[:, sweep.axis(x)]
     figure = new_figure(9.0, 4.2)
-    figure.suptitle(f"{sweep.title}\n{label}", fontsize=11, color=INK, x=0.01, ha="left", parse_math=False)
+    heading(figure, sweep.title, label, size=11)
     axes = figure.subplots()
     plain_axes(axes)
     floor = _vertical(axes, np.stack([values.q1, values.median, values.q3]))
@@ -77,15 +90,16 @@ def profile_figure(sweep: Swept, metric: str, values: Statistics, label: str, x:
     q1, median, q3 = (np.maximum(each[order], floor) for each in (values.q1, values.median, values.q3))
     line = "-" if axis.numeric else ""
     axes.errorbar(places, median, [median - q1, q3 - median], fmt=f"o{line}", color=BLUE, markersize=5, elinewidth=1.2)
-    bad = sweep.mostly_diverged[order]
+    bad = sweep.mostly_diverged(metric)[order]
     if bad.any():
         top = axes.get_xaxis_transform()
         axes.plot(places[bad], np.full(bad.sum(), 0.97), "x", color=BAD, transform=top, label="most runs diverged")
         axes.legend(frameon=False, fontsize=8)
     places, labels = axis.ticks()
     turned = sum(map(len, labels)) > 60
+    labels = list(map(picture, labels))
     axes.set_xticks(places, labels, rotation=30 if turned else 0, ha="right" if turned else "center")
-    axes.set_xlabel(x, fontsize=10, color=INK)
+    axes.set_xlabel(picture(x), fontsize=10, color=INK)
     return figure
 
 
@@ -97,13 +111,19 @@ def _vertical(axes: Any, values: np.ndarray) -> float:
     if not finite.size:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no finite run", transform=axes.transAxes, ha="center", fontsize=10, color=INK)
+        return -np.inf
+    low, high = robust_limits(finite)
+    if (low, high) != (finite.min(), finite.max()):
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
+        beyond = "some values lie beyond this axis"
+        axes.text(0.01, 0.99, beyond, transform=axes.transAxes, va="top", fontsize=7, color=QUIET)
     return -np.inf
 
 
-def _band(axes: Any, x: np.ndarray, band: np.ndarray, color: Any, name: str) -> None:
+def _band(axes: Any, x: np.ndarray, band: np.ndarray, color: Any, stroke: Any, name: str) -> None:
     known = np.isfinite(x) & np.isfinite(band[1])
     low, middle, high = band[:, known]
-    axes.plot(x[known], middle, color=color, linewidth=1.7, label=name)
+    axes.plot(x[known], middle, color=color, linewidth=1.7, linestyle=stroke, label=name)
     axes.fill_between(x[known], low, high, color=color, alpha=0.16, linewidth=0)
 
 
@@ -128,9 +148,9 @@ def _values_of(sweep: Swept, axis: str, points: Sequence[int]) -> list[str]:
     return [sweep.axes[column].labels[sweep.where[point, column]] for point in points]
 
 
-def _lost(sweep: Swept, point: int) -> str:
+def _lost(sweep: Swept, metric: str, point: int) -> str:
     """ " (2 of 5 diverged)"."""
-    diverged = int(sweep.counts["DIVERGED"][point])
+    diverged = int(sweep.diverged(metric)[point])
     return f" ({diverged} of {sweep.done[point]} diverged)" if diverged else ""
 
 

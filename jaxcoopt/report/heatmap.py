@@ -8,9 +8,11 @@ from jaxtyping import Float, Int
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.axis import Axis
-from jaxcoopt.report.statistics import best_first
-from jaxcoopt.report.style import BAD, INK, decades, new_figure, suits_log
+from jaxcoopt.report.best import Ranking, ranking
+from jaxcoopt.report.style import BAD, INK, QUIET, decades, heading, new_figure, robust_limits, suits_log
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.report.words import picture
+from jaxcoopt.shown import briefly
 
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them
@@ -18,14 +20,18 @@ RULED = 600  # of at most so many, cells are set apart by white lines
 NOTHING = "#E6E9EC"  # a cell without a number
 FILLED = 0.5  # points that fill less of the grid are drawn as dots
 NO_POINT = -1
+HEADING = 60  # characters over a panel
+SIDES = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+OUTSIDE = {"min": "the low side", "max": "the high side", "both": "both sides"}
 FRAME = "#FF9F1C"  # of the best: seen on dark cells and on white
 
 
+@briefly
 @dataclass(frozen=True)
 class Panel:
     """One combination of the axes that are not drawn: its points, and the best of them in each cell."""
 
-    heading: str
+    name: str
     points: Int[np.ndarray, " points"]
     cells: Int[np.ndarray, "y x"]
 
@@ -37,64 +43,65 @@ def is_grid(sweep: Swept, x: str, y: str) -> bool:
     return len(np.unique(pairs, axis=0)) >= FILLED * size
 
 
-def panels(sweep: Swept, median: Float[np.ndarray, " points"], x: str, y: str) -> list[Panel]:
-    """One for each combination of the other axes; random samples are all in one."""
+def panels(sweep: Swept, order: Int[np.ndarray, " ranked"], x: str, y: str) -> list[Panel]:
+    """One for each combination of the other axes; random samples are all in one. order: the points, the best first."""
     if not is_grid(sweep, x, y):
-        return [_panel(sweep, median, np.arange(len(median)), x, y, "")]
+        return [_panel(sweep, order, np.arange(len(sweep.where)), x, y, "")]
     rest = [i for i, axis in enumerate(sweep.axes) if axis.name not in (x, y)]
     combinations, which = np.unique(sweep.where[:, rest], axis=0, return_inverse=True)
     found = []
     for i in range(len(combinations)):
         points = np.flatnonzero(which.ravel() == i)
-        found.append(_panel(sweep, median, points, x, y, sweep.name_of(int(points[0]), without=(x, y))))
+        found.append(_panel(sweep, order, points, x, y, sweep.name_of(int(points[0]), without=(x, y))))
     return found
 
 
-def heatmap_figure(sweep: Swept, median: Float[np.ndarray, " points"], label: str, x: str, y: str) -> Any:
-    """median: of a metric at the end, NaN where no run is finite; label: what it is.
+def heatmap_figure(sweep: Swept, metric: str, median: Float[np.ndarray, " points"], label: str, x: str, y: str) -> Any:
+    """median: of the metric at the end, NaN where no run is finite; label: what it is.
 
     One panel for each combination of the other axes, of more than nine those with the best cells. A cross: most runs
-    of the cell diverged; grey: no number. The best cell is framed.
+    of the cell diverged; grey: no number. The best cell is framed, where one is better than all others.
     """
-    every = panels(sweep, median, x, y)
-    ranked = best_first(median, sweep.mostly_diverged)
-    best = int(ranked[0]) if len(ranked) else NO_POINT
-    shown = _best_panels(every, ranked)
+    ranked = ranking(sweep, metric, median)
+    every = panels(sweep, ranked.order, x, y)
+    shown = _best_panels(every, ranked.order)
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     figure = new_figure(*_size(sweep, x, y, columns, rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    norm, ticks, labels, floor = _colours(median)
+    norm, ticks, labels, floor, beyond = _colours(median, sweep.mostly_diverged(metric))
     drawn = None
     for axes, panel in zip(grid.flat, shown, strict=False):
         drawn = _draw(axes, sweep, np.maximum(median, floor), panel, (x, y), norm)
-        _mark(axes, sweep, median, panel, (x, y), best)
-        axes.set_title(panel.heading, fontsize=9, color=INK, loc="left", parse_math=False)
+        _mark(axes, sweep, metric, median, panel, (x, y), ranked.only)
+        axes.set_title(picture(panel.name, HEADING), fontsize=9, color=INK, loc="left")
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[-1]:
-        axes.set_xlabel(x, fontsize=10, color=INK)
+        axes.set_xlabel(picture(x), fontsize=10, color=INK)
     for axes in grid[:, 0]:
-        axes.set_ylabel(y, fontsize=10, color=INK)
-    if len(ranked):
-        bar = figure.colorbar(drawn, ax=grid, pad=0.02, aspect=26, shrink=0.9)
+        axes.set_ylabel(picture(y), fontsize=10, color=INK)
+    if len(ranked.order):
+        bar = figure.colorbar(drawn, ax=grid, pad=0.02, aspect=26, shrink=0.9, extend=beyond)
         bar.outline.set_visible(False)
         bar.ax.tick_params(colors=INK, labelsize=9, length=0)
         if ticks is not None:
             bar.ax.minorticks_off()
             bar.set_ticks(ticks, labels=labels)
-    figure.suptitle(_title(sweep, label, len(shown), len(every)), fontsize=11, color=INK, x=0.01, ha="left")
-    figure.supxlabel(_legend(sweep, median, is_grid(sweep, x, y)), fontsize=8, color="#555555", x=0.01, ha="left")
+    few = f"; the best {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
+    heading(figure, sweep.title, label + few, size=11)
+    notes = _notes(sweep, metric, median, ranked, is_grid(sweep, x, y), beyond)
+    figure.supxlabel("; ".join(notes), fontsize=8, color=QUIET, x=0.01, ha="left")
     return figure
 
 
-def _panel(sweep: Swept, median: np.ndarray, points: np.ndarray, x: str, y: str, heading: str) -> Panel:
+def _panel(sweep: Swept, order: np.ndarray, points: np.ndarray, x: str, y: str, name: str) -> Panel:
     axes = sweep.axis(y), sweep.axis(x)
     cells = np.full([len(sweep.axes[i].values) for i in axes], NO_POINT)
-    ranked = points[np.lexsort((np.nan_to_num(median[points], nan=np.inf), sweep.mostly_diverged[points]))]
-    for point in ranked[::-1]:  # the best last, as it stays
+    ranked = order[np.isin(order, points)]
+    for point in [*points[~np.isin(points, ranked)], *ranked[::-1]]:  # the best last, as it stays
         cells[tuple(sweep.where[point, list(axes)])] = point
-    return Panel(heading, points, cells)
+    return Panel(name, points, cells)
 
 
 def _best_panels(every: list[Panel], ranked: np.ndarray) -> list[Panel]:
@@ -112,27 +119,44 @@ def _size(sweep: Swept, x: str, y: str, columns: int, rows: int) -> tuple[float,
     return max(columns * width + 2.4, 8.0), rows * (height + 0.3) + 1.4
 
 
-def _colours(median: np.ndarray) -> tuple[Any, Any, Any, float]:
-    """(norm, ticks and labels or None, the least number shown), of all panels alike."""
+def _colours(median: np.ndarray, diverged: np.ndarray) -> tuple[Any, Any, Any, float, str]:
+    """(norm, ticks and labels or None, the least number shown, on which side the scale is left), of all panels alike.
+
+    Points of which most runs diverged have no say in the scale, nor have a few that would take most of it.
+    """
     colors = require("matplotlib.colors", extra="report")
-    finite = median[np.isfinite(median)]
-    if not finite.size:
-        return colors.Normalize(0, 1), [], [], -np.inf
+    every = median[np.isfinite(median)]
+    if not every.size:
+        return colors.Normalize(0, 1), [], [], -np.inf, "neither"
+    trusted = median[np.isfinite(median) & ~diverged]
+    finite = _told_apart(trusted if trusted.size else every)
+    beyond = SIDES[bool(every.min() < finite.min()), bool(every.max() > finite.max())]
     if not suits_log(finite):
         low, high = float(finite.min()), float(finite.max())
-        return colors.Normalize(low, high if high > low else low + max(abs(low), 1.0)), None, None, -np.inf
+        if low == high:
+            return colors.Normalize(low - 1, low + 1), [low], [f"{low:.3g}"], -np.inf, beyond
+        return colors.Normalize(low, high), None, None, -np.inf, beyond
     floor, exponents, labels = decades(finite)
     least = floor if np.any(finite <= 0) else float(finite.min())
     inside = [i for i, e in enumerate(exponents) if least <= 10.0**e * (1 + 1e-9) and 10.0**e <= finite.max()]
     norm = colors.LogNorm(least, float(finite.max()))
     if len(inside) < 2 and least > floor:  # less than two decades: let the library find numbers
-        return norm, None, None, floor
-    return norm, [10.0 ** exponents[i] for i in inside], [labels[i] for i in inside], floor
+        return norm, None, None, floor, beyond
+    return norm, [10.0 ** exponents[i] for i in inside], [labels[i] for i in inside], floor, beyond
+
+
+def _told_apart(values: np.ndarray) -> np.ndarray:
+    """The values that a scale, logarithmic where that suits them, is made for."""
+    shown = values
+    if suits_log(values):
+        shown = np.log10(np.maximum(values, decades(values)[0]))
+    low, high = robust_limits(shown)
+    return values[(shown >= low) & (shown <= high)]
 
 
 def _draw(axes: Any, sweep: Swept, values: np.ndarray, panel: Panel, names: tuple[str, str], norm: Any) -> Any:
     across, up = (sweep.axes[sweep.axis(name)] for name in names)
-    _ticks(axes, across, up)
+    _ticks(axes, across, up, is_grid(sweep, *names))
     axes.spines[:].set_visible(False)
     if is_grid(sweep, *names):
         axes.set_facecolor(NOTHING)
@@ -146,26 +170,36 @@ def _draw(axes: Any, sweep: Swept, values: np.ndarray, panel: Panel, names: tupl
     return axes.scatter(x, y, c=values, norm=norm, s=34, edgecolors="white", linewidths=0.4, plotnonfinite=False)
 
 
-def _ticks(axes: Any, across: Axis, up: Axis) -> None:
-    places, labels = across.ticks()
-    turned = sum(map(len, labels)) > 40
+def _ticks(axes: Any, across: Axis, up: Axis, grid: bool) -> None:
+    places, labels = across.ticks(grid)
+    turned, labels = sum(map(len, labels)) > 40, list(map(picture, labels))
     axes.set_xticks(places, labels, rotation=30 if turned else 0, ha="right" if turned else "center")
-    axes.set_yticks(*up.ticks())
+    places, labels = up.ticks(grid)
+    axes.set_yticks(places, list(map(picture, labels)))
     axes.tick_params(colors=INK, labelsize=9, length=0)
 
 
-def _mark(axes: Any, sweep: Swept, median: np.ndarray, panel: Panel, names: tuple[str, str], best: int) -> None:
+def _mark(
+    axes: Any,
+    sweep: Swept,
+    metric: str,
+    median: np.ndarray,
+    panel: Panel,
+    names: tuple[str, str],
+    best: int | None,
+) -> None:
     """Numbers where there is room, crosses where runs diverged, a frame around the best of all."""
     across, up = (sweep.axes[sweep.axis(name)] for name in names)
     columns = [sweep.axis(name) for name in names]
     grid = is_grid(sweep, *names)
     written = grid and panel.cells.size <= WRITTEN
+    diverged, mostly = sweep.diverged(metric), sweep.mostly_diverged(metric)
     for point in panel.cells[panel.cells != NO_POINT] if grid else panel.points:
         i, j = sweep.where[point, columns]
         x, y = float(across.places[i]), float(up.places[j])
         if written and sweep.done[point]:
-            _write(axes, x, y, float(median[point]), int(sweep.counts["DIVERGED"][point]), int(sweep.done[point]))
-        elif sweep.mostly_diverged[point]:
+            _write(axes, x, y, float(median[point]), int(diverged[point]), int(sweep.done[point]))
+        elif mostly[point]:
             axes.plot(x, y, "x", color=BAD, zorder=4, markersize=6, markeredgewidth=1.4)
         if point == best and grid and panel.cells.size <= RULED:
             corner, size = (across.edges[i], up.edges[j]), (np.diff(across.edges)[i], np.diff(up.edges)[j])
@@ -186,14 +220,10 @@ def _write(axes: Any, x: float, y: float, value: float, diverged: int, done: int
     axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=7.5, color=color, zorder=4, bbox=ground)
 
 
-def _title(sweep: Swept, label: str, shown: int, every: int) -> str:
-    panels = f"; the best {shown} of {every} panels" if shown < every else ""
-    return f"{sweep.title}\n{label}{panels}"
-
-
-def _legend(sweep: Swept, median: np.ndarray, grid: bool) -> str:
+def _notes(sweep: Swept, metric: str, median: np.ndarray, ranked: Ranking, grid: bool, beyond: str) -> list[str]:
     """What the marks mean, those that there are."""
-    notes = ["frame: the best"] if np.isfinite(median).any() else []
-    notes += ["× red: most runs diverged"] if sweep.mostly_diverged.any() else []
+    notes = [ranked.note] if ranked.note else []
+    notes += [f"the colours leave out what is far off, on {OUTSIDE[beyond]}"] if beyond != "neither" else []
+    notes += ["× red: most runs diverged"] if sweep.mostly_diverged(metric).any() else []
     notes += ["grey: no number (all diverged, or not run yet)"] if grid and np.isnan(median).any() else []
-    return "; ".join(notes)
+    return notes

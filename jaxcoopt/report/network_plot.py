@@ -8,11 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcoopt.errors import require
+from jaxcoopt.network.graphs import node_order
 from jaxcoopt.report.nodes import Nodes
-from jaxcoopt.report.style import FAINT, INK, new_figure
+from jaxcoopt.report.style import FAINT, INK, TITLE, new_figure, robust_limits
+from jaxcoopt.report.words import picture
 
 LABELS = 12  # so many of the largest nodes are named
 LARGEST = 330.0  # area of the largest node, in square points
+LONGEST = 28  # characters of a name
 DIRECTIONS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 
 
@@ -25,7 +28,7 @@ def network_figure(nodes: Nodes, title: str) -> Any:
     width, height = _frame(where)
     figure = new_figure(width, height)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=12, color=INK, loc="left", parse_math=False)
+    axes.set_title(picture(title, TITLE), fontsize=12, color=INK, loc="left")
     axes.set_axis_off()
     axes.set_aspect(1 / math.cos(math.radians(where[:, 1].mean())) if geographic else "equal")
     axes.margins(0.06)
@@ -46,7 +49,8 @@ def network_figure(nodes: Nodes, title: str) -> Any:
         linewidths=np.where(ring, 1.8, 0.8),
         zorder=3,
     )
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.55, pad=0.02, aspect=24)
+    beyond = "neither" if limits is None or shade.max() <= limits[1] else "max"
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.55, pad=0.02, aspect=24, extend=beyond)
     bar.set_label(label, fontsize=10, color=INK)
     bar.outline.set_visible(False)
     _size_legend(figure, axes, size, "samples" if nodes.share is None else "CPU units", bool(ring.any()))
@@ -57,7 +61,7 @@ def network_figure(nodes: Nodes, title: str) -> Any:
 
 def positions(graph: nx.Graph) -> tuple[Float[np.ndarray, "nodes 2"], bool]:
     """(points, whether they are longitude and latitude): as the graph has them, else a layout of its links."""
-    order = _order(graph)
+    order = node_order([graph])
     given = nx.get_node_attributes(graph, "pos")
     if len(given) == len(graph):
         points = np.array([given[node] for node in order], np.float64)
@@ -80,7 +84,7 @@ def _looks(nodes: Nodes) -> tuple[np.ndarray, np.ndarray, str, tuple[float, floa
     share = np.where(np.isfinite(nodes.share), nodes.share, 0.0)
     base, label = (share.mean(), "mean share") if nodes.demand is None else (nodes.demand, "demand")
     shade = share / np.where(base == 0, 1, base)
-    reach = max(float(np.abs(shade - 1).max()), 0.01)
+    reach = max(*np.abs(np.subtract(robust_limits(shade), 1)), 0.01)
     return share, shade, f"CPU share relative to the {label}", (1 - reach, 1 + reach)
 
 
@@ -91,13 +95,8 @@ def _areas(size: np.ndarray) -> np.ndarray:
 
 def _edges(graph: nx.Graph, where: np.ndarray) -> Float[np.ndarray, "edges 2 2"]:
     """The ends of all links."""
-    index = {node: i for i, node in enumerate(_order(graph))}
+    index = {node: i for i, node in enumerate(node_order([graph]))}
     return np.array([where[[index[a], index[b]]] for a, b in graph.edges() if a != b]).reshape(-1, 2, 2)
-
-
-def _order(graph: nx.Graph) -> list[Any]:
-    """The labels of nodes 0, 1, ... as `Network.from_graphs` numbers them."""
-    return sorted(graph) if set(graph) == set(range(len(graph))) else list(graph)
 
 
 def _size_legend(figure: Any, axes: Any, size: np.ndarray, unit: str, ringed: bool) -> None:
@@ -139,7 +138,7 @@ def _name(axes: Any, name: str, point: np.ndarray, way: tuple[int, int], radius:
     right, up = way
     reach = radius * (0.75 if right and up else 1.0) + 3
     return axes.annotate(
-        name,
+        picture(name, LONGEST),
         point,
         xytext=(right * reach, up * reach),
         textcoords="offset points",

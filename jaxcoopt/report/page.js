@@ -13,10 +13,9 @@ const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89
 
 const points = data.where.length;
 const all = Array.from({ length: points }, (_, point) => point);
-const axisOf = (name) => data.axes.findIndex((axis) => axis.name === name);
 const done = all.map((p) => data.seeds - data.counts.PENDING[p]);
-const mostlyDiverged = all.map((p) => 2 * data.counts.DIVERGED[p] > done[p]);
-const state = { metric: 0, x: axisOf(data.x), y: axisOf(data.y), lines: -1,
+const mostlyDiverged = (p) => 2 * metric().diverged[p] > done[p];
+const state = { metric: 0, x: data.x, y: data.y, lines: -1,
                 kept: data.axes.map((axis) => new Set(axis.labels.keys())) };
 let numbers = {};
 
@@ -51,26 +50,34 @@ function passing() {
   return all.filter((point) => state.kept.every((kept, axis) => kept.has(data.where[point][axis])));
 }
 
-// Those with a median, the smallest first; points of which most runs diverged come last.
+// Those with a median, the smallest first; points that may not be called the best come last.
 function bestFirst(chosen) {
   return chosen.filter((p) => Number.isFinite(at("median", p)))
-    .sort((a, b) => mostlyDiverged[a] - mostlyDiverged[b] || at("median", a) - at("median", b));
+    .sort((a, b) => metric().settled[b] - metric().settled[a] || at("median", a) - at("median", b));
+}
+
+// The points that share the least median, none where no point may be called the best.
+function best(chosen) {
+  const good = bestFirst(chosen).filter((p) => metric().settled[p]);
+  const least = good.length ? at("median", good[0]) : 0;
+  return good.filter((p) => at("median", p) <= least + metric().same * Math.abs(least) + metric().rounding);
 }
 
 function details(point) {
-  const lines = data.axes.map((axis, i) => `${axis.name}: <b>${escaped(label(i, point))}</b>`);
+  const lines = data.axes.map((axis, i) => `${escaped(axis.name)}: <b>${escaped(label(i, point))}</b>`);
   lines.push(`median: <b>${shown(at("median", point))}</b>`);
   if (data.seeds > 1) {
     lines.push(`95 % of the median: ${range(at("median_low", point), at("median_high", point))}`);
     lines.push(`quartiles: ${range(at("q1", point), at("q3", point))}`);
     lines.push(`mean: ${shown(at("mean", point))}, 95 %: ${range(at("mean_low", point), at("mean_high", point))}`);
   }
-  lines.push(`finite runs: ${at("runs", point)} of ${data.seeds}, diverged: ${data.counts.DIVERGED[point]}`);
+  lines.push(`finite runs: ${at("runs", point)} of ${data.seeds}, diverged: ${metric().diverged[point]}`);
   if (done[point] < data.seeds) lines.push(`not run yet: ${data.counts.PENDING[point]}`);
   return lines.join("<br>");
 }
 
-const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+// Plotly reads HTML, and mathematics between dollars.
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("$", "&#36;");
 
 // ---- the metric over two axes, or along one
 
@@ -89,10 +96,31 @@ function isGrid(chosen) {
   return pairs.size >= 0.5 * values(state.x) * values(state.y);
 }
 
+// The values without a few that would take most of the scale from all others: one in 4, or one in 50, at most.
+function toldApart(values, of) {
+  const kept = values.filter(Number.isFinite).sort((a, b) => a - b), count = kept.length;
+  let [first, last] = [0, count - 1];
+  for (const [part, least] of [[4, 0.25], [50, 0.6]]) {
+    const spare = Math.max(Math.floor(count / part), count >= 10 ? 1 : 0);
+    const tried = new Set(Array.from({ length: spare ? 60 : 0 }, (_, i) => Math.floor(spare ** (i / 59))));
+    for (const far of tried) {
+      for (let low = 0; low <= far; low++) {
+        const high = count - 1 - (far - low), span = of(kept[high]) - of(kept[low]);
+        if (span > 0 && span < least * (of(kept[last]) - of(kept[first]))) [first, last] = [low, high];
+      }
+    }
+  }
+  return kept.slice(first, last + 1);
+}
+
 // A log scale as exponents with labels, 0 at its foot.
-function colours(values) {
-  const finite = values.filter(Number.isFinite);
-  if (!metric().log || !finite.some((v) => v > 0)) return { of: (v) => v, bar: {} };
+function colours(cells) {
+  const median = (points) => points.map((p) => at("median", p)).filter(Number.isFinite);
+  const trusted = median(cells.filter((p) => !mostlyDiverged(p)));
+  const every = trusted.length ? trusted : median(cells), foot = metric().zero;
+  const log = metric().log && every.some((v) => v > 0);
+  const finite = toldApart(every, (v) => (log ? Math.log10(Math.max(v, foot)) : v));
+  if (!log || !finite.some((v) => v > 0)) return { of: (v) => v, bar: {}, range: [finite[0], finite[finite.length - 1]] };
   const positive = finite.filter((v) => v > 0), zero = finite.length > positive.length;
   const least = Math.min(...positive), floor = zero ? 10 ** (Math.floor(Math.log10(least)) - 1) : least;
   const [low, high] = [Math.log10(floor), Math.log10(Math.max(...positive))];
@@ -103,11 +131,13 @@ function colours(values) {
     tickvals.push(e);
     ticktext.push(zero && e - low < 1e-9 ? "0" : high - low > 1.5 ? `10<sup>${e}</sup>` : shown(10 ** e));
   }
-  return { of, bar: { tickvals, ticktext } };
+  return { of, bar: { tickvals, ticktext }, range: [low, high] };
 }
 
-function axisLayout(axis, margin = 0) {
-  const { name, ticks, tickLabels, edges, places } = data.axes[axis];
+function axisLayout(axis, margin = 0, grid = true) {
+  const { name, edges, places } = data.axes[axis];
+  const ticks = grid ? data.axes[axis].ticks : data.axes[axis].roundTicks;
+  const tickLabels = grid ? data.axes[axis].tickLabels : data.axes[axis].roundLabels;
   const kept = [...state.kept[axis]].filter((i) => i < places.length);
   const low = Math.min(...kept), high = Math.max(...kept);
   const bounds = kept.length ? [edges[low], edges[high + 1]] : [edges[0], edges[edges.length - 1]];
@@ -120,19 +150,21 @@ function drawCells(chosen) {
   const grid = isGrid(chosen), place = (axis) => (p) => data.axes[axis].places[data.where[p][axis]];
   const margin = grid ? 0 : 0.03;
   const cells = grid ? bestOfCells(chosen) : chosen;
-  const scale = colours(cells.map((p) => at("median", p)));
+  const scale = colours(cells), first = best(cells);
   const bar = { thickness: 16, outlinewidth: 0, ticks: "", ...scale.bar };
   const traces = [grid ? heatmap(cells, scale, bar) : dots(cells, scale, bar, place)];
-  traces.push(marks(cells.filter((p) => mostlyDiverged[p]), place, "most runs diverged", { symbol: "x-thin", size: 9,
+  traces.push(marks(cells.filter(mostlyDiverged), place, "most runs diverged", { symbol: "x-thin", size: 9,
     line: { color: BAD, width: 2 } }));
-  traces.push(marks(bestFirst(cells).slice(0, 1), place, "the best", { symbol: "square-open", size: 16,
+  traces.push(marks(first.length === 1 ? first : [], place, "the best", { symbol: "square-open", size: 16,
     color: FRAME, line: { color: FRAME, width: 2.5 } }));
   const rest = data.axes.map((_, i) => i).filter((i) => i !== state.x && i !== state.y && state.kept[i].size > 1);
   const over = rest.map((i) => data.axes[i].name).join(", ");
   byId("map-note").textContent = (grid && over ? `A cell shows the best over ${over}; filter to see one of them. ` : "")
+    + (first.length > 1 ? `${first.length} points share the least value. ` : "")
+    + (first.length ? "" : "No point converged, or came closer to the optimum than it began. ")
     + (grid ? "Grey: no number. " : "") + "Hover for the rest.";
   Plotly.react("map", traces, { ...LAYOUT, height: 480, margin: { l: 70, r: 20, t: 10, b: 60 },
-    plot_bgcolor: grid ? GRID : "white", xaxis: axisLayout(state.x, margin), yaxis: axisLayout(state.y, margin),
+    plot_bgcolor: grid ? GRID : "white", xaxis: axisLayout(state.x, margin, grid), yaxis: axisLayout(state.y, margin, grid),
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 } }, CONFIG);
 }
 
@@ -158,7 +190,7 @@ function heatmap(cells, scale, bar) {
     text[i][j] = details(point);
   }
   return { type: "heatmap", x: across.edges, y: up.edges, z, text, hoverinfo: "text", hoverongaps: true, xgap: gap, ygap: gap,
-           colorscale: "Viridis", colorbar: bar };
+           colorscale: "Viridis", colorbar: bar, zmin: scale.range[0], zmax: scale.range[1] };
 }
 
 function dots(cells, scale, bar, place) {
@@ -166,7 +198,7 @@ function dots(cells, scale, bar, place) {
   return { type: "scatter", mode: "markers", x: finite.map(place(state.x)), y: finite.map(place(state.y)),
            text: finite.map(details), hoverinfo: "text", showlegend: false,
            marker: { color: finite.map((p) => scale.of(at("median", p))), colorscale: "Viridis", colorbar: bar, size: 9,
-                     showscale: true, line: { color: "white", width: 0.5 } } };
+                     cmin: scale.range[0], cmax: scale.range[1], showscale: true, line: { color: "white", width: 0.5 } } };
 }
 
 function marks(cells, place, name, marker) {
@@ -184,7 +216,7 @@ function drawProfile(chosen) {
     y: median, text: order.map(details), hoverinfo: "text", marker: { color: CYCLE[0], size: 8 }, showlegend: false,
     error_y: { type: "data", symmetric: false, array: level("q3").map((v, i) => v - median[i]),
                arrayminus: level("q1").map((v, i) => median[i] - v) } };
-  const bad = chosen.filter((p) => mostlyDiverged[p]);
+  const bad = chosen.filter(mostlyDiverged);
   const lost = { type: "scatter", mode: "markers", name: "most runs diverged", x: bad.map(place), y: bad.map(() => 0.97),
     yaxis: "y2", text: bad.map(details), hoverinfo: "text", marker: { symbol: "x-thin", size: 9, line: { color: BAD, width: 2 } } };
   const over = data.axes.filter((_, i) => i !== state.x && state.kept[i].size > 1).map((axis) => axis.name).join(", ");
@@ -221,7 +253,7 @@ function drawCurves(chosen) {
   const without = lines.length > 1 ? common : [];
   const names = lines.map((p) => (axis < 0 ? nameOf(p, without) || "all runs" : label(axis, p)) + lost(p));
   const count = data.clocks.length, gap = 0.04, width = (1 - gap * (count - 1)) / count;
-  const log = metric().logCurves, traces = [];
+  const log = metric().logCurves, traces = [], dashes = strokes(lines.map((p) => curve("median", p)), log);
   const layout = { ...LAYOUT, height: 440 + 20 * (axis < 0 ? lines.length : 1), margin: { l: 70, r: 20, t: 10, b: 50 },
     yaxis: valueAxis(log), shapes: [], annotations: [], legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0,
     title: { text: axis < 0 ? "" : escaped(data.axes[axis].name) } } };
@@ -229,7 +261,8 @@ function drawCurves(chosen) {
     const number = i ? String(i + 1) : "";
     layout[`xaxis${number}`] = { title: { text: data.clocks[i] }, domain: [i * (width + gap), i * (width + gap) + width],
       gridcolor: GRID, zeroline: false, rangemode: "tozero", automargin: true };
-    lines.forEach((point, line) => traces.push(...band(point, i, number, colour(axis, line, lines.length), names[line], log)));
+    lines.forEach((point, line) =>
+      traces.push(...band(point, i, number, colour(axis, line, lines.length), names[line], log, dashes[line])));
   }
   markZero(layout, traces, log);
   const which = axis < 0 ? (points > 1 ? `the best ${lines.length} points` : "")
@@ -238,6 +271,7 @@ function drawCurves(chosen) {
   const rest = lines.length > 1 ? nameOf(lines[0], data.axes.map((_, i) => i).filter((i) => !common.includes(i))) : "";
   byId("curves-note").textContent = (rest ? `At ${rest}. ` : "")
     + (data.seeds > 1 ? "Median and quartiles over the seeds, without diverged runs." : "One seed.")
+    + (layout.shapes.length ? " On the dotted line: exactly 0." : "")
     + (data.records < data.allRecords ? ` ${data.records} of ${data.allRecords} records are on this page.` : "");
   Plotly.react("curves", traces, layout, CONFIG);
 }
@@ -254,15 +288,30 @@ function colour(axis, line, count) {
   return VIRIDIS[Math.round((line * (VIRIDIS.length - 1)) / Math.max(1, count - 1))];
 }
 
-const lost = (point) => (data.counts.DIVERGED[point] ? ` (${data.counts.DIVERGED[point]} of ${done[point]} diverged)` : "");
+// Of curves that lie on each other the later ones are dashed, with the wider gaps the later they are.
+function strokes(curves, log) {
+  const level = curves.map((values) => values.map((v) => (log ? Math.log10(Math.max(v, metric().zero)) : v)));
+  const finite = level.flat().filter(Number.isFinite);
+  const reach = 0.004 * (finite.reduce((a, b) => Math.max(a, b), -Infinity) - finite.reduce((a, b) => Math.min(a, b), Infinity));
+  const same = (a, b) => {
+    const apart = a.map((v, r) => Math.abs(v - b[r])).filter(Number.isFinite);
+    return apart.length > 0 && 2 * apart.filter((d) => d <= reach).length > apart.length;
+  };
+  return level.map((values, i) => {
+    const before = level.slice(0, i).filter((other) => same(values, other)).length;
+    return before ? `5px,${5 * before}px` : "solid";
+  });
+}
 
-function band(point, i, number, color, name, log) {
+const lost = (point) => (metric().diverged[point] ? ` (${metric().diverged[point]} of ${done[point]} diverged)` : "");
+
+function band(point, i, number, color, name, log, dash) {
   const floor = log ? metric().zero : -Infinity;
   const x = clock(i, point), middle = curve("median", point), low = curve("q1", point), high = curve("q3", point);
   const known = x.map((_, r) => r).filter((r) => Number.isFinite(x[r]) && Number.isFinite(middle[r]));
   const of = (values) => known.map((r) => Math.max(values[r], floor)), xs = known.map((r) => x[r]);
-  const shared = { type: "scatter", xaxis: `x${number}`, legendgroup: name };
-  const line = { ...shared, mode: "lines", name: escaped(name), x: xs, y: of(middle), line: { color, width: 2 },
+  const shared = { type: "scatter", xaxis: `x${number}`, legendgroup: String(point) };
+  const line = { ...shared, mode: "lines", name: escaped(name), x: xs, y: of(middle), line: { color, width: 2, dash },
     showlegend: i === 0, text: known.map((r) => `${escaped(name)}<br>${shown(middle[r])}, ${range(low[r], high[r])}`),
     hoverinfo: "text" };
   if (data.seeds === 1) return [line];
@@ -277,7 +326,7 @@ function markZero(layout, traces, log) {
   layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: zero, y1: zero,
     line: { color: "#b8bec4", width: 1, dash: "dot" } });
   layout.annotations.push({ xref: "paper", x: 0, xanchor: "right", y: Math.log10(zero), yanchor: "middle",
-    text: "0", align: "right", width: 44, height: 26, xshift: -1, bgcolor: "white", showarrow: false });
+    text: "0", hovertext: "on the dotted line: exactly 0", align: "right", width: 44, height: 26, xshift: -1, bgcolor: "white", showarrow: false });
 }
 
 // ---- tables

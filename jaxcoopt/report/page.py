@@ -13,10 +13,12 @@ import numpy as np
 from jaxcoopt.errors import require
 from jaxcoopt.report.axis import Axis
 from jaxcoopt.report.bands import clocks
+from jaxcoopt.report.best import SAME
 from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.style import suits_log, zero_level
 from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.report.words import LONGEST, plain
 from jaxcoopt.run.status import Status
 
 MOST_NUMBERS = 1_300_000  # in the curves: about 4 MB of the page; of a larger sweep fewer records are kept
@@ -31,10 +33,9 @@ def page(sweep: Swept, statistics: dict[str, Statistics], metrics: Sequence[str]
     records = _kept(sweep)
     arrays = _arrays(sweep, statistics, order, records)
     data = {
-        "title": sweep.title,
         "axes": [_axis(axis) for axis in sweep.axes],
-        "x": x,
-        "y": y,
+        "x": _column(sweep, x),
+        "y": _column(sweep, y),
         "where": sweep.where.tolist(),
         "seeds": sweep.status.shape[1],
         "last": int(sweep.iterations[-1]),
@@ -48,7 +49,7 @@ def page(sweep: Swept, statistics: dict[str, Statistics], metrics: Sequence[str]
     }
     return _fill(
         _file("page.html"),
-        title=html.escape(sweep.title),
+        title=html.escape(plain(sweep.title)),
         progress=html.escape(progress(sweep)),
         settings=html.escape(_text(sweep.attributes.get("settings"))),
         versions=html.escape(_text(sweep.attributes.get("versions"))),
@@ -95,16 +96,22 @@ def _packed(arrays: list[np.ndarray]) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    places, labels = axis.ticks()
+    (places, labels), (round_places, round_labels) = axis.ticks(), axis.ticks(grid=False)
     return {
-        "name": axis.name,
+        "name": plain(axis.name, LONGEST),
         "numeric": axis.numeric,
         "labels": list(axis.labels),
         "places": axis.places.tolist(),
         "edges": axis.edges.tolist(),
         "ticks": places,
         "tickLabels": labels,
+        "roundTicks": round_places,
+        "roundLabels": round_labels,
     }
+
+
+def _column(sweep: Swept, name: str | None) -> int:
+    return -1 if name is None else sweep.axis(name)
 
 
 def _metric(sweep: Swept, name: str, values: Statistics) -> dict[str, Any]:
@@ -112,10 +119,14 @@ def _metric(sweep: Swept, name: str, values: Statistics) -> dict[str, Any]:
     every = sweep.metrics[name]
     return {
         "name": name,
-        "label": f"{name.replace('_', ' ')} ({sweep.units[name]})",
+        "label": f"{name.replace('_', ' ')} ({plain(sweep.units[name])})",
         "log": suits_log(values.median),
         "logCurves": suits_log(every),
         "zero": zero_level(every) if suits_log(every) else 0.0,
+        "diverged": sweep.diverged(name).tolist(),
+        "settled": sweep.settled(name).tolist(),
+        "same": SAME,
+        "rounding": sweep.rounding if name.endswith("_gap") else 0.0,
     }
 
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxcoopt.files import advised, write_text
+from jaxcoopt.report.words import markdown_text
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table's lines."""
+    """A table's lines; cells are text."""
     rule = "|" + "---|" * len(headings)
-    return ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+    head, *body = ("| " + " | ".join(map(markdown_text, row)) + " |" for row in (headings, *rows))
+    return [head, rule, *body]
 
 
 def check_readme(readme: Path, name: str) -> None:

@@ -6,15 +6,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
+from jaxcoopt.shown import briefly
+
 LEVEL = 0.95  # of the confidence intervals
 RESAMPLES = 999
 BATCH_SIZE = 2_000_000  # numbers that the bootstrap draws at once
 
 
+@briefly
 @dataclass(frozen=True)
 class Statistics:
     """[points] each: finite runs; mean with its t interval; median with its bootstrap interval; quartiles. NaN where
     there are too few runs: an interval needs two.
+
+    Where no number is negative, as of gaps and errors, the mean's interval is taken on a log scale (the delta method),
+    so that it stays above 0.
     """
 
     runs: Int[np.ndarray, " points"]
@@ -37,8 +43,17 @@ def statistics(values: Float[np.ndarray, "points seeds"]) -> Statistics:
         mean = np.where(runs > 0, np.nansum(values, axis=1) / runs, np.nan)
         variance = np.nansum((values - mean[:, None]) ** 2, axis=1) / (runs - 1)
         half = np.where(runs > 1, stats.t.ppf((1 + LEVEL) / 2, runs - 1) * np.sqrt(variance / runs), np.nan)
+        low, high = _around(mean, half, positive=not np.any(values < 0))
     median_low, median_high = _bootstrap(ordered, runs)
-    return Statistics(runs, mean, mean - half, mean + half, median, median_low, median_high, q1, q3)
+    return Statistics(runs, mean, low, high, median, median_low, median_high, q1, q3)
+
+
+def _around(mean: np.ndarray, half: np.ndarray, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """mean +- half, or mean times and over exp(half / mean): the same to first order, and above 0."""
+    if not positive:
+        return mean - half, mean + half
+    times = np.exp(np.where(mean > 0, half / np.where(mean > 0, mean, 1), half))
+    return mean / times, mean * times
 
 
 def quartiles(values: Float[np.ndarray, "points seeds *rest"]) -> Float[np.ndarray, "3 points *rest"]:
@@ -55,11 +70,9 @@ def quartiles(values: Float[np.ndarray, "points seeds *rest"]) -> Float[np.ndarr
     return np.stack(found)
 
 
-def best_first(
-    median: Float[np.ndarray, " points"], mostly_diverged: Bool[np.ndarray, " points"]
-) -> Int[np.ndarray, " ranked"]:
-    """The points that have a median, from the smallest on; those of which most runs diverged come after all others."""
-    order = np.lexsort((median, mostly_diverged))
+def best_first(median: Float[np.ndarray, " points"], last: Bool[np.ndarray, " points"]) -> Int[np.ndarray, " ranked"]:
+    """The points that have a median, from the smallest on; those flagged `last` come after all others."""
+    order = np.lexsort((median, last))
     return order[np.isfinite(median[order])]
 
 

@@ -15,10 +15,12 @@ from jaxtyping import Float, Shaped
 from jaxcoopt.files import write_text
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.report.score import metric, reference_params, score
+from jaxcoopt.report.words import plain
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status
 
 AT_END = ("allocation_gap", "training_gap", "allocation_cost", "training_loss", "consensus_error")
+NAMED = 3  # nodes
 OVER_RUN = ("budget_residual", "box_violation")
 
 
@@ -39,7 +41,27 @@ def summarise(result: Result) -> dict[str, Any]:
         "box_violation_end": _worst(trace["box_violation"][-1]) if "box_violation" in trace else None,
         "bits_per_node": _worst(trace["bits"][-1]),
         "simulated_seconds": _worst(trace["seconds"][-1]),
+        "why_no_seconds": why_endless(result),
     }
+
+
+def why_endless(result: Result) -> str | None:
+    """Why simulated time is infinite in a run, None where it is finite in all of them."""
+    endless = ~np.isfinite(np.asarray(result.trace["seconds"], np.float64))
+    if not endless[-1].any():
+        return None
+    run = int(np.argmax(endless[-1]))
+    since = int(result.iterations[int(np.argmax(endless[:, run]))])
+    if result.allocation is None:
+        return "problem.work is not finite"
+    x = np.asarray(result.allocation, np.float64)[:, run]
+    if not np.isfinite(x).all():
+        return f"the allocation left the finite numbers before iteration {since:,}"
+    none = [plain(result.labels[i], 24) for i in np.flatnonzero(x <= 0)]
+    now = f" (at the end: {', '.join(none[:NAMED])}{', ...' * (len(none) > NAMED)})" if none else ""
+    return (
+        f"before iteration {since:,} a node had no CPU{now}, so its iteration never ends; a lower bound above 0 helps"
+    )
 
 
 def scores(

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.text import Text
 
 from jaxcoopt.errors import require
 from jaxcoopt.files import advised, located, write_text
-from jaxcoopt.report.bands import along, best_points, common, curves_figure, profile_figure
+from jaxcoopt.report.bands import BEST, along, common, curves_figure, profile_figure
+from jaxcoopt.report.best import ranking
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
@@ -23,6 +23,8 @@ from jaxcoopt.report.statistics import Statistics, statistics
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
+from jaxcoopt.report.words import csv_text, plain, terminal
+from jaxcoopt.shown import briefly
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"
@@ -31,6 +33,7 @@ PAGE = 6 * 2**20  # bytes of an HTML page beside its numbers: the library that d
 LINE = 400  # bytes of a point's line of the table, or of its numbers in the page
 
 
+@briefly
 @dataclass(frozen=True)
 class SweepReport:
     """metrics: those drawn; x, y: the axes of the heat map, None where too few were swept; statistics: of every metric
@@ -54,9 +57,12 @@ class SweepReport:
     def figures(self) -> dict[str, Any]:
         """Matplotlib figures by file name: a heat map (or a profile along the only axis) and curves of each metric.
 
-        Of none without a number.
+        Of none without a number. A notebook shows all of them, or one of them.
         """
-        return {name: figure for metric in self.metrics for name, figure in self._figures(metric).items()}
+        require("matplotlib", extra="report")
+        from jaxcoopt.report.shown_figure import Figures  # its base is Matplotlib's
+
+        return Figures({name: figure for metric in self.metrics for name, figure in self._figures(metric).items()})
 
     def html(self) -> str:
         """The page, with all that it needs inside."""
@@ -71,7 +77,7 @@ class SweepReport:
             for name in () if store is None else _written(folder, store):
                 (folder / name).unlink(missing_ok=True)
         figures = self.figures()
-        text = self.table().to_csv(index=False, lineterminator="\n")
+        text = _for_spreadsheets(self.table()).to_csv(index=False, lineterminator="\n")
         writers: dict[str, Callable[[Path], None]] = {"table.csv": partial(write_text, text=text)}
         writers |= {f"{name}.png": partial(save_both, figure) for name, figure in figures.items()}
         writers["report.html"] = partial(write_text, text=self.html())
@@ -92,11 +98,11 @@ class SweepReport:
         label = self._label(metric)
         if not np.isfinite(values.median).any():
             return {}
-        best = best_points(sweep, values.median)
+        best = ranking(sweep, metric, values.median).order[:BEST].tolist()
         found = {}
         if self.x is not None and self.y is not None:
             at_end = f"{label}: median over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
-            found[f"heatmap_{metric}"] = heatmap_figure(sweep, values.median, at_end, self.x, self.y)
+            found[f"heatmap_{metric}"] = heatmap_figure(sweep, metric, values.median, at_end, self.x, self.y)
         elif self.x is not None:
             at_end = f"{label}: median and quartiles over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
             found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
@@ -106,12 +112,12 @@ class SweepReport:
         found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
         if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
             rest = sweep.name_of(best[0], without=(self.x,))
-            heading = f"{bands}, along {self.x}" + (f" at {rest}" if rest else "")
+            heading = f"{bands}, along {plain(self.x)}" + (f" at {rest}" if rest else "")
             found[f"along_{metric}"] = curves_figure(sweep, metric, heading, line, self.x)
         return found
 
     def _label(self, metric: str) -> str:
-        return f"{metric.replace('_', ' ')} ({self.sweep.units[metric]})"
+        return f"{metric.replace('_', ' ')} ({plain(self.sweep.units[metric])})"
 
 
 def sweep_report(dataset: Any, x: str | None = None, y: str | None = None, metrics: Sequence[str] = ()) -> SweepReport:
@@ -159,6 +165,12 @@ def _written(folder: Path, store: Path) -> list[str]:
         return []
 
 
+def _for_spreadsheets(table: Any) -> Any:
+    """A pandas.DataFrame whose texts, headings among them, no spreadsheet computes."""
+    texts = table.select_dtypes(exclude="number").columns
+    return table.assign(**{name: table[name].map(csv_text) for name in texts}).rename(columns=csv_text)
+
+
 def _seeds(sweep: Swept) -> str:
     count = sweep.status.shape[1]
     return "1 seed" if count == 1 else f"{count} seeds"
@@ -168,10 +180,11 @@ def _show(report: SweepReport, out: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(Text(f"{report.sweep.title}: {progress(report.sweep)}"))
+    console.print(terminal(f"{report.sweep.title}: {progress(report.sweep)}"))
     for metric in report.metrics:
         console.print()
         shown = np.isfinite(report.statistics[metric].median).any()
-        nothing = Text(f"{metric.replace('_', ' ')}: no finite run, so nothing is drawn and no point is best")
+        nothing = terminal(f"{metric.replace('_', ' ')}: no finite run, so nothing is drawn and no point is best")
         console.print(screen_table(report.sweep, metric, report.statistics[metric]) if shown else nothing)
-    console.print(Text(f"\nWritten to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", style="dim"))
+    console.print()
+    console.print(terminal(f"Written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}", "dim"))

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from rich.text import Text
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.statistics import Statistics, best_first, quartiles
+from jaxcoopt.report.best import ranking
+from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.report.words import LONGEST, plain, terminal
 
 BEST = 5  # lines of the table on the screen
 STATISTICS = ("runs", "mean", "mean_low", "mean_high", "median", "median_low", "median_high", "q1", "q3")
@@ -43,7 +44,7 @@ def summary(sweep: Swept, values: dict[str, Statistics]) -> dict[str, Any]:
         "iterations": int(sweep.iterations[-1]),
         "status": ended,
         "points_without": lacking(sweep),
-        "best": {name: _best(sweep, each) for name, each in values.items()},
+        "best": {name: _best(sweep, name, each) for name, each in values.items()},
         "diverged": diverged(sweep),
         "settings": sweep.attributes.get("settings"),
         "versions": sweep.attributes.get("versions"),
@@ -94,31 +95,33 @@ def progress(sweep: Swept) -> str:
 def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:
     """The best points of a metric."""
     heading = f"{metric.replace('_', ' ')} after {sweep.iterations[-1]:,} iterations: the best points"
-    shown = Table(title=Text(heading), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    names = [Text(axis.name) for axis in sweep.axes]
+    shown = Table(title=terminal(heading), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    names = [terminal(plain(axis.name, LONGEST)) for axis in sweep.axes]
     for name in (*names, "median", "quartiles", "mean", "95 % of the mean", "finite runs", "diverged"):
         shown.add_column(name, justify="right")
-    for point in best_first(values.median, sweep.mostly_diverged)[:BEST]:
-        labels = [Text(axis.labels[i]) for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
+    for point in ranking(sweep, metric, values.median).order[:BEST]:
+        labels = [terminal(axis.labels[i]) for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
         numbers = [
             f"{values.median[point]:.3g}",
             f"{values.q1[point]:.3g} .. {values.q3[point]:.3g}",
             f"{values.mean[point]:.3g}",
             f"{values.mean_low[point]:.3g} .. {values.mean_high[point]:.3g}" if values.runs[point] > 1 else "-",
             f"{values.runs[point]} of {sweep.status.shape[1]}",
-            str(sweep.counts["DIVERGED"][point]),
+            str(sweep.diverged(metric)[point]),
         ]
         shown.add_row(*labels, *numbers)
     return shown
 
 
-def _best(sweep: Swept, values: Statistics) -> dict[str, Any] | None:
-    ranked = best_first(values.median, sweep.mostly_diverged)
-    if not len(ranked):
+def _best(sweep: Swept, metric: str, values: Statistics) -> dict[str, Any] | None:
+    """The best point, and with how many others it shares the least value; None where none may be called so."""
+    best = ranking(sweep, metric, values.median).best
+    if not len(best):
         return None
-    point = int(ranked[0])
+    point = int(best[0])
     numbers = {name: float(getattr(values, name)[point]) for name in ("median", "q1", "q3", "mean")}
-    return {"point": _values(sweep, point), "finite": int(values.runs[point])} | numbers
+    known = {"point": _values(sweep, point), "tied_with": len(best) - 1, "finite": int(values.runs[point])}
+    return known | numbers
 
 
 def _values(sweep: Swept, point: int) -> dict[str, int | float | str]:

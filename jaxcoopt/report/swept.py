@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import Axis, axis_of
-from jaxcoopt.run.status import Status
+from jaxcoopt.report.statistics import quartiles
+from jaxcoopt.report.words import plain
+from jaxcoopt.run.status import HALVES, Status, half_of
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.store import Store
 
 POINT, SEED, ITERATION = "point", "seed", "iteration"
@@ -30,12 +33,15 @@ CLOCKS = {"bits": "bits sent by the mean node", "seconds": "simulated seconds"}
 PENDING = -1
 
 
+@briefly
 @dataclass(frozen=True)
 class Swept:
     """axes: what was swept; where: which value of each axis a point has; metrics, clocks: name to [points, seeds,
-    records], NaN where a run is not done, has diverged or was not finite; attributes: the dataset's.
+    records], NaN where a run is not done, has lost the metric's half or was not finite; attributes: the dataset's.
 
-    A gap is its size: below the optimum's cost lie only points outside the box, and rounding.
+    A gap is its size: below the optimum's cost lie only points outside the box, and rounding. lost: half to [points,
+    seeds], True where it has left the finite numbers: the other half of such a run still counts. rounding: relative, of
+    the numbers' type.
     """
 
     title: str
@@ -47,6 +53,8 @@ class Swept:
     units: dict[str, str]
     status: Int[np.ndarray, "points seeds"]
     left: Int[np.ndarray, "points seeds"]
+    lost: dict[str, Bool[np.ndarray, "points seeds"]]
+    rounding: float
     attributes: dict[str, Any]
 
     @cached_property
@@ -60,10 +68,34 @@ class Swept:
         """How many runs of each point are done."""
         return self.status.shape[1] - self.counts["PENDING"]
 
+    def diverged(self, metric: str) -> Int[np.ndarray, " points"]:
+        """How many runs of each point have diverged in the half that a metric is of."""
+        return self.lost[_half(metric)].sum(axis=1)
+
+    def mostly_diverged(self, metric: str) -> Bool[np.ndarray, " points"]:
+        """True where more than half of the runs that are done have diverged in the half that a metric is of."""
+        return 2 * self.diverged(metric) > self.done
+
+    def settled(self, metric: str) -> Bool[np.ndarray, " points"]:
+        """True where a point may be called the best: most of its runs reached `tol`, where one was set, and kept budget
+        and box, and ended with a smaller gap than they began with.
+        """
+        good = ~self.mostly_diverged(metric) & (self.done > 0)
+        if self.asked_for_tol:
+            good &= 2 * self.counts["CONVERGED"] > self.done
+        if _half(metric) == "allocation":
+            good &= 2 * self.counts["INFEASIBLE"] <= self.done
+        if metric.endswith("_gap") and len(self.iterations) > 1:
+            first, last = (quartiles(self.metrics[metric][..., record])[1] for record in (0, -1))
+            good &= ~(last >= first) | (last <= self.rounding)
+        return good
+
     @cached_property
-    def mostly_diverged(self) -> np.ndarray:
-        """[points], True where more than half of the runs that are done have diverged."""
-        return 2 * self.counts["DIVERGED"] > self.done
+    def asked_for_tol(self) -> bool:
+        """True where runs were to end at a tolerance."""
+        settings = self.attributes.get("settings")
+        given = settings.get("sweep.tol", settings.get("tol")) if isinstance(settings, dict) else None
+        return given not in (None, "None") or bool(self.counts["CONVERGED"].any())
 
     def axis(self, name: str) -> int:
         """The number of the axis of that name."""
@@ -72,7 +104,7 @@ class Swept:
     def name_of(self, point: int, without: Sequence[str] = ()) -> str:
         """ "channel.rho = 0.1, network = ring"."""
         pairs = zip(self.axes, self.where[point], strict=True)
-        return ", ".join(f"{axis.name} = {axis.labels[i]}" for axis, i in pairs if axis.name not in without)
+        return ", ".join(f"{plain(axis.name)} = {axis.labels[i]}" for axis, i in pairs if axis.name not in without)
 
 
 def open_store(path: Path) -> Any:
@@ -97,20 +129,45 @@ def swept(dataset: Any) -> Swept:
     dims = _swept_dims(dataset)
     axes, where = _points(dataset, dims)
     status = _values(dataset, "status", dims).astype(np.int64)
-    used = (status != PENDING) & (status != Status.DIVERGED)  # at every record, or the band would change its runs
+    lost = _lost(dataset, dims, status)
+    used = {half: (status != PENDING) & ~flags for half, flags in lost.items()}
+    used[None] = np.logical_or.reduce(list(used.values()))  # of bits and seconds
     units = {name: str(dataset[name].attrs.get("units", "")) for name in (*METRICS, *CLOCKS) if name in dataset}
     return Swept(
         title=str(dataset.attrs.get("title", "sweep")),
         axes=axes,
         where=where,
         iterations=np.asarray(dataset[ITERATION].values, np.int64),
-        metrics={name: _finite(dataset, name, dims, used) for name in METRICS if name in dataset},
-        clocks={name: _finite(dataset, name, dims, used) for name in CLOCKS if name in dataset},
+        metrics={name: _finite(dataset, name, dims, used[half_of(name)]) for name in METRICS if name in dataset},
+        clocks={name: _finite(dataset, name, dims, used[None]) for name in CLOCKS if name in dataset},
         units=units,
         status=status,
         left=_values(dataset, "left", dims).astype(np.int64),
+        lost=lost,
+        rounding=float(np.finfo(next(dataset[name].dtype for name in METRICS if name in dataset)).eps),
         attributes={name: _parsed(value) for name, value in dataset.attrs.items()},
     )
+
+
+def _half(metric: str) -> str:
+    half = half_of(metric)
+    assert half is not None
+    return half
+
+
+def _lost(dataset: Any, dims: tuple[str, ...], status: np.ndarray) -> dict[str, np.ndarray]:
+    """For each half, [points, seeds], True for the diverged runs in which one of its statistics is not finite.
+
+    At any record, or a band would change its runs. Where that is none of the halves, both count as lost.
+    """
+    gone, found = status == Status.DIVERGED, {}
+    for half, names in HALVES.items():
+        values = [_values(dataset, name, dims) for name in names if name in dataset]
+        known = [each for each in values if np.isfinite(each).any()]  # a gap to no optimum is never finite
+        finite = np.logical_and.reduce([np.isfinite(each).all(axis=-1) for each in known] or [~gone])
+        found[half] = gone & ~finite
+    neither = gone & ~np.logical_or.reduce(list(found.values()))
+    return {half: flags | neither for half, flags in found.items()}
 
 
 def chosen_metrics(sweep: Swept, given: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
+
+from jaxcoopt.report.words import terminal
 
 PREFIXES = ("", "k", "M", "G", "T", "P")
 
@@ -12,13 +13,13 @@ PREFIXES = ("", "k", "M", "G", "T", "P")
 def summary_table(summary: dict[str, Any], title: str) -> Table:
     """What a reader wants to know first, one line each."""
     table = Table(
-        title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
+        title=terminal(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
     )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
     for name, value, note in _rows(summary):
-        table.add_row(name, value, note)
+        table.add_row(*map(terminal, (name, value, note)))
     return table
 
 
@@ -85,7 +86,11 @@ def _costs(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     timings = ", ".join(f"{name} {duration(seconds)}" for name, seconds in summary["timings"].items())
     return [
         ("bits per node", with_prefix(summary["bits_per_node"], "bit"), "sent by the mean node"),
-        ("simulated time", duration(summary["simulated_seconds"]), "the slowest node sets the pace"),
+        (
+            "simulated time",
+            duration(summary["simulated_seconds"]),
+            summary.get("why_no_seconds") or "the slowest node sets the pace",
+        ),
         ("wall time", duration(summary["seconds"]), timings),
     ]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from rich.text import Text
 
 from jaxcoopt.files import write_text
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
+from jaxcoopt.report.words import terminal
 from jaxcoopt.tuning.told import told
 from jaxcoopt.tuning.tune import Tuned
 
@@ -58,13 +58,13 @@ def history_figure(tuned: Tuned) -> Any:
 
 def tuning_table(title: str, tuned: Tuned, before: Mapping[str, Any], objective: str) -> Table:
     """Settings, objectives and parts of the error before and after, for the terminal."""
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=terminal(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("before", justify="right")
     table.add_column("tuned", justify="right")
     for name, value in tuned.values.items():
-        table.add_row(name, told(before[name]), told(value))
-    table.add_row(f"objective ({objective})", f"{tuned.objective_untuned:.3f}", f"{tuned.objective:.3f}")
+        table.add_row(terminal(name), told(before[name]), told(value))
+    table.add_row(terminal(f"objective ({objective})"), f"{tuned.objective_untuned:.3f}", f"{tuned.objective:.3f}")
     table.add_row("on held-out runs", f"{tuned.untuned:.3f}", f"{tuned.held_out:.3f}")
     for name, (of_given, of_tuned) in tuned.parts.items():
         table.add_row(f"  {name}", f"{of_given:.2g}", f"{of_tuned:.2g}")

@@ -12,7 +12,7 @@ from jaxcoopt.errors import traced
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
-from jaxcoopt.run.status import converged, final_status
+from jaxcoopt.run.status import FLAGS, converged, final_status, first_or_last, half_of, lost_halves
 
 Record = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
@@ -42,7 +42,7 @@ def drive(
             parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
             last = {name: rows[-1] for name, rows in parts[-1].items()}
             report(int(carry.iteration), last)
-            if np.all(last["converged"] | last["diverged"]):
+            if np.all(last["over"]):
                 break
             if at:  # the first call compiles, and runs no iterations
                 count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
@@ -51,9 +51,10 @@ def drive(
 
 
 def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    """The trace, each run's status and the record at which it left; after that its last record stands.
+    """The trace, each run's status and the record at which it left.
 
-    Seconds without an end are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
+    After a half has left the finite numbers its last record stands, and the other half's go on. Seconds without an end
+    are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
     """
     trace, status, left = _ending(setup, records)
     seconds = trace["seconds"]
@@ -65,11 +66,15 @@ def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]
 
 @jax.jit
 def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    trace = {name: values for name, values in records.items() if name not in ("converged", "diverged")}
-    done = records["converged"]
+    trace = {name: values for name, values in records.items() if name not in FLAGS}
+    done, over = records["converged"], records["over"]
     if setup.tol is not None:  # the end is looked at, too
         last = {name: values[-1] for name, values in trace.items()}
-        done = done.at[-1].set(done[-1] | converged(last, setup.tol, setup.mean_share))
+        ended = converged(last, setup.tol, setup.mean_share)
+        done, over = (flags.at[-1].set(flags[-1] | ended) for flags in (done, over))
     status, left = final_status(trace, done, records["diverged"], setup.mean_share)
-    rows = jnp.minimum(jnp.arange(len(done))[:, None], left[None])
-    return {name: jnp.take_along_axis(values, rows, axis=0) for name, values in trace.items()}, status, left
+    lost = {half: done | flags for half, flags in lost_halves(trace).items()}
+    every = jnp.arange(len(done))[:, None]
+    rows = {half: jnp.minimum(every, first_or_last(flags)[None]) for half, flags in (lost | {None: over}).items()}
+    stands = {name: jnp.take_along_axis(values, rows[half_of(name)], axis=0) for name, values in trace.items()}
+    return stands, status, left

@@ -23,7 +23,7 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import observe, without_samples
-from jaxcoopt.run.status import converged, diverged
+from jaxcoopt.run.status import converged, diverged, lost_halves
 
 
 @pytree(static=("split",))
@@ -107,7 +107,8 @@ def recorded(setup: Setup, carry: Carry) -> dict[str, Array]:
     sent = _bits_sent(setup, carry)
     sent = sent if carry.bits is None else jnp.where(carry.done, carry.bits, sent)
     record |= {"bits": sent, "seconds": carry.seconds}
-    return record | {"diverged": diverged(record), "converged": carry.done}
+    lost = jnp.stack(list(lost_halves(record).values())).all(axis=0)
+    return record | {"diverged": diverged(record), "converged": carry.done, "over": carry.done | lost}
 
 
 def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]] = observe) -> dict[str, Array]:
@@ -192,7 +193,7 @@ def advance_records(
         made, _, at, records = state
         at, record = advance(setup, at, lengths[made], axis)
         records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
-        return made + 1, _all(record["converged"] | record["diverged"], axis), at, records
+        return made + 1, _all(record["over"], axis), at, records
 
     like = jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1])
     empty = jax.tree.map(lambda row: jnp.zeros((len(lengths), *row.shape), row.dtype), like)

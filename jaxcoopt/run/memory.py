@@ -65,6 +65,9 @@ class Memory:
             f"enough for {self.most_runs} runs"
         )
 
+    def __repr__(self) -> str:
+        return f"Memory: {self}"
+
 
 def memory(
     problem: Problem, network: Network, method: CoOptimizer, runs: int = 1, *, initial: Initial | None = None
@@ -141,7 +144,7 @@ def _bytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def _readable(size: float) -> str:
+def _readable(size: float | int) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

@@ -8,9 +8,10 @@ from jaxcoopt.errors import unknown_name
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.shown import briefly
 
 ROOTS = ("method", "problem", "network")
-HIDDEN = ("problem.training.moments",)  # filled in by `solve`
+HIDDEN = ("problem.training.moments", "network.names")  # filled in by `solve` and `from_graphs`
 DEEPEST = 6
 
 
@@ -22,6 +23,7 @@ class Trio(NamedTuple):
     method: CoOptimizer
 
 
+@briefly
 @dataclass(frozen=True)
 class Place:
     """Where a setting stands: root, one of `ROOTS`, and the fields below it, none for the whole object."""

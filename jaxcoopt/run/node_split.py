@@ -13,12 +13,14 @@ from jaxcoopt.methods.co_optimizer import Estimate
 from jaxcoopt.network.halo import AXIS
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.shown import briefly
 
 WHOLE: Any = PartitionSpec()
 BLOCKS: Any = PartitionSpec(AXIS)
 OF_GRAPHS: Any = PartitionSpec(None, AXIS)
 
 
+@briefly
 @dataclass(frozen=True)
 class NodeSplit:
     """nodes: how many there are, without the padding that comes after them; mesh: the devices of the blocks."""

@@ -44,7 +44,7 @@ def prepare(
         problem = replace(problem, training=_with_moments(problem.training))
     setup = Setup(
         problem=problem,
-        network=network.in_precision(float_dtype()),
+        network=replace(network, names=None).in_precision(float_dtype()),  # one program, whatever the nodes are called
         method=floats(_without_idle_momentum(method)),
         optimum=floats(optimum),
         tol=None if tol is None else jnp.asarray(tol, float_dtype()),

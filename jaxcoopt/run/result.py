@@ -1,6 +1,7 @@
 """What a run gives back."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcoopt.errors import require
+from jaxcoopt.errors import require, traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.problem.models import Params
@@ -18,7 +19,9 @@ from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.drive import Record, ending
 from jaxcoopt.run.loop import Carry, Setup
 from jaxcoopt.run.status import Status
+from jaxcoopt.shown import short
 
+TOLD = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")  # by `repr`, as they ended
 UNITS = {
     "allocation_cost": "cost",
     "allocation_gap": "relative to the optimum",
@@ -32,13 +35,14 @@ UNITS = {
 }
 
 
-@pytree
+@pytree(static=("names",))
 @dataclass(frozen=True)
 class Result:
     """Where the nodes stand at the end, and the trace of statistics.
 
     allocation: [nodes, runs]; params: leaves [nodes, *shape, runs]; trace: name to [records, runs], see `UNITS`;
     iterations: [records]; status: [runs], numbers of `Status`; left: [runs], the iteration at which each run left.
+    names: of the nodes, see `labels`.
     """
 
     allocation: Float[Array, "nodes runs"] | None
@@ -50,6 +54,20 @@ class Result:
     optimum: Optimum
     method: CoOptimizer
     state: CoState
+    names: tuple[Hashable, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[Hashable, ...]:
+        """What the nodes are called, as `Network.labels`: row i of the allocation is that of labels[i]."""
+        if self.names is not None:
+            return self.names
+        leaves = [self.allocation] if self.allocation is not None else jax.tree.leaves(self.params)
+        return tuple(range(leaves[0].shape[0])) if leaves else ()
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        """How each run ended, by name: Status.MAX_STEPS, Status.CONVERGED, ..."""
+        return tuple(Status(int(code)) for code in np.asarray(self.status))
 
     @property
     def mean_params(self) -> Params:
@@ -57,8 +75,9 @@ class Result:
         return jax.tree.map(lambda leaf: leaf.mean(axis=0), self.params)
 
     def to_xarray(self) -> Any:
-        """The trace as an xarray.Dataset [iteration, run], and the allocation [node, run]; the method's settings are
-        coordinates over the runs where they differ between them, else attributes. Needs the `report` extra.
+        """The trace as an xarray.Dataset [iteration, run], and the allocation [node, run] by the nodes' labels; the
+        method's settings are coordinates over the runs where they differ between them, else attributes. Needs the
+        `report` extra.
         """
         xarray = require("xarray", extra="report")
         variables = {
@@ -68,10 +87,11 @@ class Result:
         if self.allocation is not None:
             variables["allocation"] = (("node", "run"), np.asarray(self.allocation), {"units": "CPU units"})
         runs = len(self.status)
-        coordinates: dict[str, Any] = {
+        coordinates: dict[str, Any] = {} if self.allocation is None else {"node": node_coordinate(self.labels)}
+        coordinates |= {
             "iteration": np.asarray(self.iterations),
             "run": np.arange(runs),
-            "status": ("run", [Status(int(code)).name for code in self.status]),
+            "status": ("run", [status.name for status in self.statuses]),
             "left": ("run", np.asarray(self.left)),
         }
         attributes: dict[str, Any] = {}
@@ -81,6 +101,39 @@ class Result:
             else:
                 attributes[name] = np.asarray(leaf).item()
         return xarray.Dataset(variables, coordinates, attributes)
+
+    def _about(self) -> list[str]:
+        """For `repr`."""
+        status, records = self.status, len(self.iterations)
+        first = f"Result: {status.shape[0]:,} run{'s' * (status.shape[0] != 1)}, "
+        if traced(self.status, self.iterations, self.trace):
+            first += f"{records:,} records, traced"
+        else:
+            ended = Counter(each.name for each in self.statuses)
+            ends = ", ".join(f"{count:,} {name}" for name, count in ended.items())
+            first += f"{int(self.iterations[-1]):,} iterations, {records:,} records; ended: {ends}"
+        halves = {"allocation": self.allocation, "params": self.params}
+        stands = [f"  {name} {short(value)}" for name, value in halves.items() if value is not None]
+        method = [type(part).__name__ for part in (self.method.allocation, self.method.training) if part is not None]
+        method += [type(self.method.channel).__name__]
+        last = [f"{name} {_last(self.trace[name])}" for name in TOLD if name in self.trace]
+        told = ["  at the end: " + ", ".join(last)] if last else []
+        return [first, *stands, *told, f"  by {', '.join(method)}"]
+
+
+def _last(values: Any) -> str:
+    """The last record: one number, or from the least to the largest over the runs."""
+    if traced(values):
+        return "traced"
+    row = np.asarray(values[-1], np.float64)
+    low, high = f"{row.min():.2g}", f"{row.max():.2g}"  # NaN in any run is NaN here
+    return low if low == high else f"{low} to {high}"
+
+
+def node_coordinate(labels: Sequence[Hashable]) -> np.ndarray:
+    """Numbers where all labels are whole numbers, else texts."""
+    whole = all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in labels)
+    return np.asarray(labels, np.int64) if whole else np.asarray([str(label) for label in labels])
 
 
 def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:
@@ -95,9 +148,14 @@ def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:
 
 
 def result_of(
-    setup: Setup, carry: Carry, records: Record, iterations: Int[np.ndarray, " records"], method: CoOptimizer
+    setup: Setup,
+    carry: Carry,
+    records: Record,
+    iterations: Int[np.ndarray, " records"],
+    method: CoOptimizer,
+    names: tuple[Hashable, ...] | None = None,
 ) -> Result:
-    """What a loop of any kind leaves: its last carry, and one record after each of `iterations`."""
+    """What a loop of any kind leaves: its last carry, and one record after each of `iterations`; names: the nodes'."""
     trace, status, left = ending(setup, records)
     recorded = jnp.asarray(iterations[: len(records["converged"])])
     recorded = recorded.at[-1].set(carry.iteration.astype(recorded.dtype))  # earlier, where all runs have converged
@@ -112,4 +170,5 @@ def result_of(
         optimum=setup.optimum,
         method=method,
         state=carry.state,
+        names=names,
     )

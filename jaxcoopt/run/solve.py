@@ -95,7 +95,7 @@ def solve(
             carry, records = drive(setup, carry, lengths, progress, spread)
         else:
             carry, records = unrolled(setup, carry, lengths)
-        result = result_of(setup, carry, records, np.cumsum(lengths), floats(method))
+        result = result_of(setup, carry, records, np.cumsum(lengths), floats(method), network.names)
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(

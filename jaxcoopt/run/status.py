@@ -7,6 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+HALVES = {
+    "allocation": ("allocation_cost", "allocation_gap", "budget_residual", "box_violation"),
+    "training": ("training_loss", "training_gap", "consensus_error"),
+}
+"""The statistics of each half: one may leave the finite numbers, and the other go on."""
+FLAGS = ("converged", "diverged", "over")  # of a record: no statistics
 BUDGET_TOLERANCE = 1e-4  # a finished run that misses its budget by more, relatively, is infeasible
 BOX_TOLERANCE = 0.05  # so is one that stands outside its box by more than this part of the mean share
 WORSE, WORSE_GAP = 10, 1e-3  # a gap that ends so many times above the start's, and above this, is warned of
@@ -40,6 +46,25 @@ def diverged(record: dict[str, Array]) -> Bool[Array, " runs"]:
     return ~jnp.stack([jnp.isfinite(value) for name, value in record.items() if name != "seconds"]).all(axis=0)
 
 
+def lost_halves(record: dict[str, Array]) -> dict[str, Bool[Array, "*records runs"]]:
+    """For each half that there is, True where one of its statistics is not finite."""
+    return {
+        half: ~jnp.stack([jnp.isfinite(record[name]) for name in names if name in record]).all(axis=0)
+        for half, names in HALVES.items()
+        if any(name in record for name in names)
+    }
+
+
+def half_of(name: str) -> str | None:
+    """The half that a statistic is of; None for bits and seconds, which are of both."""
+    return next((half for half, names in HALVES.items() if name in names), None)
+
+
+def first_or_last(flags: Bool[Array, "records runs"]) -> Int[Array, " runs"]:
+    """The first record at which a run's flag is up, the last one where it never is."""
+    return jnp.where(flags.any(axis=0), jnp.argmax(flags, axis=0), flags.shape[0] - 1)
+
+
 def final_status(
     trace: dict[str, Float[Array, "records runs"]],
     done: Bool[Array, "records runs"],
@@ -47,8 +72,7 @@ def final_status(
     share: Any,
 ) -> tuple[Int[Array, " runs"], Int[Array, " runs"]]:
     """(status, record at which the run left) from the whole trace; share: the mean CPU share, scalar or [runs]."""
-    records = done.shape[0]
-    left = jnp.where((done | broken).any(axis=0), jnp.argmax(done | broken, axis=0), records - 1)
+    left = first_or_last(done | broken)
     at_end = lambda values: jnp.take_along_axis(values, left[None], axis=0)[0]  # noqa: E731
     status = jnp.where(at_end(done), Status.CONVERGED, Status.MAX_STEPS)
     if "budget_residual" in trace:

@@ -11,12 +11,14 @@ from jaxcoopt.errors import at_least_one, generator
 from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, is_there
+from jaxcoopt.shown import briefly
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
 TAKEN = (SEED, ITERATION, POINT)
 Values = Sequence[Any] | Mapping[str, Any] | np.ndarray
 
 
+@briefly
 @dataclass(frozen=True)
 class Axis:
     """One dimension of a sweep. places: what is set along it; entries: the values of an index, one for each place;

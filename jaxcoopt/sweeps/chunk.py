@@ -14,12 +14,14 @@ from jaxcoopt.run.drive import drive, ending, intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.riding import Plan
 from jaxcoopt.theory.auto import with_steps
 
 VECTOR = 16  # runs: rows that are no multiple of it cost a fifth (benchmarks/NOTES.md)
 
 
+@briefly
 @dataclass(frozen=True)
 class Job:
     """All that a chunk's numbers depend on. seeds: the run number of each; records: iterations from one to the next."""
@@ -39,6 +41,7 @@ class Job:
         return intervals(self.steps, self.record_every)
 
 
+@briefly
 @dataclass(frozen=True)
 class Outcome:
     """traces: name to [records, runs]; status, left: [runs]."""

@@ -13,6 +13,7 @@ import numpy as np
 from jaxcoopt.errors import require
 from jaxcoopt.run.result import UNITS
 from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
 from jaxcoopt.sweeps.room import bytes_of
 from jaxcoopt.sweeps.tiles import Tiles
@@ -24,6 +25,7 @@ FILES = "files"  # of the manifest: the digest of every other file that has no r
 LAST = ("left", "status")  # of a chunk, written when its traces are
 
 
+@briefly
 @dataclass(frozen=True)
 class Layout:
     """What a store holds. variables: names of traces; settings, versions: as `describe` gives them."""

@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxcoopt.run.names import Place, Trio, assigned
+from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
 
 PER_RUN = ("method", "network.failure_rate", "problem.allocation.budget", "problem.training.loss")
 PER_NODE = ("problem.allocation", "problem.work")
 
 
+@briefly
 @dataclass(frozen=True)
 class Plan:
     """A sweep's axes around what it starts from. laid: for an axis that rides, the values at each of its places, leaves

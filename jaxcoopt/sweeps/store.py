@@ -15,6 +15,7 @@ import numpy as np
 from jaxcoopt.errors import require
 from jaxcoopt.files import held, located, made_folder, whole
 from jaxcoopt.run.result import UNITS
+from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.chunk import Outcome
 from jaxcoopt.sweeps.describe import SHOWN, differences
 from jaxcoopt.sweeps.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
@@ -131,6 +132,11 @@ class Store:
             return lost
         marks = self._marks()
         return [key for chunk in self.tiles() if marks[chunk].all() for key in self._lost(chunk, marks[chunk])]
+
+    def diverged(self, tiles: Tiles, chunks: Sequence[tuple[int, ...]]) -> int:
+        """How many runs of some chunks have diverged."""
+        status = self._arrays["status"]
+        return sum(int(np.sum(status[tiles.region(chunk)] == Status.DIVERGED)) for chunk in chunks)
 
     def write(self, tiles: Tiles, chunk: Sequence[int], outcome: Outcome) -> None:
         """A chunk's numbers and then, when they are all on the disk, that it is done."""

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
+from jaxcoopt.shown import briefly
 
+
+@briefly
 @dataclass(frozen=True)
 class Tiles:
     """shape: of the sweep, its axes and then the seeds; tile: of a chunk. At the far sides a tile may hang over."""

@@ -27,12 +27,23 @@ def work_off(job: Job, layout: Layout, store: Store, progress: bool = False) -> 
         tiles = layout.tiles
         ours = [chunk for number, chunk in enumerate(tiles) if is_ours(number)]
         missing = set(store.missing(ours))
-        with counted_runs(progress, sum(map(tiles.size, ours))) as done:
-            done(sum(tiles.size(chunk) for chunk in ours if chunk not in missing), "")
-            for chunk, outcome in _outcomes(job, layout, [chunk for chunk in ours if chunk in missing]):
+        todo = [chunk for chunk in ours if chunk in missing]
+        fresh = {_group(job, chunk) for chunk in todo}
+        with counted_runs(progress, sum(map(tiles.size, ours)), len(fresh)) as done:
+            before = [chunk for chunk in ours if chunk not in missing]
+            done(sum(map(tiles.size, before)), None, store.diverged(tiles, before) if progress else 0)
+            for chunk, outcome in _outcomes(job, layout, todo):
                 store.write(tiles, chunk, outcome)
-                done(tiles.size(chunk), _news(outcome, tiles.inside(chunk)))
+                inside, group = tiles.inside(chunk), _group(job, chunk)
+                broken = int((outcome.status[inside] == Status.DIVERGED).sum())
+                done(tiles.size(chunk), _news(outcome, inside), broken, group in fresh)
+                fresh.discard(group)
         meet()
+
+
+def _group(job: Job, chunk: Chunk) -> Chunk:
+    """The indices of the axes that make groups, each of which is compiled by itself."""
+    return tuple(at for at, rides in zip(chunk, job.plan.rides, strict=False) if not rides)
 
 
 def _opened(layout: Layout, store: Store) -> Layout:
@@ -76,11 +87,10 @@ def _outcomes(job: Job, layout: Layout, chunks: Sequence[Chunk]) -> Iterator[tup
 
 
 def _news(outcome: Outcome, inside: np.ndarray) -> str:
-    """How the runs of a chunk ended."""
+    """Where the runs of a chunk ended."""
     parts = []
     for name, label in (("training_gap", "training gap"), ("allocation_gap", "allocation gap")):
         last = outcome.traces[name][-1, inside] if name in outcome.traces else np.zeros(0)
         last = last[np.isfinite(last)]
         parts += [f"{label} {np.median(last):.1e}"] if last.size else []
-    broken = int((outcome.status[inside] == Status.DIVERGED).sum())
-    return ", ".join([*parts, *([f"{broken} diverged"] if broken else [])])
+    return ", ".join(parts)

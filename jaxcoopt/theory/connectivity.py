@@ -11,12 +11,14 @@ from scipy import sparse
 from jaxcoopt.draws import random_bits
 from jaxcoopt.errors import at_least_one, check_seed, one_number
 from jaxcoopt.network.network import Network
+from jaxcoopt.shown import briefly
 from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians
 
 SAMPLES_AT_ONCE = 2**22  # numbers drawn to a call
 _bits = jax.jit(random_bits)
 
 
+@briefly
 @dataclass(frozen=True)
 class Connectivity:
     """Eigenvalues of the weighted Laplacians with all links up.
@@ -50,6 +52,7 @@ def connectivity(network: Network) -> Connectivity:
     )
 
 
+@briefly
 @dataclass(frozen=True)
 class FailureThreshold:
     """rate: the largest failure rate at which the union over the window is connected with `probability`.

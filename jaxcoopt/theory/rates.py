@@ -8,12 +8,14 @@ import numpy as np
 
 from jaxcoopt.arrays import shown
 from jaxcoopt.errors import finite, numbers
+from jaxcoopt.shown import briefly
 
 TRANSIENT = 0.4  # of the fall on a log scale that is left out: fast modes die away in it
 FLOOR_MARGIN = 30.0  # times the floor: nearer to it rounding bends the line
 FEWEST = 5  # records that a rate is fitted to
 
 
+@briefly
 @dataclass(frozen=True)
 class FittedRate:
     """value(k) ~ scale rate^k between iterations `first` and `last`.

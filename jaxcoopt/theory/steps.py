@@ -17,6 +17,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.shown import briefly
 from jaxcoopt.theory.check import received, received_channel, received_network, received_problem
 from jaxcoopt.theory.curvature import (
     NoNumber,
@@ -42,6 +43,7 @@ from jaxcoopt.theory.thresholds import PAPER, Threshold, sharp, threshold
 SHARP_NODES, SHARP_SIZE = 400, 600  # nodes, and nodes times parameters, up to which spectra are computed for a bound
 
 
+@briefly
 @dataclass(frozen=True)
 class StepBound:
     """value: the bound, a float or [runs]; source: whose it is; why: the formula with its numbers.

@@ -28,11 +28,13 @@ from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
+from jaxcoopt.shown import briefly
 from jaxcoopt.theory.curvature import NoNumber
 
 PAPER = "arXiv 2510.25176"
 
 
+@briefly
 @dataclass(frozen=True)
 class Threshold:
     """phi: from Laplacian eigenvalues in [0, most) to alpha H; infinite or no number beyond.

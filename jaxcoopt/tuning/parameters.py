@@ -19,6 +19,7 @@ from jaxcoopt.methods.phases import Phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, read
+from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.admissible import Interval, bound_of, free_weights, interval, is_step, weights_of
 
 WEIGHTS = ("weights", "network.weights")
@@ -29,6 +30,7 @@ Values = dict[str, Float[Array, "starts ..."]]  # of the settings that these sta
 Case = tuple[Problem, Network]
 
 
+@briefly
 @dataclass(frozen=True)
 class LinkWeights:
     """One number for each link of each graph, [graphs, edges]."""
@@ -53,6 +55,7 @@ class LinkWeights:
         return trio._replace(network=trio.network.with_weights(value))
 
 
+@briefly
 @dataclass(frozen=True)
 class Setting:
     """A number of the method, or one for each phase; of_theory: whether its largest value is `theory.step_bound`."""
@@ -85,6 +88,7 @@ def _but_the_first(steps: np.ndarray) -> np.ndarray:
     return steps
 
 
+@briefly
 @dataclass(frozen=True)
 class Parameters:
     """All that is tuned, on top of `trio`; cases: every problem and network that is run."""

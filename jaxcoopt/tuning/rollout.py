@@ -23,11 +23,13 @@ from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.status import FLAGS
 from jaxcoopt.run.unrolled import unrolled
+from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.objectives import Objective, parts_at_end
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
 
-ANY = ("seconds", "bits", "diverged", "converged")  # statistics that may be infinite, or are no numbers
+ANY = ("seconds", "bits", *FLAGS)  # statistics that may be infinite, or are no numbers
 
 
 class Scores(NamedTuple):
@@ -98,6 +100,7 @@ def _repeated_start(initial: Initial | None, training: Training | None, starts: 
     return Initial(x, params)
 
 
+@briefly
 @dataclass(frozen=True)
 class Rollout:
     """One number for each start from its free numbers."""
@@ -168,7 +171,7 @@ class Rollout:
         setup, carry = prepare(*trio, on.numbers, self.seed, initial, None, replace(on.optimum, **known))
         lengths = intervals(self.steps, self.record_every)
         carry, records = unrolled(setup, carry, lengths)
-        return result_of(setup, carry, records, np.cumsum(lengths), trio.method)
+        return result_of(setup, carry, records, np.cumsum(lengths), trio.method, trio.network.names)
 
     def _scored(self, result: Result, on: Instances, starts: int) -> Scores:
         result = replace(result, optimum=on.optimum)

@@ -55,6 +55,17 @@ def test_what_was_asked_is_answered_from_the_rows():
     assert found["1 run: times the best NumPy/SciPy"].met is None
 
 
+def test_the_picture_of_a_single_case_has_ticks():
+    figure = cost_figure([row(HEADLINE)])
+    for axes in figure.axes:
+        assert len(axes.get_xticks()) == 1
+        low, high = axes.get_ylim()
+        ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+        assert len(ticks) >= 2
+    figure.draw_without_rendering()
+    assert all(label.get_text() for label in figure.axes[0].get_yticklabels())
+
+
 @pytest.mark.fast
 def test_tables_and_picture():
     rows = [row(HEADLINE), row(Case(nodes=100)), row(Case(nodes=20), threads=6e-3), skipped_row(Case(nodes=5), "small")]

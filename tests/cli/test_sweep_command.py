@@ -16,7 +16,7 @@ from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
-from jaxcoopt.run.progress import counted_runs
+from jaxcoopt.run.progress import Pace, counted_runs
 from jaxcoopt.sweeps.room import size_in_bytes
 
 SMALL = """
@@ -164,10 +164,49 @@ def test_progress_is_a_line_where_there_is_no_terminal(file, tmp_path, monkeypat
     monkeypatch.setattr("sys.stderr", said)
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     with counted_runs(True, 100) as report:
-        report(20, "")
+        report(20, None)
         for runs, news in ((10, "a"), (21, "b"), (10, "c"), (39, "d")):
             report(runs, news)
     assert said.getvalue().splitlines() == ["51 of 100 runs, 1 runs/s, 49 s left, b", "100 of 100 runs, 2 runs/s, d"]
+
+
+def test_time_left_counts_compiling_apart(monkeypatch):
+    """Three groups of five chunks, 10 runs each: compiling takes 60 s, a chunk 2 s."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    pace = Pace(total=150, fresh=3)
+
+    def chunk(compiled, diverged=0):
+        now[0] += 62 if compiled else 2
+        pace.done(10, "news", diverged, compiled)
+
+    chunk(compiled=True)
+    assert pace.left is None  # what compiled says nothing of the rest
+    chunk(compiled=False)
+    assert pace.left == pytest.approx(13 * 2 + 2 * 60)
+    for _ in range(3):
+        chunk(compiled=False, diverged=3)
+    assert pace.left == pytest.approx(10 * 2 + 2 * 60)
+    chunk(compiled=True, diverged=1)
+    assert pace.left == pytest.approx(9 * 2 + 60)
+    assert pace.rate == pytest.approx(5)
+    assert pace.told("b") == "b, 10 diverged"
+    alone = Pace(total=30, fresh=3)  # where all that is left has to be compiled
+    now[0] += 62
+    alone.done(10, "", 0, True)
+    assert alone.left == pytest.approx(2 * 62)
+
+
+def test_the_last_line_counts_all_that_diverged(file, tmp_path):
+    """As the line after it does: the runs of every chunk, not only of the last."""
+    text = file.read_text().replace("step = 0.05", "step = 1e9").replace("[0.2, 0.8]", "[0.2, 0.5, 0.8]")
+    file.write_text(text)
+    done = invoke("sweep", file, "--store", tmp_path / "store")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^6 of 6 runs, .*6 diverged$", done.stderr, re.MULTILINE), done.stderr
+    assert "6 runs (6 diverged)" in " ".join(done.output.split())
+    again = invoke("sweep", file, "--store", tmp_path / "store", "--resume")
+    assert re.search(r"^6 of 6 runs, 6 diverged$", again.stderr, re.MULTILINE), again.stderr
 
 
 def test_help_shows_the_table_s_name():

@@ -67,7 +67,8 @@ def test_the_page_draws_what_the_sweep_holds(opened):
     expected = np.log10(np.fmin(values[..., 0], values[..., 1])).T  # the better of the two networks
     np.testing.assert_allclose(found[:, :5], expected[:, :5], atol=1e-3)
     assert np.isnan(found[4, 6])  # all diverged
-    assert page.locator("#map .scatterlayer path.point").count() == 5 + 1  # crosses, and the best
+    assert page.locator("#map .scatterlayer path.point").count() == 5  # crosses; several points are equally good
+    assert "points share the least value" in page.locator("#map-note").inner_text()
     assert lines(page) == 8
     assert page.locator("#curves .xaxislayer-above").count() + page.locator("#curves .xtitle").count() >= 1
     assert page.locator("#diverged tr").count() == 1 + 11

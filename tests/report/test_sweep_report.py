@@ -47,13 +47,39 @@ def test_statistics_are_those_of_numpy_and_scipy(rng):
         finite = row[np.isfinite(row)]
         assert found.runs[point] == len(finite)
         assert found.mean[point] == pytest.approx(finite.mean())
-        low, high = stats.t.interval(0.95, len(finite) - 1, finite.mean(), stats.sem(finite))
+        half = stats.t.ppf(0.975, len(finite) - 1) * stats.sem(finite)
+        times = np.exp(half / finite.mean())  # the delta method on a log scale
+        low, high = finite.mean() / times, finite.mean() * times
         assert (found.mean_low[point], found.mean_high[point]) == pytest.approx((low, high))
+        assert 0 < low < high
         three = found.q1[point], found.median[point], found.q3[point]
         assert three == pytest.approx(np.quantile(finite, [0.25, 0.5, 0.75]))
         assert (
             finite.min() <= found.median_low[point] <= found.median[point] <= found.median_high[point] <= finite.max()
         )
+
+
+def test_intervals_of_signed_numbers_are_those_of_scipy(rng):
+    values = rng.normal(size=(3, 9))
+    found = statistics(values)
+    low, high = stats.t.interval(0.95, 8, values.mean(axis=1), stats.sem(values, axis=1))
+    np.testing.assert_allclose(found.mean_low, low)
+    np.testing.assert_allclose(found.mean_high, high)
+
+
+def test_intervals_of_gaps_stay_above_zero_and_cover_the_mean(rng):
+    """However wide the gaps are spread; where they are not, the interval holds the mean as often as it says."""
+    wide = 10.0 ** rng.uniform(-9, 3, size=(200, 3))
+    found = statistics(wide)
+    assert (found.mean_low > 0).all()
+    assert (found.median_low > 0).all()
+    zeros = statistics(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    assert zeros.mean_low[0] == zeros.mean_high[0] == 0
+    assert 0 < zeros.mean_low[1] < 1 / 3 < zeros.mean_high[1]
+    sigma = 0.3
+    found = statistics(rng.lognormal(0, sigma, size=(400, 8)))
+    mean = np.exp(sigma**2 / 2)
+    assert 0.9 < np.mean((found.mean_low <= mean) & (mean <= found.mean_high)) < 0.99
 
 
 def test_bootstrap_covers_the_median(rng):
@@ -94,7 +120,7 @@ def test_diverged_and_pending_runs_are_counted_and_left_out():
     assert sweep.counts["DIVERGED"].tolist() == [0, 3, 0]
     assert sweep.counts["PENDING"].tolist() == [0, 0, 1]
     assert sweep.done.tolist() == [4, 4, 3]
-    assert sweep.mostly_diverged.tolist() == [False, True, False]
+    assert sweep.mostly_diverged("training_gap").tolist() == [False, True, False]
     np.testing.assert_array_equal(sweep.metrics["training_gap"][1, 3], expected[1, 3])
     assert np.isnan(sweep.metrics["training_gap"][1, :3]).all()  # before they diverged, too
     found = sweep_report(dataset)
@@ -160,7 +186,8 @@ def test_heat_map_shows_the_medians(report):
 
 
 def test_curves_show_the_medians(report):
-    sweep, best = report.sweep, int(np.nanargmin(np.where(report.sweep.mostly_diverged, np.nan, _medians(report))))
+    mostly = report.sweep.mostly_diverged("training_gap")
+    sweep, best = report.sweep, int(np.nanargmin(np.where(mostly, np.nan, _medians(report))))
     axes = report.figures()["curves_training_gap"].axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), np.median(sweep.metrics["training_gap"][best], axis=0))
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), sweep.iterations)
@@ -181,8 +208,7 @@ def test_random_samples_are_dots(rng):
 
 def test_a_cell_of_several_points_holds_the_best():
     dataset = made.sweep({"a": [1, 1, 2, 2], "b": [1, 1, 1, 2]}, points=4)
-    median = np.array([5.0, 3.0, 1.0, np.nan])
-    cells = panels(swept(dataset), median, "a", "b")[0].cells
+    cells = panels(swept(dataset), np.array([2, 1, 0]), "a", "b")[0].cells  # the last has no number
     assert cells.tolist() == [[1, 2], [NO_POINT, 3]]
 
 

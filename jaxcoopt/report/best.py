@@ -1,0 +1,49 @@
+"""Which point of a sweep is the best, if any may be called so."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxcoopt.report.statistics import best_first
+from jaxcoopt.report.swept import Swept
+from jaxcoopt.shown import briefly
+
+SAME = 5e-4  # relatively: medians that are written alike
+
+
+@briefly
+@dataclass(frozen=True)
+class Ranking:
+    """order: the points with a median, the best first, those that may not be called so last; best: the points that
+    share the least median, none where no point may be called the best.
+    """
+
+    order: Int[np.ndarray, " ranked"]
+    best: Int[np.ndarray, " tied"]
+
+    @property
+    def only(self) -> int | None:
+        """The best point, None where there is none, or several."""
+        return int(self.best[0]) if len(self.best) == 1 else None
+
+    @property
+    def note(self) -> str:
+        """What is framed, or why nothing is."""
+        if self.only is not None:
+            return "frame: the best"
+        if len(self.best):
+            return f"no frame: {len(self.best)} points share the least value"
+        return "no frame: no point converged, or came closer to the optimum than it began" if len(self.order) else ""
+
+
+def ranking(sweep: Swept, metric: str, median: Float[np.ndarray, " points"]) -> Ranking:
+    """Of the points by a metric's median at the end."""
+    settled = sweep.settled(metric)
+    order = best_first(median, ~settled)
+    good = order[settled[order]]
+    if not len(good):
+        return Ranking(order, good)
+    least = float(median[good[0]])
+    reach = SAME * abs(least) + (sweep.rounding if metric.endswith("_gap") else 0.0)
+    return Ranking(order, good[median[good] <= least + reach])
