@@ -45,11 +45,11 @@ def check_name(what: str, given: object, known: list[str] | tuple[str, ...]) -> 
 
 def apart(*values: Any) -> tuple[str, ...]:
     """Numbers in words, with as many digits as it takes to tell those that differ from each other: six or more."""
-    for digits in range(6, 18):
-        told = tuple(f"{float(value):.{digits}g}" for value in values)
-        if len(set(told)) == len({float(value) for value in values}):
-            break
-    return told
+    numbers = [float(value) for value in values]
+    digits = 6
+    while digits < 17 and len({f"{number:.{digits}g}" for number in numbers}) < len(set(numbers)):
+        digits += 1
+    return tuple(f"{number:.{digits}g}" for number in numbers)
 
 
 def traced(*trees: Any) -> bool:

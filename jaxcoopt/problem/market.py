@@ -18,7 +18,7 @@ from jaxcoopt.problem.problem import Allocation
 
 RADII = 10.0 ** np.arange(1, 13, 2)  # how far an unbounded node may stand from the equal share, in all shares or 1's
 MOST = 200  # steps to one node's answer: halvings alone take 64, a Newton step is kept where it is twice as short
-INSIDE = 1e-30  # of the equal share's distance: the step from the end of a cost's domain, which is open
+INSIDE = 1e-60  # of the equal share's distance: the step from the end of a cost's domain, which is open
 
 Shares = Float[Array, "nodes runs"]
 
@@ -140,7 +140,7 @@ def _answer(cost: Cost, low: Shares, high: Shares, price: Float[Array, "1 runs"]
         newton = x - excess / bend
         halfway = middle(rank(low), rank(high))
         quick = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * step)
-        reached = jnp.abs(newton - x) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x)
+        reached = jnp.isfinite(bend) & (jnp.abs(newton - x) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x))
         neighbours = halfway <= rank(low)
         new = jnp.where(quick, newton, at_rank(halfway))
         new = jnp.where(neighbours, high, jnp.where(reached, jnp.clip(newton, low, high), new))

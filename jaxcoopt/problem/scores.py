@@ -46,7 +46,7 @@ def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.n
     samples, count = features.shape
     triangle = None
     if (samples + count) * count * min(samples, count) <= MOST_WORK:
-        triangle = np.linalg.qr(np.sqrt(share)[:, None] * features, mode="r")
+        triangle = np.asarray(np.linalg.qr(np.sqrt(share)[:, None] * features, mode="r"))
     return Pool(features, labels, share, mean, size, blur, triangle)
 
 
