@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import float_dtype, plain
-from jaxcoopt.errors import positive, traced
+from jaxcoopt.errors import finite, positive, traced
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
@@ -156,11 +156,11 @@ class Network:
 
         Raises ValueError for another shape.
         """
-        weights = jnp.asarray(plain("weights", weights), self.edges.weights.dtype)
+        given, weights = weights, jnp.asarray(plain("weights", weights), self.edges.weights.dtype)
         if weights.shape != self.edges.weights.shape:
             raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
-        if not traced(weights):
-            positive("weights", np.where(self.edges.weights > 0, weights, 1))  # an edge of another graph may have 0
+        if not traced(given, self):
+            positive("weights", np.where(np.asarray(self.edges.weights) > 0, finite("weights", given), 1))
         of_entries = jax.vmap(lambda of_graph, link: of_graph[link])(weights, self.tables.link)
         entries = jnp.where(self.tables.weights > 0, of_entries, 0)
         weights = jnp.where(self.edges.weights > 0, weights, 0)

@@ -83,8 +83,8 @@ def _training(training: Training) -> Training:
     targets, kind = training.targets, training.loss.targets
     mask = None if training.mask is None else jnp.asarray(training.mask, bool)
     if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
-        at = jnp if traced(targets, training.mask) else np
-        targets = at.where(training.mask, targets, 0)
+        known = not traced(targets, training.mask)
+        targets = np.where(np.asarray(training.mask), targets, 0) if known else jnp.where(mask, targets, 0)
     whole = kind == "integer" or (kind == "any" and is_whole(targets))
     targets = jnp.asarray(targets, jnp.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
     if kind == "binary":

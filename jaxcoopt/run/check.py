@@ -44,17 +44,17 @@ def received_optimum(optimum: Optimum | None, nodes: int, runs: int) -> Optimum 
         raise TypeError(f"optimum: expected what jaxcoopt.reference returns, got {type(optimum).__name__}")
     if optimum is None or traced(optimum):
         return optimum
-    optimum = plain_tree(optimum, "optimum")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(optimum):
+    found: Optimum = plain_tree(optimum, "optimum")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
         finite(f"optimum{jax.tree_util.keystr(path)}", leaf)
     for name in ("allocation_cost", "price", "training_loss"):
-        check_per_run(f"optimum.{name}", 0 if getattr(optimum, name) is None else getattr(optimum, name), runs)
-    shares = np.shape(optimum.allocation)
-    if optimum.allocation is not None and shares not in ((nodes,), (nodes, 1), (nodes, runs)):
+        check_per_run(f"optimum.{name}", 0 if getattr(found, name) is None else getattr(found, name), runs)
+    shares = np.shape(found.allocation)
+    if found.allocation is not None and shares not in ((nodes,), (nodes, 1), (nodes, runs)):
         raise ValueError(
             f"optimum.allocation: expected [nodes] = ({nodes},) or [nodes, runs] = ({nodes}, {runs}), got {shares}"
         )
-    return optimum
+    return found
 
 
 def check_run(

@@ -25,7 +25,8 @@ def received(method: Any, problem: Problem, network: Network) -> tuple[Any, Prob
     if not isinstance(method, (AllocationMethod, TrainingMethod)):
         raise TypeError(f"method: expected one half's method, {EXAMPLE}, got {shown(method)}")
     half = "allocation" if isinstance(method, AllocationMethod) else "training"
-    method = getattr(received_method(CoOptimizer(**{half: method})), half)
+    halves: dict[str, Any] = {half: method}
+    method = getattr(received_method(CoOptimizer(**halves)), half)
     _check_finite("method", method)
     network = received_network(network)
     return method, received_problem(problem, network.nodes), network
@@ -53,10 +54,10 @@ def received_channel(channel: Channel | None) -> Channel:
     if not isinstance(channel, Channel):
         raise TypeError(f"channel: expected one of jaxcoopt.channels, such as Ideal(), got {shown(channel)}")
     refuse_unregistered("channel", channel)
-    channel = plain_tree(channel, "channel")
-    _check_finite("channel", channel)
-    check_channel(channel)
-    return channel
+    found: Channel = plain_tree(channel, "channel")
+    _check_finite("channel", found)
+    check_channel(found)
+    return found
 
 
 def _check_finite(name: str, settings: Any) -> None:
