@@ -13,7 +13,7 @@ from jaxcoopt.channel.exchange import Message, difference, first_message, heard,
 from jaxcoopt.compensated import Pair, Total, grown, total_of
 from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, size_of
+from jaxcoopt.methods.flow import cost_scale, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, Most
@@ -25,6 +25,7 @@ from jaxcoopt.pytrees import pytree
 
 NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
 STRETCH = 0.1  # of the mean share, over which a cost's curvature is felt
+TOLD_APART = 64  # times the rounding of where prices lead: over less, marginal costs would not be seen to differ
 
 Shares = Float[Array, "nodes runs"]
 Flows = Float[Array, "edges runs"]
@@ -113,7 +114,9 @@ class DualFlow(AllocationMethod):
         """At rest at x, nothing owed, with the marginal costs as prices."""
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
-        sides, bounds, reach = hard_box(allocation, at), own_box(allocation, at), STRETCH * _mean_share(at)
+        sides, bounds = hard_box(allocation, at), own_box(allocation, at)
+        told_apart = TOLD_APART * jnp.finfo(at.dtype).eps * cost_scale(allocation, x, price)
+        reach = jnp.maximum(STRETCH * _mean_share(at), told_apart)
         return DualState(
             x=total_of(x),
             size=first_size(allocation, x, price),

@@ -133,9 +133,9 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
     cost = allocation.cost
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
-        lower, upper = (np.asarray(side) for side in box(exact))
+        lower, upper = (np.where(there(side), side, np.copysign(np.inf, side)) for side in map(np.asarray, box(exact)))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
-        if np.any(there(lower) & (lower < start)) or np.any(there(upper) & (upper > end)):
+        if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
             raise ValueError(
                 f"allocation.cost: {type(cost).__name__} is convex on ({start.max():g}, {end.min():g}) only, but its "
                 f"box [{lower.min():g}, {upper.max():g}] leaves that; tighten allocation.lower or allocation.upper"

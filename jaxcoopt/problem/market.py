@@ -1,6 +1,7 @@
 """The allocation's optimum: the price at which the nodes' answers add up to the budget, found by bisection."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ def _bisect_price(
     low, high = marginal(cost, first).min(axis=0), marginal(cost, last).max(axis=0)
     shape = jnp.broadcast_shapes(low.shape, budget.shape)
 
-    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = 0.5 * (low + high)
         short = answer(middle).sum(axis=0) < budget

@@ -192,7 +192,7 @@ def iterations_in_reverse(setup: Setup, carry: Carry, length: int) -> Carry:
         due = setup.method.outgrown(at.state)
         return at if due is None else lax.cond(due, partial(_fitted, setup), lambda at: at, at)
 
-    def one(_: Array, at: Carry) -> Carry:
+    def one(_: Any, at: Carry) -> Carry:
         return narrow(where_due(_iterate(setup, wide(at))))
 
     return wide(lax.fori_loop(0, length, one, narrow(where_due(carry)))) if length else carry
