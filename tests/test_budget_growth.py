@@ -87,11 +87,10 @@ def solved(rng, name, steps, **options):
 
 
 def check(result, budget, precision):
-    """The exact sum, and what was recorded of it, of the runs whose costs stay finite."""
-    whole = np.asarray(result.status) != jc.Status.DIVERGED
-    assert whole.sum() >= RUNS - 1  # DualFlow in float32 does not see curvatures on far smaller scales than its costs'
-    assert left_out(result.allocation, budget)[whole].max() <= LIMITS[precision]
-    assert np.asarray(result.trace["budget_residual"])[:, whole].max() <= LIMITS[precision]
+    """The exact sum, and what was recorded of it."""
+    assert np.isfinite(result.allocation).all()
+    assert left_out(result.allocation, budget).max() <= LIMITS[precision]
+    assert result.trace["budget_residual"].max() <= LIMITS[precision]
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -21,7 +21,7 @@ COSTS = {
     "quadratic": jc.costs.Quadratic(1.0, np.linspace(0.8, 1.2, NODES)),
     "latency": jc.costs.Latency(np.linspace(1.0, 2.0, NODES)),
     "power": jc.costs.Power(np.linspace(1.0, 2.0, NODES), 1.5),
-    "queueing": jc.costs.Queueing(np.full(NODES, 3.0)),
+    "queueing": jc.costs.Queueing(np.full(NODES, 5.0)),
     "sum": jc.costs.Latency(1.0) + jc.costs.Quadratic(1.0, 0.5),
 }
 BOXES = {"open": (None, None), "half open": (0.0, HALF), "infinite": (np.full(NODES, -np.inf), np.inf)}
@@ -97,7 +97,7 @@ def test_without_compiling_the_numbers_are_the_same(rng, allocation):
 
 def test_derivatives_sweep_and_tune_under_debugging(tmp_path):
     problem, network = shares(box="half open"), jc.Network.from_graphs(nx.cycle_graph(NODES))
-    flow = jc.CoOptimizer(jc.methods.LaplacianFlow(0.05))
+    flow = jc.CoOptimizer(jc.methods.LaplacianFlow(0.002))
     optimum = jc.reference(problem)
 
     def gap(step):

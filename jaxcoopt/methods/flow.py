@@ -22,7 +22,7 @@ from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
-LEAP = 2.0**10  # how much further than the costs' own scale the first step may go without a leak
+LEAP = 2.0**6  # the first step has room for so much more than its costs tell, and then for 2^10 times that
 
 
 @pytree
@@ -118,10 +118,15 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
 
 def first_size(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
     """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
+    shares = jnp.abs(lax.stop_gradient(x.value)).max(axis=0, keepdims=True)
+    return LEAP * jnp.maximum(shares, cost_scale(allocation, x, price))
+
+
+def cost_scale(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
+    """max |p| / max f'': how far prices lead, 0 where no cost curves; a constant for derivatives."""
     bend = curvature(allocation.cost, x.value)
-    shares, slopes, bends = (jnp.abs(each).max(axis=0, keepdims=True) for each in (x.value, price, bend))
-    reach = jnp.where(bends > 0, slopes / jnp.where(bends > 0, bends, 1), 0)
-    return lax.stop_gradient(LEAP * jnp.maximum(shares, reach))
+    slopes, bends = (jnp.abs(lax.stop_gradient(each)).max(axis=0, keepdims=True) for each in (price, bend))
+    return jnp.where(bends > 0, slopes / jnp.where(bends > 0, bends, 1), 0)
 
 
 def size_of(x: Total | Pair, now: Round) -> Float[Array, "1 runs"]:

@@ -9,7 +9,7 @@ from jaxcoopt.arrays import FAR, there
 from jaxcoopt.compensated import Grid, Pair, Total, settled, split
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
-from jaxcoopt.problem.box import box, finite_box
+from jaxcoopt.problem.box import box, domain, finite_box
 from jaxcoopt.problem.problem import Allocation
 
 Shares = Float[Array, "nodes runs"]
@@ -18,11 +18,10 @@ Flows = Float[Array, "edges runs"]
 
 def hard_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
     """The box within the cost's domain, both [nodes, runs], `FAR` away where neither ends."""
-    start, end = (jnp.asarray(edge, like.dtype) for edge in allocation.cost.domain())
-    sides = zip(box(allocation), (start, end), finite_box(allocation, like.shape[0]), (-FAR, FAR), strict=True)
+    sides = zip(box(allocation), domain(allocation), finite_box(allocation, like.shape[0]), (-FAR, FAR), strict=True)
     return tuple(  # pyright: ignore[reportReturnType]
-        jnp.broadcast_to(jnp.where(there(given) | there(domain), inside, absent), like.shape)
-        for given, domain, inside, absent in sides
+        jnp.broadcast_to(jnp.where(there(given) | there(edge), inside, absent), like.shape)
+        for given, edge, inside, absent in sides
     )
 
 

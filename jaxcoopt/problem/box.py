@@ -39,7 +39,7 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: A
     share = jnp.atleast_1d(jnp.asarray(allocation.budget, float_dtype()))[None] / nodes
     radius = 10 * nodes * share_scale(allocation, nodes) if radius is None else radius
     lower, upper = box(allocation)
-    start, end = (jnp.asarray(edge, float_dtype()) for edge in allocation.cost.domain())
+    start, end = domain(allocation)
     first, last = jnp.maximum(lower, start), jnp.minimum(upper, end)
     constants = (leaf.shape for leaf in jax.tree.leaves(allocation.cost))
     shape = jnp.broadcast_shapes((nodes, 1), first.shape, last.shape, share.shape, *constants)
@@ -56,8 +56,14 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: A
 
 
 def _finite_size(edge: Array) -> Array:
-    """|edge| where it is finite, else 0: what a step away from it must be seen against."""
-    return jnp.where(jnp.isfinite(edge), jnp.abs(edge), 0)
+    """|edge| where it is there, else 0: what a step away from it must be seen against."""
+    return jnp.where(there(edge), jnp.abs(edge), 0)
+
+
+def domain(allocation: Allocation) -> tuple[Array, Array]:
+    """The ends of the cost's open domain, `FAR` away where it has none."""
+    start, end = (jnp.asarray(within_reach(edge), float_dtype()) for edge in allocation.cost.domain())
+    return start, end
 
 
 def share_scale(allocation: Allocation, nodes: int) -> Float[Array, ""]:

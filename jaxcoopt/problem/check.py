@@ -192,9 +192,9 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
     cost = allocation.cost
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
-        lower, upper = (np.asarray(side) for side in box(exact))
+        lower, upper = (np.where(there(side), side, np.copysign(np.inf, side)) for side in map(np.asarray, box(exact)))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
-        if np.any(there(lower) & (lower < start)) or np.any(there(upper) & (upper > end)):
+        if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
             first, last = apart(start.max(), lower.min()), apart(end.min(), upper.max())
             raise ValueError(
                 f"allocation.cost: {type(cost).__name__} is convex on ({first[0]}, {last[0]}) only, but its "

@@ -1,8 +1,10 @@
 """What it costs to run node i on x_i units of CPU: strictly convex, smooth, elementwise over [nodes, runs]."""
 
 import abc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import jax
@@ -126,14 +128,17 @@ class Sum(Cost):
     def domain(self) -> tuple[Any, Any]:
         """Where every term is defined."""
         lower, upper = zip(*(term.domain() for term in self.terms), strict=True)
-        return _extreme(jnp.maximum, lower), _extreme(jnp.minimum, upper)
+        return _extreme(max, jnp.maximum, lower), _extreme(min, jnp.minimum, upper)
 
 
-def _extreme(choose: Callable[[Any, Any], Any], ends: tuple[Any, ...]) -> Any:
-    result = ends[0]
-    for end in ends[1:]:
-        result = choose(result, end)
-    return result
+def _extreme(of_numbers: Callable[..., float], of_arrays: Callable[[Any, Any], Any], ends: tuple[Any, ...]) -> Any:
+    """Numbers, which may be infinite, as they are; what jax.numpy made of them jax_debug_infs would find."""
+    plain, arrays = ([end for end in ends if isinstance(end, float) == known] for known in (True, False))
+    if not arrays:
+        return of_numbers(plain)
+    if plain and math.isfinite(of_numbers(plain)):
+        arrays.append(of_numbers(plain))
+    return reduce(of_arrays, arrays)
 
 
 @pytree(static=("fn",))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
 from jaxcoopt.problem.align import aligned_allocation
-from jaxcoopt.problem.box import box, feasible_point, finite_box, share_scale
+from jaxcoopt.problem.box import box, domain, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 from jaxcoopt.problem.halving import at_rank, middle, rank
 from jaxcoopt.problem.problem import Allocation
@@ -80,7 +80,7 @@ def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     x, flat = _share(cost, budget, first, below, above)
     price = jnp.where(flat.any(axis=0), price[0], price[1])
     lower, upper = box(allocation)
-    start, end = (jnp.asarray(edge, x.dtype) for edge in cost.domain())
+    start, end = domain(allocation)
     endless_low, endless_high = ~there(jnp.maximum(lower, start)), ~there(jnp.minimum(upper, end))
     cut = ((x <= first) & endless_low) | ((x >= last) & endless_high)
     terms = cost.value(x)

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
-from jaxcoopt.problem.box import box
+from jaxcoopt.problem.box import box, domain
 from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation
@@ -71,7 +71,7 @@ def _moves(allocation: Allocation, moved: Allocation, x: Array, low: Array, high
 def _edges(allocation: Allocation) -> tuple[Array, Array]:
     """Where a share must stop: at its bound, or at the end of the cost's domain where that comes first."""
     lower, upper = box(allocation)
-    start, end = (jnp.asarray(edge, lower.dtype) for edge in allocation.cost.domain())
+    start, end = domain(allocation)
     return jnp.where(lower >= start, lower, start), jnp.where(upper <= end, upper, end)
 
 

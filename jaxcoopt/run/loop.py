@@ -265,7 +265,7 @@ def iterations_in_reverse(setup: Setup, carry: Carry, length: int, looking: bool
         due = setup.method.outgrown(at.state)
         return at if due is None else lax.cond(due, partial(_fitted, setup), lambda at: at, at)
 
-    def one(_: Array, at: Carry) -> Carry:
+    def one(_: Any, at: Carry) -> Carry:
         return narrow(where_due(iterate(wide(at))))
 
     return wide(lax.fori_loop(0, length, one, narrow(where_due(carry)))) if length else carry

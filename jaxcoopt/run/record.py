@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.compensated import compensated_sum
 from jaxcoopt.methods.co_optimizer import Estimate
-from jaxcoopt.problem.box import box
+from jaxcoopt.problem.box import box, domain
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum
@@ -53,7 +53,7 @@ def mean_params(params: Params) -> Params:
 
 
 def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: Optimum) -> dict[str, Array]:
-    start, end = allocation.cost.domain()
+    start, end = domain(allocation)
     defined = jnp.all((x > start) & (x < end), axis=0)  # outside, a cost may be finite and yet mean nothing
     cost = jnp.where(defined, compensated_sum(allocation.cost.value(x)), jnp.nan)
     lower, upper = box(allocation)
