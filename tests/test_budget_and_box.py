@@ -190,9 +190,6 @@ def test_dual_flow_reaches_the_optimum_of_costs_whose_curvature_has_no_bound(nam
     assert result.trace["box_violation"].max() == 0, seed
     middle, end = result.trace["allocation_gap"][1:]
     assert np.all(end <= np.maximum(middle, 1e-13)), seed
-    if name == "nearly linear":  # of 512 draws 3 % were slower, the worst at 4e-3 here and 3e-4 after 8000 iterations
-        assert np.quantile(end, 0.8) <= 1e-4, seed
-        return
     assert end.max() <= 1e-4, seed
 
 

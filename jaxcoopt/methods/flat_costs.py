@@ -59,7 +59,7 @@ def flat_stretches(allocation: Allocation, nodes: int) -> Any:
         low, high = finite_box(exact, nodes)
         inside = np.linspace(0, 1, POINTS + 2)[1:-1].reshape(-1, 1, 1)
         found = _look_at(exact.cost, low[None] + (high - low)[None] * inside, high - low)
-        return np.asarray(found & (high > low))
+        return np.asarray(found) & np.asarray(high > low)
 
 
 @jax.jit
