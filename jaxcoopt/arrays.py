@@ -63,7 +63,7 @@ def plain(name: str, value: Any) -> Any:
     if found.dtype == object:
         found = _of_objects(name, found)
     kind, size = found.dtype.kind, found.dtype.itemsize
-    if kind == "V" and found.dtype.names is None and jax.dtypes.issubdtype(found.dtype, np.floating):  # bfloat16
+    if kind == "V" and found.dtype.names is None and jnp.issubdtype(found.dtype, np.floating):  # bfloat16
         return found.astype(np.float32)
     if kind not in "biuf":
         raise no_numbers(name, value)
@@ -120,7 +120,7 @@ def shown(value: Any, most: int = 80) -> str:
 
 
 def _real(name: str, value: jax.Array) -> jax.Array:
-    known = jax.dtypes.issubdtype(value.dtype, np.number) and not jax.dtypes.issubdtype(value.dtype, np.complexfloating)
+    known = jnp.issubdtype(value.dtype, np.number) and not jnp.issubdtype(value.dtype, np.complexfloating)
     if not (known or value.dtype == bool):
         raise TypeError(f"{name}: expected a real number or an array of them, got an array of {value.dtype}")
     return value

@@ -31,7 +31,7 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS
 from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.files import located
-from jaxcoopt.report.folder import PICTURE, reserved_folder, write_folder
+from jaxcoopt.report.folder import PICTURE, PICTURES, reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table, together
 from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store

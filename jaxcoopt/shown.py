@@ -5,7 +5,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Class = TypeVar("Class", bound=type)
 WIDTH, LINES = 116, 5
@@ -21,7 +23,7 @@ def briefly(cls: Class) -> Class:
     A class that wants other words defines `_about(self)`, a list of texts, one for each line.
     """
     if _is_generated(cls.__dict__.get("__repr__")):
-        cls.__repr__ = shown
+        cls.__repr__ = shown  # pyright: ignore[reportAttributeAccessIssue]
     return cls
 
 
@@ -125,7 +127,7 @@ def array(value: Any) -> str:
     """ "float64[20, 4] 0 to 9.5"; the range is left out where the numbers are not at hand, as under jit."""
     dtype, shape = getattr(value.dtype, "name", str(value.dtype)), tuple(value.shape)
     name = f"{dtype}{list(map(int, shape))}"
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return f"{name} traced"
     numbers = _at_hand(value)
     if numbers is None or numbers.dtype.kind not in "biuf" or not numbers.size:
@@ -157,7 +159,7 @@ def _at_hand(value: Any) -> np.ndarray | None:
         return np.asarray(value)
     if not isinstance(value, jax.Array) or value.is_deleted() or not value.is_fully_addressable:
         return None
-    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):  # random keys
+    if jnp.issubdtype(value.dtype, jax.dtypes.extended):  # random keys
         return None
     numbers = np.asarray(value)
     return numbers.astype(np.float32) if numbers.dtype.kind == "V" else numbers  # bfloat16 and other small floats

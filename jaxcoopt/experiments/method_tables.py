@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 import optax
 from pydantic import Field, create_model
@@ -114,7 +114,7 @@ def _annotation(parameter: inspect.Parameter, hint: Any, of_method: bool) -> Any
     if optax.GradientTransformation in parts:
         return OptimizerTable | None
     if int in parts:
-        return Whole | None if optional else Whole
+        return Optional[Whole] if optional else Whole  # noqa: UP045 (an Annotated type has no operator |)
     return hint
 
 

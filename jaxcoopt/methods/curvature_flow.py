@@ -1,7 +1,7 @@
 """Flows whose link weights follow the curvature of the costs, so that no step need be tuned."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -14,7 +14,7 @@ from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import check_bounds, first_size, in_fitting_units, outgrown, price_at, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
-from jaxcoopt.methods.method import AllocationMethod, Most
+from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import Bounds, Limit
 from jaxcoopt.problem.costs import curvature
@@ -58,7 +58,7 @@ class CurvatureFlow(AllocationMethod):
     gain: Any = 0.9
     momentum: Any = 0.0
     bounds: Bounds = Limit()  # noqa: RUF009 (frozen)
-    flat_costs: ClassVar[Literal["refused"]] = "refused"
+    flat_costs: ClassVar[FlatCosts] = "refused"
 
     @property
     def keeps_box(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

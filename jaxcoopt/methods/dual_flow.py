@@ -1,7 +1,7 @@
 """Dual flow: what ADMM on the prices wants to move is owed over the links, and paid where budget and box allow."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import lax
@@ -16,7 +16,7 @@ from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
-from jaxcoopt.methods.method import AllocationMethod, Most
+from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, relayed, span_of, tempo
 from jaxcoopt.problem.costs import marginal
@@ -113,7 +113,7 @@ class DualFlow(AllocationMethod):
     gain: Any = 6.0
     relaxation: Any = 0.8
     keeps_box: ClassVar[bool] = True
-    flat_costs: ClassVar[Literal["slow"]] = "slow"
+    flat_costs: ClassVar[FlatCosts] = "slow"
 
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualState:
         """At rest at x, nothing owed, with the marginal costs as prices."""

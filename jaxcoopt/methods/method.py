@@ -13,6 +13,7 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
 
 Most = Callable[[Array], Array]
+FlatCosts = Literal["fine", "slow", "refused"]
 
 
 class AllocationMethod(abc.ABC):
@@ -20,7 +21,7 @@ class AllocationMethod(abc.ABC):
 
     keeps_sum: ClassVar[bool] = True  # sum_i x_i = b at every iteration, or only in the limit
     keeps_box: ClassVar[bool] = False  # lo_i <= x_i <= hi_i at every iteration
-    flat_costs: ClassVar[Literal["fine", "slow", "refused"]] = "fine"  # where f_i'' is 0: `solve` warns, or refuses
+    flat_costs: ClassVar[FlatCosts] = "fine"  # where f_i'' is 0: `solve` warns, or refuses
 
     @abc.abstractmethod
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> Any:

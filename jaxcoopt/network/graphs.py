@@ -98,7 +98,7 @@ def node_order(graphs: Sequence[nx.Graph]) -> list[Hashable]:
     kinds = {isinstance(label, str) for label in labels}
     if None in numbers or len(kinds) > 1:
         return labels
-    return [label for _, label in sorted(zip(numbers, labels, strict=True), key=lambda pair: pair[0])]
+    return [labels[at] for at in np.argsort(np.asarray(numbers), kind="stable")]
 
 
 def _whole(label: Hashable) -> int | None:

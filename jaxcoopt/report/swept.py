@@ -130,7 +130,7 @@ def swept(dataset: Any) -> Swept:
     axes, where = _points(dataset, dims)
     status = _values(dataset, "status", dims).astype(np.int64)
     lost = _lost(dataset, dims, status)
-    used = {half: (status != PENDING) & ~flags for half, flags in lost.items()}
+    used: dict[str | None, Any] = {half: (status != PENDING) & ~flags for half, flags in lost.items()}
     used[None] = np.logical_or.reduce(list(used.values()))  # of bits and seconds
     units = {name: str(dataset[name].attrs.get("units", "")) for name in (*METRICS, *CLOCKS) if name in dataset}
     return Swept(

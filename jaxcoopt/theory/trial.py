@@ -148,8 +148,8 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     domain = allocation.cost.domain()
     beside = jnp.where((beside > domain[0]) & (beside < domain[1]), beside, target)
     starts = (jnp.broadcast_to(each, (nodes, TRIED)) for each in (x, beside))
-    starts = tuple(Pair(each, jnp.zeros_like(each)) for each in starts)
-    return Trial(method, allocation, starts, target, 2 * (1 + momentum) / top, biased=False)
+    first, second = (Pair(each, jnp.zeros_like(each)) for each in starts)
+    return Trial(method, allocation, (first, second), target, 2 * (1 + momentum) / top, biased=False)
 
 
 def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
