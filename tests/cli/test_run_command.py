@@ -212,7 +212,7 @@ def test_training_without_an_optimum_still_runs():
 
 
 @pytest.mark.parametrize("option", ["--quiet", "--dry-run"])
-def test_a_step_may_be_left_to_the_library(option):
+def test_a_step_may_be_left_to_the_library(option, untyped):  # shapes stand for arrays in a dry run
     done = run_small("ring_allocation", "--set", "method.allocation.step=auto", option)
     assert done.exit_code == 0, done.output
 

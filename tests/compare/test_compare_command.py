@@ -109,7 +109,7 @@ def test_readme_block_is_written_between_the_markers(kept):
     assert text.startswith("before\n<!-- compare -->\n")
     assert text.endswith("\n<!-- /compare -->\nafter\n")
     assert "old" not in text
-    assert "| all cases | a & b |" in text
+    assert "| all cases | a &amp; b |" in text
     assert "](out/ratios.svg)" in text
     assert "](out/cases.md)" in text
     page = (kept[0] / "out" / "cases.md").read_text()
