@@ -17,7 +17,7 @@ from method_cases import NODES, network
 
 import jaxcoopt as jc
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
-from jaxcoopt.methods.check import check_method
+from jaxcoopt.methods.check import received
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
 from jaxcoopt.run.loop import iterations
 from jaxcoopt.run.prepare import prepare
@@ -241,11 +241,8 @@ def test_ratio_consensus_needs_quadratic_costs():
 
 @pytest.mark.fast
 @pytest.mark.parametrize("row", ENTRIES, ids=lambda row: row.name)
-def test_the_wrong_half_is_refused(row):
+def test_the_wrong_half_is_refused(row, untyped):
     wrong = "training" if row.half == "allocation" else "allocation"
-    problem, _ = cases.case(np.random.default_rng(0), (None, row) if wrong == "training" else (row, None))
-    method = jc.CoOptimizer()
-    object.__setattr__(method, wrong, row.build())  # as a user without type checks gives it
     words = re.escape(f"method.{wrong}: expected one of jaxcoopt.methods")
     with pytest.raises(TypeError, match=words):
-        check_method(method, problem, 1)
+        received(jc.CoOptimizer(**{wrong: row.build()}))

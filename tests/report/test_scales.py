@@ -105,7 +105,9 @@ def test_ticks_of_a_grid_are_its_values(count, space):
     assert len(axis.ticks(grid=False)[0]) <= 10
 
 
-@pytest.mark.parametrize(("low", "high"), [(90, 110), (0.3, 0.9), (3.0, 3.2), (1, 1e9), (1e-12, 1e3), (7, 7.0001)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(90.0, 110.0), (0.3, 0.9), (3.0, 3.2), (1.0, 1e9), (1e-12, 1e3), (7.0, 7.0001)]
+)
 def test_a_log_axis_has_ticks_however_short_it_is(low, high):
     axes = new_figure(3.0, 3.0).add_subplot()
     axes.set_yscale("log")
@@ -207,7 +209,7 @@ def test_curves_on_each_other_are_all_seen(rng):
 def starved():
     """An allocation in which node "b" gets no CPU: (problem, result)."""
     cost = jc.costs.Quadratic(np.ones(4), np.array([4.0, -9.0, 4.0, 4.0]))
-    problem = jc.Problem(jc.Allocation(cost, 6.0, lower=0.0))
+    problem = jc.Problem(jc.Allocation(cost, 6.0, lower=0.0, upper=np.array([9.0, 0.0, 9.0, 9.0])))
     network = jc.Network.from_graphs(nx.cycle_graph(["a", "b", "c", "d"]))
     start = jc.Initial(np.array([3.0, 0.0, 3.0, 0.0]))
     return problem, jc.solve(problem, network, jc.CoOptimizer(jc.methods.DualFlow()), 40, initial=start)
