@@ -62,7 +62,7 @@ def test_costs_and_references_under_debugging(name):
             for box in BOXES:
                 if box == "infinite" and cost in ("latency", "power", "sum", "queueing"):
                     continue  # a bound of minus infinity where the cost ends at 0
-                jc.reference(shares(cost, box))
+                jc.reference(shares(cost, box), NODES)
             solved(shares(cost), jc.CoOptimizer(jc.methods.DualFlow()))
 
 
