@@ -164,7 +164,9 @@ def water_filling(allocation: jc.Allocation, nodes: int) -> jc.Optimum:
     room = (over - under).sum(axis=0)
     part = np.where(room > 0, (budget - under.sum(axis=0)) / np.where(room > 0, room, 1), 0)
     x = under + np.clip(part, 0, 1) * (over - under)
-    return jc.Optimum(allocation=x, allocation_cost=np.asarray(aligned.cost.value(x).sum(axis=0)), price=last)
+    return jc.Optimum(
+        allocation=x, allocation_cost=np.asarray(aligned.cost.value(jnp.asarray(x)).sum(axis=0)), price=last
+    )
 
 
 def measure(name: str, method: str = "dual", steps: int = 20_000, seed: int = 0) -> dict[str, Any]:

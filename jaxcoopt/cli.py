@@ -37,10 +37,10 @@ from jaxcoopt.report.summary import scores, summarise, versions
 from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.report.tuning_report import tuning_table, write_tuning
-from jaxcoopt.report.words import terminal
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
 from jaxcoopt.sweeps.processes import joined
+from jaxcoopt.words import terminal
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 STORE = "sweep.zarr"  # of a sweep, unless said otherwise

@@ -9,6 +9,7 @@ the next time.
 import gc
 import os
 import zlib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +34,8 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 install_import_hook("jaxcoopt", "beartype.beartype")
+
+from jaxcoopt.run import loop
 
 SEED = "JAXCOOPT_TEST_SEED"  # set it to repeat a session's random problems
 
@@ -72,6 +75,21 @@ def rng(request):
     """Fresh random numbers each session, the same for a test wherever it runs; the seed is printed on failure."""
     print(f"{SEED}={os.environ[SEED]}")
     return np.random.default_rng([int(os.environ[SEED]), zlib.crc32(request.node.name.encode())])
+
+
+@pytest.fixture
+def optimised(monkeypatch):
+    """The loop compiled as for a user. Flows sum to exactly 0 where both ends of a link are compiled alike: without
+    optimisation a hub's may be fused in another way than its neighbours'.
+    """
+    for name, options in (("_NARROW", loop.NARROW_VECTORS), ("_WIDE", loop.WIDE_VECTORS)):
+        monkeypatch.setattr(loop, name, _optimised(tuple(options.items())))
+
+
+@cache
+def _optimised(options):
+    options = dict(options) | {"xla_backend_optimization_level": 3}
+    return jax.jit(loop.advance_records, donate_argnames="carry", compiler_options=options)
 
 
 @pytest.fixture

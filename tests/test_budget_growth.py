@@ -20,6 +20,7 @@ from jaxcoopt.problem.align import aligned
 from jaxcoopt.run.record import observe
 
 NODES, RUNS, STEPS = 40, 6, 1500
+pytestmark = pytest.mark.usefixtures("optimised")
 LIMITS = {"float32": 1e-6, "float64": 1e-13}
 LOG, SIGN = jc.channels.LogQuantizer(0.7), jc.channels.Sign(0.5)
 

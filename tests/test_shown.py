@@ -86,7 +86,7 @@ def test_result_names_how_runs_ended():
     few_lines(result.state)
     few_lines(result.optimum)
     few_lines(jc.Initial(np.ones(NODES)))
-    memory = repr(Memory(3, 1000, 2000, 3000, 10**9))
+    memory = repr(Memory(3, 1000, 2000, 3000, 0, 10**9))
     assert memory.startswith("Memory: 3 runs need")
     assert "\n" not in memory
 

@@ -22,9 +22,9 @@ from jaxcoopt.report.folder import PICTURE as SIZE
 from jaxcoopt.report.folder import reserved_folder, save, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
-from jaxcoopt.report.words import terminal
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
+from jaxcoopt.words import terminal
 
 REPORT, PICTURE = "engine.json", "engine.png"
 ROW = 2**14  # bytes of a case in the JSON, or less

@@ -9,7 +9,7 @@ from jaxcoopt.bench.case import HEADLINE, MEDIUM
 from jaxcoopt.bench.comparisons import comparisons
 from jaxcoopt.bench.rows import best_numpy
 from jaxcoopt.report.readme import markdown
-from jaxcoopt.report.words import markdown_path, markdown_text, terminal
+from jaxcoopt.words import markdown_path, markdown_text, terminal
 
 BLOCK = "bench"  # of the README
 HEADINGS = (

@@ -22,8 +22,8 @@ from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_al
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.table import duration
-from jaxcoopt.report.words import file_part, terminal
 from jaxcoopt.run.progress import counted
+from jaxcoopt.words import file_part, terminal
 
 LIST = "list"
 REPORT, RATIOS, CASES = "comparison.json", "ratios", "cases.md"

@@ -22,7 +22,7 @@ from jaxcoopt.report.style import (
     plain_axes,
     strokes,
 )
-from jaxcoopt.report.words import csv_text, label, labels, picture
+from jaxcoopt.words import csv_text, label, labels, picture
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
 CLOCKS = {"iterations": "iterations", "bits": "bits sent by the mean node", "seconds": "simulated seconds"}

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxcoopt.compare.summary import ANYTIME
 from jaxcoopt.report.readme import markdown
-from jaxcoopt.report.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
+from jaxcoopt.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 
 BLOCK = "compare"  # of the README
 OVERALL = "all cases"

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from jaxcoopt.datasets.apportion import apportion
 from jaxcoopt.datasets.labels import are_classes
-from jaxcoopt.errors import finite, generator, one_number, plain
+from jaxcoopt.errors import finite, generator, one_number, plain, shown
 from jaxcoopt.shown import briefly
 
 

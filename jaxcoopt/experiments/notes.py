@@ -8,7 +8,7 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
-from jaxcoopt.report.words import terminal
+from jaxcoopt.words import terminal
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from jaxcoopt.channel.exchange import Message, difference, first_message, heard,
 from jaxcoopt.compensated import Pair, Total, grown, total_of
 from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, size_of
+from jaxcoopt.methods.flow import cost_scale, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
@@ -23,6 +23,7 @@ from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
+TOLD_APART = 64  # times the rounding of where prices lead: over less, marginal costs would not be seen to differ
 NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
 
 Shares = Float[Array, "nodes runs"]
@@ -120,7 +121,8 @@ class DualFlow(AllocationMethod):
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
         sides, bounds = hard_box(allocation, at), own_box(allocation, at)
-        span = span_of(bounds, _mean_share(at))
+        told_apart = TOLD_APART * jnp.finfo(at.dtype).eps * cost_scale(allocation, x, price)
+        span = span_of(bounds, jnp.maximum(_mean_share(at), told_apart))
         return DualState(
             x=total_of(x),
             size=first_size(allocation, x, price),

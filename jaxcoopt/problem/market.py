@@ -94,9 +94,9 @@ def _bisect_price(cost: Cost, budget: Array, first: Shares, last: Shares) -> tup
     """Two neighbouring prices, and the answers to them: below the budget, and not below it."""
     at_first, at_last = marginal(cost, first), marginal(cost, last)
     free = first < last
-    low = jnp.where(free.any(axis=0), jnp.where(free, at_first, jnp.inf).min(axis=0), at_first.min(axis=0))
-    high = jnp.where(free.any(axis=0), jnp.where(free, at_last, -jnp.inf).max(axis=0), at_last.max(axis=0))
     largest = jnp.finfo(first.dtype).max
+    low = jnp.where(free.any(axis=0), jnp.where(free, at_first, largest).min(axis=0), at_first.min(axis=0))
+    high = jnp.where(free.any(axis=0), jnp.where(free, at_last, -largest).max(axis=0), at_last.max(axis=0))
     low, high = (
         jnp.nan_to_num(end, nan=far, posinf=largest, neginf=-largest)
         for end, far in ((jnp.minimum(low, high), -largest), (jnp.maximum(low, high), largest))
@@ -148,7 +148,9 @@ def _answer(cost: Cost, low: Shares, high: Shares, price: Float[Array, "1 runs"]
 
     x = at_rank(middle(rank(low), rank(high)))
     none = jnp.zeros(x.shape, bool)
-    return lax.while_loop(moving, narrow, (low, high, x, jnp.full_like(x, jnp.inf), none, jnp.asarray(0)))[2]
+    return lax.while_loop(
+        moving, narrow, (low, high, x, jnp.full_like(x, jnp.finfo(x.dtype).max), none, jnp.asarray(0))
+    )[2]
 
 
 def _share(cost: Cost, budget: Array, first: Shares, below: Shares, above: Shares) -> tuple[Shares, Array]:

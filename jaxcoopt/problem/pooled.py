@@ -17,6 +17,7 @@ from jaxcoopt.problem.market import zero_if_rounding
 from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
+from jaxcoopt.shown import briefly
 
 COLUMNS = 64  # of a Hessian at once: what its memory goes by
 NOTHING = 1e-24  # of the loss at 0: the rounding of residuals that vanish, squared
@@ -106,6 +107,7 @@ def _check_settled(found: Found) -> None:
         )
 
 
+@briefly
 @dataclass(frozen=True)
 class _Any(Objective):
     """A loss whose parameters are any pytree, as a function of all of them in one vector."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.problem.losses import Linear, Logistic, Loss, Ridge, SmoothHinge, Softmax
 from jaxcoopt.problem.newton import ROUNDING, Objective, dense_step
+from jaxcoopt.shown import briefly
 
 LINEAR = (Linear, Logistic, SmoothHinge, Softmax)
 ROUNDED = 32  # roundings of the largest entry: what varies less than that is taken for constant, or for collinear
@@ -56,6 +57,7 @@ def scale_of(size: Any, l2: Any, xp: Any = np) -> Any:
     return xp.where(scale > 0, scale, 1)
 
 
+@briefly
 @dataclass(frozen=True)
 class Scores(Objective):
     """The pooled loss in u: w = `basis` u, orthogonal for the loss's quadratic form; the last row of u is the bias.

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from jaxcoopt.report.words import labels
 from jaxcoopt.shown import briefly
+from jaxcoopt.words import labels
 
 TICKS = 9  # at most so many labels on an axis of numbers
 

@@ -24,7 +24,7 @@ from jaxcoopt.report.style import (
     suits_log,
 )
 from jaxcoopt.report.swept import CLOCKS, Swept
-from jaxcoopt.report.words import picture
+from jaxcoopt.words import picture
 
 LINES = 8
 BEST = 6  # so many of the best points have their curves drawn

@@ -11,8 +11,8 @@ from jaxcoopt.report.axis import Axis
 from jaxcoopt.report.best import Ranking, ranking
 from jaxcoopt.report.style import BAD, INK, QUIET, decades, heading, new_figure, robust_limits, suits_log
 from jaxcoopt.report.swept import Swept
-from jaxcoopt.report.words import picture
 from jaxcoopt.shown import briefly
+from jaxcoopt.words import picture
 
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them

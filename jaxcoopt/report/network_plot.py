@@ -11,7 +11,7 @@ from jaxcoopt.errors import require
 from jaxcoopt.network.graphs import node_order
 from jaxcoopt.report.nodes import Nodes
 from jaxcoopt.report.style import FAINT, INK, TITLE, new_figure, robust_limits
-from jaxcoopt.report.words import picture
+from jaxcoopt.words import picture
 
 LABELS = 12  # so many of the largest nodes are named
 LARGEST = 330.0  # area of the largest node, in square points

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxcoopt.network.graphs import listed, node_labels, node_order
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.report.words import csv_text
 from jaxcoopt.run.result import Result
 from jaxcoopt.shown import briefly
+from jaxcoopt.words import csv_text
 
 Column = Any  # [nodes], or None where the problem has no such thing
 

@@ -18,8 +18,8 @@ from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.style import suits_log, zero_level
 from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import Swept
-from jaxcoopt.report.words import LONGEST, plain
 from jaxcoopt.run.status import Status
+from jaxcoopt.words import LONGEST, plain
 
 MOST_NUMBERS = 1_300_000  # in the curves: about 4 MB of the page; of a larger sweep fewer records are kept
 FRACTION_BITS = 12  # of a number in the page: four digits, so that it packs well

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxcoopt.files import advised, write_text
-from jaxcoopt.report.words import markdown_text
+from jaxcoopt.words import markdown_text
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.table import PREFIXES
-from jaxcoopt.report.words import picture, plain
+from jaxcoopt.words import picture, plain
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"  # Okabe and Ito; Tol
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#222222", "#999933")

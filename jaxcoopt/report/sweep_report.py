@@ -23,8 +23,8 @@ from jaxcoopt.report.statistics import Statistics, statistics
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
-from jaxcoopt.report.words import csv_text, plain, terminal
 from jaxcoopt.shown import briefly
+from jaxcoopt.words import csv_text, plain, terminal
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"

@@ -9,7 +9,7 @@ from jaxcoopt.errors import require
 from jaxcoopt.report.best import ranking
 from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.swept import Swept
-from jaxcoopt.report.words import LONGEST, plain, terminal
+from jaxcoopt.words import LONGEST, plain, terminal
 
 BEST = 5  # lines of the table on the screen
 STATISTICS = ("runs", "mean", "mean_low", "mean_high", "median", "median_low", "median_high", "q1", "q3")

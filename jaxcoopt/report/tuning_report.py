@@ -12,9 +12,9 @@ from rich.table import Table
 from jaxcoopt.files import write_text
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
-from jaxcoopt.report.words import terminal
 from jaxcoopt.tuning.told import told
 from jaxcoopt.tuning.tune import Tuned
+from jaxcoopt.words import terminal
 
 
 def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:

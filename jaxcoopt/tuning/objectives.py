@@ -31,8 +31,7 @@ def error(result: Result) -> Trace:
     saved by leaving them counts as much as one that is too high. Training: |gap| + (consensus error / |parameters*|)^2;
     squared, as the loss at the nodes' own parameters exceeds that of their mean by about so much.
     """
-    if not isinstance(getattr(result, "trace", None), Mapping):
-        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
+    _check_trace(result)
     parts = [
         part(result)
         for name, part in (("allocation_gap", _allocation_error), ("training_gap", _training_error))
@@ -43,6 +42,11 @@ def error(result: Result) -> Trace:
             f"objective: the result has no gap (its trace: {', '.join(result.trace)}); pass a function of the result"
         )
     return sum(parts[1:], start=parts[0])
+
+
+def _check_trace(result: Any) -> None:
+    if not isinstance(getattr(result, "trace", None), Mapping):
+        raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
 
 
 def log_error(result: Result) -> Trace:
@@ -100,6 +104,7 @@ def parts_at_end(result: Result) -> dict[str, Float[Array, " runs"]]:
     """What the error is made of, by name, at the last record: gaps, budget residual, and as parts of the mean share and
     of the optimal parameters' size the box violation and the consensus error.
     """
+    _check_trace(result)
     last = {name: jnp.abs(values[-1]) for name, values in result.trace.items()}
     names = ("allocation_gap", "budget_residual", "box_violation", "training_gap", "consensus_error")
     found = {name.replace("_", " "): last[name] for name in names if name in last}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.parameters import Free, starts_of
 
 WINDOW = 0.2  # to either side, in free numbers: two of Adam's steps, about a fifth of the setting
@@ -24,6 +25,7 @@ Look = Callable[[Free], np.ndarray]
 Slopes = Callable[[Free], Free]
 
 
+@briefly
 @dataclass(frozen=True)
 class Compared:
     """objective: at AT, from its value in the middle; foreseen: the integral of its derivative, from there, too."""
