@@ -28,6 +28,7 @@ import jaxtyping
 import numpy as np
 import psutil
 import pytest
+import slow
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
@@ -43,6 +44,15 @@ SEED = "JAXCOOPT_TEST_SEED"  # set it to repeat a session's random problems
 def pytest_configure():
     """One seed for the session, and for xdist's workers, which inherit the environment."""
     os.environ.setdefault(SEED, str(int.from_bytes(os.urandom(4), "little")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What tests/slow.py names is slow."""
+    seen = {}
+    for item in items:
+        if slow.left_out(item.path.name, item.name, seen):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_report_header():
