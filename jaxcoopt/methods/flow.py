@@ -22,7 +22,7 @@ from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
-LEAP = 2.0**6  # the first step has room for so much more than its costs tell, and then for 2^10 times that
+LEAP = 2.0**3  # the first step has room for so much more than its costs tell, and then for 2^10 times that
 
 
 @pytree
