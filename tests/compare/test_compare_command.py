@@ -115,7 +115,7 @@ def test_readme_block_is_written_between_the_markers(kept):
     page = (kept[0] / "out" / "cases.md").read_text()
     assert "| all cases |" not in page
     cases = json.loads((kept[0] / "out" / "comparison.json").read_text())["cases"]
-    assert page.count("| a & b |") == 4 * len(cases)
+    assert page.count("| a &amp; b |") == 4 * len(cases)
 
 
 def test_same_seed_same_numbers(kept, tmp_path):
