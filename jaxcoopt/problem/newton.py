@@ -8,6 +8,7 @@ import numpy as np
 ACCURACY = 1e-9  # of the loss, which another Newton step may still lower by so much
 MOST_STEPS = 200
 ROUNDING = 1e-14
+FINISHED = 1e-12  # of the value: a step that gains less leaves a gradient that is rounding, as errors are squared
 
 
 class Objective(abc.ABC):
@@ -53,6 +54,8 @@ def descend(objective: Objective, v: np.ndarray, accuracy: float = ACCURACY) -> 
         if found.settled:
             if accuracy > ACCURACY or not falls > 0:
                 return found
+            if falls <= FINISHED * abs(value):
+                return found._replace(v=v + step)
             best = found
         moved = _search(objective, found, step)
         if moved is None:
