@@ -8,11 +8,15 @@ import numpy as np
 ACCURACY = 1e-9  # of the loss, which another Newton step may still lower by so much
 MOST_STEPS = 200
 ROUNDING = 1e-14
-FINISHED = 1e-12  # of the value: a step that gains less leaves a gradient that is rounding, as errors are squared
 
 
 class Objective(abc.ABC):
     """A smooth convex function of one vector."""
+
+    @property
+    def finished(self) -> float:
+        """Of the value: a step that gains less is the last one; 0: go on to rounding."""
+        return 0.0
 
     @abc.abstractmethod
     def look(self, v: np.ndarray) -> tuple[float, np.ndarray]:
@@ -54,7 +58,7 @@ def descend(objective: Objective, v: np.ndarray, accuracy: float = ACCURACY) -> 
         if found.settled:
             if accuracy > ACCURACY or not falls > 0:
                 return found
-            if falls <= FINISHED * abs(value):
+            if falls <= objective.finished * abs(value):
                 return found._replace(v=v + step)
             best = found
         moved = _search(objective, found, step)

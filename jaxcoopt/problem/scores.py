@@ -90,6 +90,11 @@ class Scores(Objective):
         """All weights 0."""
         return np.zeros(self.rows.shape[1] * self.outputs)
 
+    @property
+    def finished(self) -> float:
+        """Where steps are dear: errors are squared from one to the next, so that this one's leaves none to be seen."""
+        return 1e-12 if self.start.size > DENSE else 0.0
+
     def scores(self, v: np.ndarray) -> np.ndarray:
         """[samples, outputs]."""
         return self.rows @ v.reshape(-1, self.outputs)
