@@ -7,11 +7,13 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import bounds, costs, features, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
+from jaxcoopt.setting import setting
 from jaxcoopt.sweeps.axes import sample
 from jaxcoopt.sweeps.sweep import sweep
 from jaxcoopt.tuning import objectives
@@ -39,8 +41,10 @@ __all__ = [
     "memory",
     "methods",
     "objectives",
+    "pytree",
     "reference",
     "sample",
+    "setting",
     "solve",
     "sweep",
     "theory",

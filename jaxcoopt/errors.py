@@ -183,12 +183,18 @@ def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
 
 def at_least_one(name: str, value: Any, power: int = 31) -> int:
     """`value` as a Python int of 1 or more and below 2^power, or an error."""
+    return whole_number(name, value, 1, 2**power - 1)
+
+
+def whole_number(name: str, value: Any, least: int = 1, most: int = 2**31 - 1, hint: str = "") -> int:
+    """`value` as a Python int from `least` to `most`, or an error; hint: what to do, after what was expected."""
+    expected = f"{least} or more" if most >= 2**31 - 1 else f"{least} to {most}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number of 1 or more, got {shown(value)}")
-    if value < 1:
-        raise ValueError(f"{name}: expected 1 or more, got {shown(value)}")
-    if value >= 2**power:
-        raise ValueError(f"{name}: expected less than 2^{power}, got {shown(value)}")
+        raise TypeError(f"{name}: expected a whole number of {expected}{hint}, got {shown(value)}")
+    if value < least or (value > most and most < 2**31 - 1):
+        raise ValueError(f"{name}: expected {expected}{hint}, got {shown(value)}")
+    if value > most:
+        raise ValueError(f"{name}: expected less than 2^{(most + 1).bit_length() - 1}, got {shown(value)}")
     return int(value)
 
 
@@ -201,22 +207,6 @@ def listed(name: str, value: Any, kind: type[Kind]) -> list[Kind]:
     if not items:
         raise ValueError(f"{name}: expected a jaxcoopt.{kind.__name__} or a list of them, got an empty list")
     return items
-
-
-def below_one(name: str, value: Any) -> np.ndarray:
-    """`value` as a float64 array, or an error when an entry is negative, 1 or more."""
-    array = positive(name, value, zero=True)
-    if np.any(array >= 1):
-        raise ValueError(f"{name}: must be below 1, got {array.max():g}")
-    return array
-
-
-def above_one(name: str, value: Any) -> np.ndarray:
-    """`value` as a finite float64 array, or an error when an entry is 1 or less."""
-    array = finite(name, value)
-    if np.any(array <= 1) and not isinstance(value, StandIn):
-        raise ValueError(f"{name}: must be above 1, got {array.min():g}")
-    return array
 
 
 def check_fits(name: str, count: int, most: int, need: float | int, free: int | None = None) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 
 import jax
 
+from jaxcoopt.setting import settings_of
 from jaxcoopt.shown import briefly
 
 Class = TypeVar("Class", bound=type)
@@ -16,7 +17,8 @@ def pytree(cls: Class) -> Class: ...
 @overload
 def pytree(*, static: tuple[str, ...]) -> Callable[[Class], Class]: ...
 def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
-    """Register a frozen dataclass with JAX; fields named in `static` are compiled in, all others are leaves.
+    """Register a frozen dataclass with JAX; fields named in `static` and settings that are `compiled` are compiled in,
+    all others are leaves.
 
     Not by jax.tree_util.register_dataclass: in JAX 0.10 the structures of two such classes with as many leaves compare
     equal, so that jit may run the program that it compiled for the other class.
@@ -25,18 +27,19 @@ def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
     """
 
     def register(cls: Class) -> Class:
-        names = [field.name for field in fields(cls) if field.name not in static]
+        compiled = (*static, *(name for name, each in settings_of(cls).items() if each.compiled))
+        names = [field.name for field in fields(cls) if field.name not in compiled]
         keys = [jax.tree_util.GetAttrKey(name) for name in names]
 
         def flatten(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
-            return [getattr(tree, name) for name in names], tuple(getattr(tree, name) for name in static)
+            return [getattr(tree, name) for name in names], tuple(getattr(tree, name) for name in compiled)
 
         def flatten_with_keys(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
             leaves, fixed = flatten(tree)
             return list(zip(keys, leaves, strict=True)), fixed
 
         def unflatten(fixed: tuple[Any, ...], leaves: Any) -> Any:
-            return cls(**dict(zip(names, leaves, strict=True)), **dict(zip(static, fixed, strict=True)))
+            return cls(**dict(zip(names, leaves, strict=True)), **dict(zip(compiled, fixed, strict=True)))
 
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
         return briefly(cls)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import jax
-import jaxtyping
 import networkx as nx
 import numpy as np
 import pytest
@@ -91,14 +90,6 @@ def test_a_device_gets_no_fewer_runs_than_are_worth_it(monkeypatch, runs, device
         assert shards.devices_for(runs) == 1
 
 
-@pytest.fixture
-def unchecked():
-    """Shapes stand for arrays here, which the run-time checks of array types do not know."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def shapes(entry, runs):
     each, rng = np.full(runs, 0.5), np.random.default_rng(0)
     allocation = jc.Allocation(jc.costs.Quadratic(np.ones((6, runs)), 0.3), 6.0, 0.0, np.full(6, 3.0))
@@ -115,7 +106,7 @@ def shapes(entry, runs):
 def test_the_runs_are_where_they_are_taken_to_be(unchecked, entry):
     """What grows with the runs, in its last axis, is what is split; but for the optimum's parts that nobody reads."""
     fewer, more = shapes(entry, 41), shapes(entry, 42)
-    specs = shards.run_setup_specs(fewer[0]), shards.run_carry_specs(fewer[1])
+    specs = shards.run_specs(fewer[0]), shards.run_specs(fewer[1])
     leaves = zip(*(jax.tree_util.tree_leaves_with_path(tree) for tree in (fewer, more, specs)), strict=True)
     for (path, few), (_, many), (_, spec) in leaves:
         name = jax.tree_util.keystr(path)

@@ -1,7 +1,7 @@
 """What a channel is."""
 
 import abc
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,6 +10,16 @@ from jaxcoopt.draws import Draw
 
 Placement = Literal["message", "difference", "innovation"]
 Derivative = Literal["straight-through", "smoothed", "exact"]
+PLACEMENTS, RULES = get_args(Placement), get_args(Derivative)
+PLACED = "What is quantized: the value itself, its difference to the neighbour's, or its change."
+BITS = {
+    "whole": True,
+    "least": 2,
+    "most": 32,  # a level number is an int32
+    "hint": ", one bit being the sign; for 1 bit use channels.Sign",
+    "doc": "Bits of a number, one of them its sign; left out: as many as the float type's range needs.",
+}
+DERIVED = "Of the quantizer, where something is differentiated; left out: by placement."
 Values = Float[Array, "nodes *rest"]
 
 
@@ -53,10 +63,6 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def word_bits(self, dtype: Any) -> Any:
         """Bits that one number takes on the link."""
-
-    def check(self) -> None:
-        """Raise ValueError or TypeError, naming the argument, for settings that mean nothing."""
-        return
 
     def message_bits(self, size: int, dtype: Any) -> Any:
         """Bits that a message of `size` numbers takes on the link."""

@@ -9,11 +9,11 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel, Placement, Values, float_bits
+from jaxcoopt.channel.channel import PLACED, PLACEMENTS, Channel, Placement, Values, float_bits
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import a_flag, at_least_one, positive
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 def _drawn(draw: Draw | None, u: Values) -> Values:
@@ -23,7 +23,7 @@ def _drawn(draw: Draw | None, u: Values) -> Values:
     return draw.uniform(*u.shape[:-1]).astype(u.dtype)
 
 
-@pytree(static=("placement",))
+@pytree
 @dataclass(frozen=True)
 class Natural(Channel):
     """q(u) = sgn(u) 2^e or sgn(u) 2^(e+1), e = floor(log2 |u|), at random with E q(u) = u.
@@ -32,7 +32,7 @@ class Natural(Channel):
     Source: Horvath et al., Natural compression for distributed deep learning, arXiv 1905.10988.
     """
 
-    placement: Placement = "innovation"
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
     random: ClassVar[bool] = True
     unbiased: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -53,7 +53,7 @@ class Natural(Channel):
         return 9 if float_bits(dtype) == 32 else 12
 
 
-@pytree(static=("placement",))
+@pytree
 @dataclass(frozen=True)
 class QSGD(Channel):
     """q(u)_i = |u| sgn(u_i) l_i / s, l_i = floor or ceil of s |u_i| / |u| at random with E q(u) = u, s = `levels`.
@@ -62,8 +62,8 @@ class QSGD(Channel):
     and a level for each number. Derivative: straight-through. Source: Alistarh et al., QSGD, NeurIPS 2017.
     """
 
-    levels: Any = 16
-    placement: Placement = "innovation"
+    levels: Scalar = setting(16, above=0, doc="How many levels a message's norm is cut into.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
     random: ClassVar[bool] = True
     unbiased: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -86,12 +86,8 @@ class QSGD(Channel):
         """The norm as a float, and a word for each number."""
         return float_bits(dtype) + size * jnp.asarray(self.word_bits(dtype), dtype)
 
-    def check(self) -> None:
-        """A positive number of levels."""
-        positive("channel.levels", self.levels)
 
-
-@pytree(static=("count", "placement"))
+@pytree
 @dataclass(frozen=True)
 class TopK(Channel):
     """Keeps the `count` largest numbers of a node's message (each leaf by itself; equal ones together), others are 0.
@@ -100,8 +96,8 @@ class TopK(Channel):
     Source: Stich, Cordonnier, Jaggi, Sparsified SGD with memory, NeurIPS 2018.
     """
 
-    count: int
-    placement: Placement = "innovation"
+    count: int = setting(whole=True, doc="How many numbers of a message are kept.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """u where |u| is among the largest, else 0."""
@@ -125,12 +121,8 @@ class TopK(Channel):
         place = math.ceil(math.log2(size)) if kept < size else 0
         return jnp.asarray(kept * (float_bits(dtype) + place), dtype)
 
-    def check(self) -> None:
-        """At least one number is kept."""
-        at_least_one("channel.count", self.count)
 
-
-@pytree(static=("count", "rescale", "placement"))
+@pytree
 @dataclass(frozen=True)
 class RandK(Channel):
     """Keeps `count` numbers of a node's message, drawn anew each time (each leaf by itself), others are 0.
@@ -139,9 +131,9 @@ class RandK(Channel):
     follow from a common seed and are not sent. Source: Stich, Cordonnier, Jaggi, NeurIPS 2018.
     """
 
-    count: int
-    rescale: bool = False
-    placement: Placement = "innovation"
+    count: int = setting(whole=True, doc="How many numbers of a message are kept.")
+    rescale: bool = setting(False, flag=True, doc="Whether what is kept is scaled up, so that the mean is right.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
     random: ClassVar[bool] = True
 
     @property
@@ -170,11 +162,6 @@ class RandK(Channel):
     def message_bits(self, size: int, dtype: Any) -> Any:
         """A float for each number that is kept."""
         return jnp.asarray(min(self.count, size) * float_bits(dtype), dtype)
-
-    def check(self) -> None:
-        """At least one number is kept."""
-        at_least_one("channel.count", self.count)
-        a_flag("channel.rescale", self.rescale)
 
 
 def _message_axes(u: Array) -> tuple[int, ...]:

@@ -10,14 +10,24 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs, row_of, scaled
-from jaxcoopt.channel.channel import Channel, Derivative, Placement, Values, float_bits
-from jaxcoopt.channel.check import check_bits, check_derivative
+from jaxcoopt.channel.channel import (
+    BITS,
+    DERIVED,
+    PLACED,
+    PLACEMENTS,
+    RULES,
+    Channel,
+    Derivative,
+    Placement,
+    Values,
+    float_bits,
+)
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.channel.surrogate import rounding, sign_of, uniform_levels
 from jaxcoopt.derivative import derivative_from, with_slope
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import positive
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 CUTTING: tuple[tuple[Placement, Derivative], ...] = (
     ("message", "exact"),
@@ -26,12 +36,12 @@ CUTTING: tuple[tuple[Placement, Derivative], ...] = (
 )
 
 
-@pytree(static=("placement",))
+@pytree
 @dataclass(frozen=True)
 class Ideal(Channel):
     """q(u) = u: links carry floating-point numbers as they are."""
 
-    placement: Placement = "difference"
+    placement: Placement = setting("difference", choices=PLACEMENTS, doc=PLACED)
     lossless = True
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
@@ -47,7 +57,7 @@ class Ideal(Channel):
         return float_bits(dtype)
 
 
-@pytree(static=("bits", "placement", "derivative"))
+@pytree
 @dataclass(frozen=True)
 class LogQuantizer(Channel):
     """q(u) = sgn(u) exp(rho round(ln|u| / rho)), q(0) = 0; rho > 0 scalar or [runs].
@@ -60,12 +70,12 @@ class LogQuantizer(Channel):
     "smoothed" for messages, else straight-through. Source: arXiv 2406.00621, section II.
     """
 
-    rho: Any = 0.5
-    bits: int | None = None
-    scale: Any = 1.0
-    placement: Placement = "innovation"
-    derivative: Derivative | None = None
-    width: Any = 0.15
+    rho: Scalar = setting(0.5, above=0, doc="Distance of the levels' logarithms.")
+    bits: int | None = setting(None, **BITS)
+    scale: Scalar = setting(1.0, above=0, doc="The level in the middle.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
+    derivative: Derivative | None = setting(None, choices=RULES, doc=DERIVED)
+    width: Scalar = setting(0.15, above=0, tuned=None, doc="Of a smoothed level's edge, in levels.")
     wrong_rules = (("message", "straight-through"), ("innovation", "smoothed"), *CUTTING)
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
@@ -143,15 +153,8 @@ class LogQuantizer(Channel):
         span = math.log(info.max) - math.log(info.tiny)
         return 1 + jnp.ceil(jnp.log2(span / jnp.asarray(self.rho) + 2))
 
-    def check(self) -> None:
-        """Positive rho, scale and width, a known number of bits and derivative."""
-        for name in ("rho", "scale", "width"):
-            positive(f"channel.{name}", getattr(self, name))
-        check_bits(self.bits)
-        check_derivative(self.derivative)
 
-
-@pytree(static=("bits", "placement", "derivative"))
+@pytree
 @dataclass(frozen=True)
 class UniformQuantizer(Channel):
     """q(u) = step round(u / step), step > 0 scalar or [runs]; with B bits, at most 2^(B-1) - 1 steps from 0.
@@ -161,11 +164,11 @@ class UniformQuantizer(Channel):
     what "message" does.
     """
 
-    step: Any
-    bits: int | None = None
-    placement: Placement = "innovation"
-    derivative: Derivative | None = None
-    width: Any = 0.15
+    step: Scalar = setting(above=0, doc="The distance of the levels.")
+    bits: int | None = setting(None, **BITS)
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
+    derivative: Derivative | None = setting(None, choices=RULES, doc=DERIVED)
+    width: Scalar = setting(0.15, above=0, tuned=None, doc="Of a smoothed level's edge, in levels.")
     message_rule = "straight-through"
     wrong_rules = (("innovation", "smoothed"), *CUTTING)
 
@@ -181,15 +184,8 @@ class UniformQuantizer(Channel):
         """B, or the float type's 32 or 64."""
         return self.bits or float_bits(dtype)
 
-    def check(self) -> None:
-        """Positive step and width, a known number of bits and derivative."""
-        for name in ("step", "width"):
-            positive(f"channel.{name}", getattr(self, name))
-        check_bits(self.bits)
-        check_derivative(self.derivative)
 
-
-@pytree(static=("placement", "derivative"))
+@pytree
 @dataclass(frozen=True)
 class Sign(Channel):
     """q(u) = scale sgn(u), scale > 0 scalar or [runs]: one bit (0, which is sent as 0, aside).
@@ -198,10 +194,10 @@ class Sign(Channel):
     scale tanh(u / (width scale)); "exact" 0, and sgn(u) in scale. None: "smoothed" for messages, else straight-through.
     """
 
-    scale: Any = 1.0
-    placement: Placement = "innovation"
-    derivative: Derivative | None = None
-    width: Any = 0.15
+    scale: Scalar = setting(1.0, above=0, doc="The size of what is sent.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
+    derivative: Derivative | None = setting(None, choices=RULES, doc=DERIVED)
+    width: Scalar = setting(0.15, above=0, tuned=None, doc="Of a smoothed level's edge, in levels.")
     wrong_rules = (("innovation", "smoothed"), ("innovation", "exact"), ("message", "exact"))
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
@@ -216,20 +212,14 @@ class Sign(Channel):
         """One: the sign."""
         return 1
 
-    def check(self) -> None:
-        """Positive scale and width, a known derivative."""
-        for name in ("scale", "width"):
-            positive(f"channel.{name}", getattr(self, name))
-        check_derivative(self.derivative)
 
-
-@pytree(static=("placement",))
+@pytree
 @dataclass(frozen=True)
 class Clip(Channel):
     """q(u) = min(max(u, -limit), limit), limit > 0 scalar or [runs]; its own derivative is right almost everywhere."""
 
-    limit: Any
-    placement: Placement = "innovation"
+    limit: Scalar = setting(above=0, doc="The largest size of what is sent.")
+    placement: Placement = setting("innovation", choices=PLACEMENTS, doc=PLACED)
 
     def quantize(self, u: Values, draw: Draw | None = None) -> Values:
         """clip(u, -limit, limit)."""
@@ -243,7 +233,3 @@ class Clip(Channel):
     def word_bits(self, dtype: Any) -> Any:
         """32 or 64, the float type's."""
         return float_bits(dtype)
-
-    def check(self) -> None:
-        """A positive limit."""
-        positive("channel.limit", self.limit)

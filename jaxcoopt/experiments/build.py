@@ -21,6 +21,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.setting import settings_of
 from jaxcoopt.shown import briefly
 
 
@@ -120,16 +121,12 @@ def _cost(path: str, table: problem_tables.Cost, settings: Experiment, amounts: 
     def amount(name: str) -> Any:
         return amounts.value(f"{path}.{name}", getattr(table, name))
 
-    match table:
-        case problem_tables.QuadraticCost():
-            return costs.Quadratic(amount("curvature"), amount("center"))
-        case problem_tables.LatencyCost():
-            work = amounts.value("work", settings.work) if table.work is None else amount("work")
-            return costs.Latency(table.price * work)
-        case problem_tables.PowerCost():
-            return costs.Power(amount("coefficient"), amount("exponent"))
-        case problem_tables.QueueingCost():
-            return costs.Queueing(amount("capacity"))
+    if isinstance(table, problem_tables.LatencyCost):
+        work = amounts.value("work", settings.work) if table.work is None else amount("work")
+        return costs.Latency(table.price * work)
+    return problem_tables.COSTS[table.kind](
+        **{name: amount(name) for name in type(table).model_fields if name != "kind"}
+    )
 
 
 def _training(table: problem_tables.Training, samples: Samples | None) -> Training:
@@ -145,19 +142,11 @@ def _training(table: problem_tables.Training, samples: Samples | None) -> Traini
 
 
 def _loss(table: problem_tables.Loss, samples: Samples) -> losses.Loss:
-    match table:
-        case problem_tables.LinearLoss():
-            return losses.Linear(table.l2, table.intercept)
-        case problem_tables.LogisticLoss():
-            return losses.Logistic(table.l2, table.intercept)
-        case problem_tables.HingeLoss():
-            return losses.SmoothHinge(table.l2, table.sharpness, table.intercept)
-        case problem_tables.SoftmaxLoss():
-            if not samples.classes:
-                raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")
-            return losses.Softmax(samples.classes, table.l2, table.intercept)
-        case problem_tables.MLPLoss():
-            return losses.MLP(tuple(table.hidden), samples.classes or None, table.l2)
+    make, given = problem_tables.LOSSES[table.kind], {name: getattr(table, name) for name in type(table).model_fields}
+    del given["kind"]
+    if make is losses.Softmax and not samples.classes:
+        raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")
+    return make(**given, classes=samples.classes or None) if "classes" in settings_of(make) else make(**given)
 
 
 def _initial(settings: Experiment, demand: Any) -> Initial | None:

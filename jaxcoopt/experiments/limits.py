@@ -3,7 +3,6 @@
 from typing import Any
 
 from jaxcoopt.errors import check_fits
-from jaxcoopt.experiments.problem_tables import MLPLoss
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.run.containers import free_memory
@@ -22,7 +21,7 @@ def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None
     free, size = free_memory(), SIZES[settings.precision]
     runs = settings.runs if runs is None else runs
     nodes = max(getattr(graph, "nodes", None) or 1 for graph in settings.network.graphs)
-    if settings.training is not None and isinstance(settings.training.loss, MLPLoss):
+    if settings.training is not None and hasattr(settings.training.loss, "hidden"):
         before = 1
         for i, width in enumerate(settings.training.loss.hidden):
             each = nodes * size * (before + 1)

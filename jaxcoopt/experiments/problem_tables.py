@@ -1,20 +1,23 @@
 """Tables that say what is minimised: the costs of CPU and the training loss."""
 
-from typing import Annotated, Literal
+from dataclasses import MISSING, fields
+from typing import Any, Literal
 
 from pydantic import Field
 
 from jaxcoopt.experiments.amounts import Amount, Table
+from jaxcoopt.experiments.method_tables import model, told_apart
+from jaxcoopt.problem import costs, losses
+from jaxcoopt.setting import settings_of
 
-
-class QuadraticCost(Table):
-    """curvature / 2 (x - center)^2."""
-
-    kind: Literal["quadratic"]
-    curvature: Amount
-    """Above 0."""
-    center: Amount
-    """The cheapest share, in CPU units."""
+COSTS = {"quadratic": costs.Quadratic, "power": costs.Power, "queueing": costs.Queueing}
+LOSSES = {
+    "linear": losses.Linear,
+    "logistic": losses.Logistic,
+    "hinge": losses.SmoothHinge,
+    "softmax": losses.Softmax,
+    "mlp": losses.MLP,
+}
 
 
 class LatencyCost(Table):
@@ -27,25 +30,23 @@ class LatencyCost(Table):
     """Of a second."""
 
 
-class PowerCost(Table):
-    """coefficient * x^exponent: the price of the power drawn."""
-
-    kind: Literal["power"]
-    coefficient: Amount
-    """Above 0."""
-    exponent: Amount = 2.0
-    """At least 1."""
-
-
-class QueueingCost(Table):
-    """1 / (capacity - x): the mean time in a queue."""
-
-    kind: Literal["queueing"]
-    capacity: Amount
-    """In CPU units, above every share."""
+def _table(kind: str, make: type, number: Any) -> type[Table]:
+    """What a cost or a loss is built from, but for the number of classes, which the data say."""
+    columns: dict[str, Any] = {}
+    declared = settings_of(make)
+    for each in fields(make):
+        if each.name not in declared or each.name == "classes":
+            continue
+        known, default = declared[each.name], each.default
+        types = bool if known.flag else list[int] if known.sizes else number
+        default = ... if default is MISSING else list(default) if known.sizes else default
+        limits = {"min_length": 1} if known.sizes else {}
+        columns[each.name] = (types, Field(default, description=known.doc, **limits))
+    return model(kind, make.__doc__, columns)
 
 
-Cost = Annotated[QuadraticCost | LatencyCost | PowerCost | QueueingCost, Field(discriminator="kind")]
+Cost: Any = told_apart([LatencyCost, *(_table(kind, make, Amount) for kind, make in COSTS.items())])
+Loss: Any = told_apart([_table(kind, make, float) for kind, make in LOSSES.items()])
 
 
 class Allocation(Table):
@@ -61,61 +62,6 @@ class Allocation(Table):
     """One or more families, which are added up."""
     start: Literal["feasible", "demand"] = "feasible"
     """Where the shares start: a feasible point, or what every node demands (when that is the budget in all)."""
-
-
-class LinearLoss(Table):
-    """Least squares, for regression."""
-
-    kind: Literal["linear"]
-    l2: float = 0.0
-    """l2 / 2 |weights|^2 is added."""
-    intercept: bool = True
-    """Whether there is a bias."""
-
-
-class LogisticLoss(Table):
-    """Logistic regression, for two classes."""
-
-    kind: Literal["logistic"]
-    l2: float = 0.0
-    """l2 / 2 |weights|^2 is added."""
-    intercept: bool = True
-    """Whether there is a bias."""
-
-
-class HingeLoss(Table):
-    """Support vector machine with a smoothed hinge, for two classes."""
-
-    kind: Literal["hinge"]
-    l2: float = 0.0
-    """l2 / 2 |weights|^2 is added."""
-    sharpness: float = 10.0
-    """mu of softplus(mu (1 - margin)) / mu."""
-    intercept: bool = True
-    """Whether there is a bias."""
-
-
-class SoftmaxLoss(Table):
-    """Multinomial logistic regression, for any number of classes."""
-
-    kind: Literal["softmax"]
-    l2: float = 0.0
-    """l2 / 2 |weights|^2 is added."""
-    intercept: bool = True
-    """Whether there is a bias."""
-
-
-class MLPLoss(Table):
-    """A small neural network; not convex, so no training gap is recorded."""
-
-    kind: Literal["mlp"]
-    hidden: list[int] = Field([32], min_length=1)
-    """Neurons of each hidden layer."""
-    l2: float = 0.0
-    """l2 / 2 |weights|^2 is added."""
-
-
-Loss = Annotated[LinearLoss | LogisticLoss | HingeLoss | SoftmaxLoss | MLPLoss, Field(discriminator="kind")]
 
 
 class Training(Table):

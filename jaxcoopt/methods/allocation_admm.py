@@ -10,13 +10,13 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, mix, send
 from jaxcoopt.compensated import Pair
-from jaxcoopt.errors import positive
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Shares = Float[Array, "nodes runs"]
 
@@ -42,7 +42,7 @@ class TrackingADMM(AllocationMethod):
     the budget in the limit. Source: Falsone, Notarnicola, Notarstefano, Prandini, Automatica 117 (2020).
     """
 
-    penalty: Any
+    penalty: Scalar = setting(above=0, doc="Of a violation, the c of ADMM.")
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
@@ -72,10 +72,6 @@ class TrackingADMM(AllocationMethod):
         """d and lambda."""
         return message_bits(channel, state.tracked)
 
-    def check(self, allocation: Allocation, channel: Channel) -> None:
-        """The penalty is positive."""
-        positive("method.allocation.penalty", self.penalty)
-
 
 @pytree
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class DualConsensusADMM(AllocationMethod):
     optimization via inexact consensus ADMM, IEEE Trans. Signal Process. 63 (2015), DC-ADMM.
     """
 
-    penalty: Any
+    penalty: Scalar = setting(above=0, doc="Of a violation, the c of ADMM.")
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
@@ -138,7 +134,3 @@ class DualConsensusADMM(AllocationMethod):
     def bits(self, state: DualAdmmState, channel: Channel) -> Any:
         """lambda."""
         return message_bits(channel, state.dual)
-
-    def check(self, allocation: Allocation, channel: Channel) -> None:
-        """The penalty is positive."""
-        positive("method.allocation.penalty", self.penalty)

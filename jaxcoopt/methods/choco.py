@@ -5,13 +5,13 @@ from typing import Any
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, plus, times
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -24,7 +24,7 @@ class ChocoState:
     sent: Message
 
 
-@pytree(static=("batch_size",))
+@pytree
 @dataclass(frozen=True)
 class CHOCO(TrainingMethod):
     """y(k+1) = y'(k) + gamma sum_j w_ij (e_j - e_i),   y' = y - alpha grad g(y),   e_i += q(y'_i - e_i).
@@ -34,9 +34,9 @@ class CHOCO(TrainingMethod):
     compressed communication, ICML 2019.
     """
 
-    step: Any
-    gain: Any = 1.0
-    batch_size: int | None = None
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours' estimates pull.")
+    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ChocoState:
         """The first step, over all samples, is sent."""
@@ -58,10 +58,6 @@ class CHOCO(TrainingMethod):
         return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
-        """Positive step and gain; the channel carries innovations."""
-        positive("method.training.step", self.step)
-        positive("method.training.gain", self.gain)
-        if self.batch_size is not None:
-            at_least_one("method.training.batch_size", self.batch_size)
+        """The channel carries innovations."""
         if not channel.lossless and channel.placement != "innovation":
             raise ValueError(f"channel.placement: CHOCO sends innovations, got {channel.placement!r}; use 'innovation'")

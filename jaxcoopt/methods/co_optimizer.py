@@ -13,6 +13,7 @@ from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import setting
 
 
 @pytree
@@ -38,9 +39,18 @@ class CoState:
 class CoOptimizer:
     """Both halves move in every iteration, over the same links of the same graph. Either may be left out."""
 
-    allocation: AllocationMethod | None = None
-    training: TrainingMethod | None = None
-    channel: Channel = Ideal()  # noqa: RUF009 (frozen)
+    allocation: AllocationMethod | None = setting(
+        None, part=AllocationMethod, example="one of jaxcoopt.methods, such as LaplacianFlow", doc="Of the CPU shares."
+    )
+    training: TrainingMethod | None = setting(
+        None,
+        part=TrainingMethod,
+        example="one of jaxcoopt.methods, such as GradientTracking",
+        doc="Of the model parameters.",
+    )
+    channel: Channel = setting(
+        Ideal(), part=Channel, example="one of jaxcoopt.channels, such as Ideal()", doc="What links carry."
+    )
 
     def init(self, problem: Problem, x: Pair | None, params: Params | None, now: Round) -> CoState:
         """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs].

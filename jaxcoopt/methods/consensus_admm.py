@@ -9,13 +9,13 @@ from jax import lax
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -28,7 +28,7 @@ class AdmmState:
     sent: Message
 
 
-@pytree(static=("inner",))
+@pytree
 @dataclass(frozen=True)
 class DecentralizedADMM(TrainingMethod):
     """phi_i += c sum_j w_ij (y_i - y_j),   y_i(k+1) = argmin_y g_i(y) + phi_i.y + c sum_j w_ij |y - (y_i + y_j)/2|^2.
@@ -38,9 +38,9 @@ class DecentralizedADMM(TrainingMethod):
     IEEE Trans. Signal Process. 62 (2014); DLM: Ling, Shi, Wu, Ribeiro, IEEE Trans. Signal Process. 63 (2015).
     """
 
-    penalty: Any
-    curvature: Any
-    inner: int = 1
+    penalty: Scalar = setting(above=0, doc="Of a violation, the c of ADMM.")
+    curvature: Scalar = setting(above=0, doc="At least that of a node's loss.")
+    inner: int = setting(1, whole=True, doc="Gradient steps on a node's own problem.")
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> AdmmState:
         """At y, which is sent, with phi = 0."""
@@ -77,9 +77,3 @@ class DecentralizedADMM(TrainingMethod):
     def bits(self, state: AdmmState, channel: Channel) -> Any:
         """One copy of y."""
         return message_bits(channel, state.params)
-
-    def check(self, training: Training, channel: Channel) -> None:
-        """Positive penalty and curvature, at least one inner step."""
-        positive("method.training.penalty", self.penalty)
-        positive("method.training.curvature", self.curvature)
-        at_least_one("method.training.inner", self.inner)

@@ -10,16 +10,16 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
 from jaxcoopt.compensated import Pair, Total, total_of
-from jaxcoopt.errors import below_one, positive
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import check_bounds, first_size, in_fitting_units, outgrown, price_at, size_of
+from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, price_at, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
-from jaxcoopt.problem.bounds import Bounds, Limit
+from jaxcoopt.problem.bounds import BOUNDS, Bounds, Limit
 from jaxcoopt.problem.costs import curvature
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Shares = Float[Array, "nodes runs"]
 
@@ -55,9 +55,9 @@ class CurvatureFlow(AllocationMethod):
     flat stretches are warned of: use `DualFlow` there.
     """
 
-    gain: Any = 0.9
-    momentum: Any = 0.0
-    bounds: Bounds = Limit()  # noqa: RUF009 (frozen)
+    gain: Scalar = setting(0.9, above=0, below=1, doc="Of what flows along a link.")
+    momentum: Scalar = setting(0.0, least=0, below=1, optional=True, doc="Of the heavy-ball term, in [0, 1).")
+    bounds: Bounds = setting(Limit(), part=Bounds, example=BOUNDS, doc="How the bounds are kept.")
     flat_costs: ClassVar[FlatCosts] = "refused"
 
     @property
@@ -123,12 +123,6 @@ class CurvatureFlow(AllocationMethod):
     def bits(self, state: CurvatureState, channel: Channel) -> Any:
         """The price, and codes of h_i d_i and, with `Limit`, of both shares."""
         return message_bits(channel, state.price) + (3 if self.bounds.keeps_box else 1) * codes.BITS
-
-    def check(self, allocation: Allocation, channel: Channel) -> None:
-        """A gain in (0, 1), momentum in [0, 1)."""
-        below_one("method.allocation.gain", positive("method.allocation.gain", self.gain))
-        below_one("method.allocation.momentum", 0.0 if self.momentum is None else self.momentum)
-        check_bounds(self.bounds)
 
     def _stiffness(self, allocation: Allocation, memory: Any, x: Shares) -> Shares:
         """f_i'' and what the bounds add."""

@@ -5,13 +5,13 @@ from typing import Any
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import at_least_one, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, plus, times
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -23,7 +23,7 @@ class DescentState:
     sent: Message
 
 
-@pytree(static=("batch_size",))
+@pytree
 @dataclass(frozen=True)
 class DGD(TrainingMethod):
     """y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha grad g_i(y_i(k)).
@@ -33,8 +33,8 @@ class DGD(TrainingMethod):
     Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
     """
 
-    step: Any
-    batch_size: int | None = None
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DescentState:
         """At y, which is sent."""
@@ -53,12 +53,6 @@ class DGD(TrainingMethod):
     def bits(self, state: DescentState, channel: Channel) -> Any:
         """One copy of y."""
         return message_bits(channel, state.params)
-
-    def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive, and so is a batch size."""
-        positive("method.training.step", self.step)
-        if self.batch_size is not None:
-            at_least_one("method.training.batch_size", self.batch_size)
 
 
 def DPSGD(step: Any, batch_size: int | None = None) -> DGD:

@@ -5,19 +5,18 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import check_name, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -35,7 +34,7 @@ class DiffusionState:
     share: Float[Array, " runs"]
 
 
-@pytree(static=("start",))
+@pytree
 @dataclass(frozen=True)
 class ExactDiffusion(TrainingMethod):
     """y(k+1) = v(k) + mix(v(k)) / 2,   s(k+1) = s(k) - mix(v(k)) / 2,   v = y - alpha grad g(y) - s,   s(0) = 0.
@@ -45,8 +44,12 @@ class ExactDiffusion(TrainingMethod):
     it NIDS. Source: Yuan, Ying, Zhao, Sayed, IEEE Trans. Signal Process. 67 (2019).
     """
 
-    step: Any
-    start: Literal["combined", "local"] = "combined"
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    start: Literal["combined", "local"] = setting(
+        "combined",
+        choices=("combined", "local"),
+        doc="Whether the first iteration mixes; local: NIDS.",
+    )
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
         """At y; the first v is sent."""
@@ -71,13 +74,8 @@ class ExactDiffusion(TrainingMethod):
         """One copy of v."""
         return message_bits(channel, state.params)
 
-    def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive, the start a known one."""
-        positive("method.training.step", self.step)
-        check_name("method.training.start", self.start, ("combined", "local"))
 
-
-def NIDS(step: Any) -> ExactDiffusion:
+def NIDS(step: Scalar) -> ExactDiffusion:
     """y(k+1) = (I + W)/2 (2 y(k) - y(k-1) - alpha (grad g(y(k)) - grad g(y(k-1)))),   y(1) = y(0) - alpha grad g(y(0)).
 
     Exact diffusion but for that first step. Source: Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019).
@@ -107,9 +105,9 @@ class LEAD(TrainingMethod):
     Source: Liu, Li, Wang, Tang, Yan, Linear convergent decentralized optimization with compression, ICLR 2021.
     """
 
-    step: Any
-    gain: Any = 1.0
-    damping: Any = 0.5
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours pull.")
+    damping: Scalar = setting(0.5, above=0, most=1, doc="Of the neighbours' memory, in (0, 1].")
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> LeadState:
         """At y, with H = 0."""
@@ -134,11 +132,7 @@ class LEAD(TrainingMethod):
         return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
-        """An unbiased quantizer of innovations, positive step and gain, damping in (0, 1]."""
-        for name in ("step", "gain", "damping"):
-            positive(f"method.training.{name}", getattr(self, name))
-        if np.any(np.asarray(self.damping) > 1):
-            raise ValueError(f"method.training.damping: must be at most 1, got {np.max(self.damping):g}")
+        """An unbiased quantizer of innovations."""
         if not channel.unbiased:
             raise ValueError(
                 f"channel: LEAD needs a quantizer with E q(u) = u, and {type(channel).__name__} is biased; use Ideal, "

@@ -11,7 +11,6 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
 from jaxcoopt.compensated import Pair, Total, grown, total_of
-from jaxcoopt.errors import positive
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import cost_scale, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
@@ -22,6 +21,7 @@ from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, relayed, s
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 TOLD_APART = 64  # times the rounding of where prices lead: over less, marginal costs would not be seen to differ
 NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
@@ -111,8 +111,14 @@ class DualFlow(AllocationMethod):
     hard_costs.py). What cannot be had: curvatures over 12 decades where one edge of a ring is up at a time.
     """
 
-    gain: Any = 6.0
-    relaxation: Any = 0.8
+    gain: Scalar = setting(6.0, above=0, doc="Of what a node's price moves.")
+    relaxation: Scalar = setting(
+        0.8,
+        least=0.5,
+        below=1,
+        optional=True,
+        doc="Of ADMM, in [1/2, 1); None keeps nothing of links that are down.",
+    )
     keeps_box: ClassVar[bool] = True
     flat_costs: ClassVar[FlatCosts] = "slow"
 
@@ -202,18 +208,6 @@ class DualFlow(AllocationMethod):
     def bits(self, state: DualState, channel: Channel) -> Any:
         """The price, and codes of k_i, of k_i d_i, and of both shares of `Limit`."""
         return message_bits(channel, state.price) + 4 * codes.BITS
-
-    def check(self, allocation: Allocation, channel: Channel) -> None:
-        """A positive gain, relaxation in [1/2, 1)."""
-        positive("method.allocation.gain", self.gain)
-        if self.relaxation is None:
-            return
-        relaxation = positive("method.allocation.relaxation", self.relaxation)
-        wrong = (relaxation < 0.5) | (relaxation >= 1)
-        if wrong.any():
-            raise ValueError(
-                f"method.allocation.relaxation: expected 1/2 or more, and below 1, got {relaxation[wrong].flat[0]:g}"
-            )
 
     def _relaxed(
         self, kept: Kept | None, weight: Flows, live: Array, push: Flows, ends: tuple[Flows, Flows]

@@ -5,13 +5,13 @@ from typing import Any
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -33,7 +33,7 @@ class EXTRA(TrainingMethod):
     (I + W)/2 y(k) - alpha (grad g(y(k+1)) - grad g(y(k))). Source: Shi, Ling, Wu, Yin, SIAM J. Optim. 25 (2015).
     """
 
-    step: Any
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ExtraState:
         """At y, which is sent."""
@@ -53,7 +53,3 @@ class EXTRA(TrainingMethod):
     def bits(self, state: ExtraState, channel: Channel) -> Any:
         """One copy of y."""
         return message_bits(channel, state.params)
-
-    def check(self, training: Training, channel: Channel) -> None:
-        """The step is positive."""
-        positive("method.training.step", self.step)

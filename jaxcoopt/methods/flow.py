@@ -9,7 +9,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, send
 from jaxcoopt.compensated import Grid, Pair, Total, add, scale, total_of
@@ -166,12 +165,3 @@ def price_at(
 ) -> Float[Array, "nodes runs"]:
     """p_i = df_i/dx + what the bounds add, at x."""
     return marginal(allocation.cost, x) + bounds.slope(memory, x, allocation.lower, allocation.upper)
-
-
-def check_bounds(bounds: Any) -> None:
-    """Raise TypeError or ValueError for what is none of `jaxcoopt.bounds`, or has settings that mean nothing."""
-    if not isinstance(bounds, Bounds):
-        raise TypeError(
-            f"method.allocation.bounds: expected one of jaxcoopt.bounds, such as Penalty(), got {shown(bounds)}"
-        )
-    bounds.check("method.allocation.bounds")

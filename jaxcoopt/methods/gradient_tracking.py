@@ -6,16 +6,15 @@ from typing import Any, Literal
 import jax
 import optax
 
-from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.errors import at_least_one, below_one, check_name, positive
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -38,7 +37,7 @@ class TrackingState:
     previous: Params | None = None
 
 
-@pytree(static=("optimizer", "batch_size", "order"))
+@pytree
 @dataclass(frozen=True)
 class GradientTracking(TrainingMethod):
     """Gradient tracking over quantized links.
@@ -54,11 +53,19 @@ class GradientTracking(TrainingMethod):
     drawn. Sources: arXiv 2510.25176, 2406.00621; mini-batches: Pu and Nedic, Math. Program. 187 (2021).
     """
 
-    step: Any = None
-    optimizer: optax.GradientTransformation | None = None
-    batch_size: int | None = None
-    order: Literal["cta", "atc"] = "cta"
-    momentum: Any = None
+    step: Scalar = setting(None, above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    optimizer: optax.GradientTransformation | None = setting(
+        None,
+        part=optax.GradientTransformation,
+        example="an optax transformation, such as optax.adam(0.1)",
+        compiled=True,
+        doc="An optax optimizer that takes the place of the plain step.",
+    )
+    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
+    order: Literal["cta", "atc"] = setting(
+        "cta", choices=("cta", "atc"), doc="cta: mix, then move; atc: the other way."
+    )
+    momentum: Scalar = setting(None, least=0, below=1, doc="Of the heavy-ball term, in [0, 1).")
 
     def init(self, training: Training, params: Params, channel: Channel, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
@@ -94,8 +101,11 @@ class GradientTracking(TrainingMethod):
         return 2 * message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
-        """Either step or optimizer, momentum in [0, 1), a known order."""
-        _check(self)
+        """Either step or optimizer."""
+        if (self.step is None) == (self.optimizer is None):
+            raise ValueError(
+                "method.training: give either step or optimizer (its learning rate included), not both or neither"
+            )
 
     def _combine_then_adapt(
         self, state: TrackingState, training: Training, now: Round, channel: Channel
@@ -164,22 +174,3 @@ def ATCTracking(step: Any) -> GradientTracking:
 def HeavyBallTracking(step: Any, momentum: Any = 0.5) -> GradientTracking:
     """Gradient tracking with beta (y(k) - y(k-1)) added. Source: Xin and Khan, IEEE Trans. Autom. Control 65 (2020)."""
     return GradientTracking(step, momentum=momentum)
-
-
-def _check(tracking: GradientTracking) -> None:
-    if (tracking.step is None) == (tracking.optimizer is None):
-        raise ValueError(
-            "method.training: give either step or optimizer (its learning rate included), not both or neither"
-        )
-    if tracking.optimizer is not None and not isinstance(tracking.optimizer, optax.GradientTransformation):
-        raise TypeError(
-            "method.training.optimizer: expected an optax transformation, such as optax.adam(0.1), "
-            f"got {shown(tracking.optimizer)}"
-        )
-    if tracking.step is not None:
-        positive("method.training.step", tracking.step)
-    if tracking.momentum is not None:
-        below_one("method.training.momentum", tracking.momentum)
-    if tracking.batch_size is not None:
-        at_least_one("method.training.batch_size", tracking.batch_size)
-    check_name("method.training.order", tracking.order, ("cta", "atc"))

@@ -5,18 +5,17 @@ from typing import Any
 
 from jaxtyping import Array, Bool, Float
 
-from jaxcoopt.arrays import plain, shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.compensated import Pair
-from jaxcoopt.errors import below_one, positive
-from jaxcoopt.methods.flow import FlowState, at_rest, check_bounds, moved, outgrown, refreshed
+from jaxcoopt.methods.flow import FlowState, at_rest, moved, outgrown, refreshed
 from jaxcoopt.methods.method import AllocationMethod, Most
-from jaxcoopt.methods.responses import Linear, Response, Saturated, SignedPowers, SingleBit, Uniform
+from jaxcoopt.methods.responses import RESPONSES, Linear, Response, Saturated, SignedPowers, SingleBit, Uniform
 from jaxcoopt.methods.round import Round
-from jaxcoopt.problem.bounds import Bounds, Penalty
+from jaxcoopt.problem.bounds import BOUNDS, Bounds, Penalty
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 @pytree
@@ -30,10 +29,10 @@ class LaplacianFlow(AllocationMethod):
     arXiv 2208.14059, Ghadimi, Shames and Johansson, IEEE Trans. Signal Process. 61 (2013).
     """
 
-    step: Any
-    momentum: Any = 0.0
-    bounds: Bounds = Penalty()  # noqa: RUF009 (frozen)
-    response: Response = Linear()  # noqa: RUF009 (frozen)
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    momentum: Scalar = setting(0.0, least=0, below=1, optional=True, doc="Of the heavy-ball term, in [0, 1).")
+    bounds: Bounds = setting(Penalty(), part=Bounds, example=BOUNDS, doc="How the bounds are kept.")
+    response: Response = setting(Linear(), part=Response, example=RESPONSES, doc="What flows at a price difference.")
 
     def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
         """At rest at x."""
@@ -65,20 +64,12 @@ class LaplacianFlow(AllocationMethod):
         return self.response.word_bits(channel.message_bits(1, state.price.dtype))
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
-        """A positive step, momentum in [0, 1), bounds and a response of their kind."""
-        positive("method.allocation.step", self.step)
-        below_one("method.allocation.momentum", 0.0 if self.momentum is None else self.momentum)
-        if not isinstance(self.response, Response):
-            raise TypeError(
-                f"method.allocation.response: expected a Response, such as Linear(), got {shown(self.response)}"
-            )
-        check_bounds(self.bounds)
+        """Not with `Limit`."""
         if self.bounds.keeps_box:
             raise ValueError(
                 "method.allocation.bounds: Limit cuts what flows on single links, which LaplacianFlow does not keep; "
                 "use CurvatureFlow(bounds=Limit()), or DualFlow(), which also reaches the optimum on every graph"
             )
-        self.response.check("method.allocation.response")
 
 
 def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
@@ -86,7 +77,6 @@ def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -
 
     Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
     """
-    plain("exponent", exponent)  # which the response calls by another name
     return LaplacianFlow(step, bounds=bounds, response=SignedPowers(exponent))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxcoopt.arrays import plain, shown
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import setting
 
 LAST = 2**31 - 1  # iterations are counted in 32 bits
 
@@ -25,7 +26,7 @@ class Phases:
     [phases, runs], in the setting's unit; until: iterations, increasing, one less than there are values.
     """
 
-    values: Any
+    values: Any = setting(axes=("phases", "runs"))
     until: Sequence[Any]
 
     def __post_init__(self) -> None:

@@ -10,13 +10,13 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
 from jaxcoopt.compensated import Pair
-from jaxcoopt.errors import positive
 from jaxcoopt.methods.local_problem import own_box
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Shares = Float[Array, "nodes runs"]
 
@@ -42,7 +42,7 @@ class PrimalDual(AllocationMethod):
     (2016), by forward Euler.
     """
 
-    step: Any
+    step: Scalar = setting(above=0, most=1, hint=", or x leaves its box", auto=True, doc="How far a node moves.")
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
@@ -68,9 +68,3 @@ class PrimalDual(AllocationMethod):
     def bits(self, state: PrimalDualState, channel: Channel) -> Any:
         """lambda and z."""
         return message_bits(channel, state.duals)
-
-    def check(self, allocation: Allocation, channel: Channel) -> None:
-        """The step is in (0, 1]: beyond it x would leave the box."""
-        step = positive("method.allocation.step", self.step)
-        if (step > 1).any():
-            raise ValueError(f"method.allocation.step: must be at most 1, or x leaves its box, got {step.max():g}")

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.surrogate import sign_of, uniform_levels
-from jaxcoopt.errors import above_one, at_least_one, below_one, positive
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Difference = Float[Array, "nodes runs"]
+RESPONSES = "one of jaxcoopt.methods.responses, such as Linear()"
 
 
 class Response(abc.ABC):
@@ -28,10 +29,6 @@ class Response(abc.ABC):
     def word_bits(self, channel_bits: Any) -> Any:
         """Bits that a link must carry for it: the channel's, unless h itself needs fewer."""
         return channel_bits
-
-    def check(self, name: str) -> None:
-        """Raise ValueError naming the argument for settings that mean nothing."""
-        return
 
 
 @pytree
@@ -49,8 +46,8 @@ class Linear(Response):
 class SignedPowers(Response):
     """h(u) = sgn(u) (|u|^low + |u|^high), or sgn(u) |u|^low where high is None; 0 < low < 1 < high."""
 
-    low: Any
-    high: Any = None
+    low: Scalar = setting(above=0, below=1, doc="The smaller power of the price difference, in (0, 1).")
+    high: Scalar = setting(None, above=1, doc="The larger power of the price difference, above 1.")
 
     def __call__(self, u: Difference) -> Difference:
         """sgn(u) (|u|^low + |u|^high)."""
@@ -61,28 +58,18 @@ class SignedPowers(Response):
             power = power + size ** along_runs(self.high, u)
         return jnp.where(apart, jnp.copysign(power, u), 0)
 
-    def check(self, name: str) -> None:
-        """0 < low < 1 < high."""
-        below_one(f"{name}.low", positive(f"{name}.low", self.low))
-        if self.high is not None:
-            above_one(f"{name}.high", self.high)
-
 
 @pytree
 @dataclass(frozen=True)
 class Saturated(Response):
     """h(u) = min(max(u, -level), level), level > 0."""
 
-    level: Any
+    level: Scalar = setting(above=0, doc="The largest price difference.")
 
     def __call__(self, u: Difference) -> Difference:
         """clip(u, -level, level)."""
         level = along_runs(self.level, u)
         return jnp.clip(u, -level, level)
-
-    def check(self, name: str) -> None:
-        """The level is positive."""
-        positive(f"{name}.level", self.level)
 
 
 @pytree
@@ -99,7 +86,7 @@ class SingleBit(Response):
         return jnp.ones_like(channel_bits)
 
 
-@pytree(static=("bits",))
+@pytree
 @dataclass(frozen=True)
 class Uniform(Response):
     """h(u) = level round(u / level), level > 0, at most 2^(bits-1) - 1 levels from 0.
@@ -107,18 +94,12 @@ class Uniform(Response):
     Derivative: 1 in u, round(u / level) - u / level in the level; beyond the largest level 0, and the level's number.
     """
 
-    level: Any
-    bits: int = 8
+    level: Scalar = setting(above=0, doc="The distance of the levels.")
+    bits: int = setting(8, whole=True, least=2, hint="; for one bit use SingleBitFlow", doc="Of a level's number.")
 
     def __call__(self, u: Difference) -> Difference:
         """level round(u / level)."""
         return uniform_levels(u, along_runs(self.level, u), self.bits, "straight-through")
-
-    def check(self, name: str) -> None:
-        """The level is positive, the bits are 2 or more."""
-        positive(f"{name}.level", self.level)
-        if at_least_one(f"{name}.bits", self.bits) < 2:
-            raise ValueError(f"{name}.bits: expected 2 or more, got {self.bits}; for one bit use SingleBitFlow")
 
     def word_bits(self, channel_bits: Any) -> Any:
         """`bits`, or the channel's where these are fewer."""

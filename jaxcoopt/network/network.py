@@ -32,6 +32,7 @@ from jaxcoopt.network.shifts import Shifts, recognised
 from jaxcoopt.network.tables import Tables, build_tables
 from jaxcoopt.network.weights import LinkList, link_weights, matrices, weights_of
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 from jaxcoopt.shown import short
 
 SHOWN = 6  # names of nodes
@@ -53,8 +54,8 @@ class Network:
     tables: Tables
     links_sent: Float[Array, " graphs"]
     edges: Edges
-    failure_rate: Any = None
-    sequence: Any = None
+    failure_rate: Scalar = setting(None, least=0, below=1, doc="Chance that a link is down in an iteration.")
+    sequence: Int[Array, " length"] | None = None
     switching: Literal["cycle", "random", "sequence"] = "cycle"
     shifts: Shifts | None = None
     matrix: Float[Array, "graphs nodes nodes"] | None = None

@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.arrays import there
-from jaxcoopt.errors import check_name, positive
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Shares = Float[Array, "nodes runs"]
+BOUNDS = "one of jaxcoopt.bounds, such as Penalty()"
 
 
 class Bounds(abc.ABC):
@@ -36,16 +37,12 @@ class Bounds(abc.ABC):
         slope = lambda at: self.slope(memory, at, lower, upper)  # noqa: E731
         return jax.jvp(slope, (x,), (jnp.ones_like(x),))[1]
 
-    def check(self, name: str) -> None:
-        """Raise ValueError naming the argument for settings that mean nothing."""
-        return
-
     @abc.abstractmethod
     def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
         """What is added to the price df_i/dx."""
 
 
-@pytree(static=("form",))
+@pytree
 @dataclass(frozen=True)
 class Penalty(Bounds):
     """Smooth penalty on leaving [lo, hi], with eps = `weight` and s = `sharpness` (scalars or [runs]).
@@ -57,20 +54,16 @@ class Penalty(Bounds):
     at most eps: below the bound's shadow price the box does not hold. Source: arXiv 2510.25176, section III.
     """
 
-    weight: Any = 20.0
-    sharpness: Any = 50.0
-    form: Literal["softplus", "square"] = "softplus"
+    weight: Scalar = setting(20.0, least=0, doc="The price far outside.")
+    sharpness: Scalar = setting(50.0, above=0, doc="One over the width of the edge, in CPU units.")
+    form: Literal["softplus", "square"] = setting(
+        "softplus", choices=("softplus", "square"), doc="The penalty's shape."
+    )
 
     def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
         """d penalty / dx."""
         over, under = excess(x, lower, upper)
         return self._one_sided(*over) - self._one_sided(*under)
-
-    def check(self, name: str) -> None:
-        """The weight at least 0, the sharpness above 0, a known form."""
-        positive(f"{name}.weight", self.weight, zero=True)
-        positive(f"{name}.sharpness", self.sharpness)
-        check_name(f"{name}.form", self.form, ("softplus", "square"))
 
     def _one_sided(self, excess: Array, bounded: Any) -> Array:
         weight, sharpness = along_runs(self.weight, excess), along_runs(self.sharpness, excess)
@@ -104,7 +97,7 @@ class Multiplier(Bounds):
     each node.
     """
 
-    gain: Any = 0.5
+    gain: Scalar = setting(0.5, above=0, doc="Of what a violation adds to the price.")
     needs_curvature: ClassVar[bool] = True
 
     def init(self, x: Shares) -> tuple[Shares, Shares]:
@@ -124,10 +117,6 @@ class Multiplier(Bounds):
     def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
         """kappa h where a multiplier is active: by so much the next one grows with x."""
         return jnp.where(memory[0] + memory[1] > 0, along_runs(self.gain, x) * curvature, 0)
-
-    def check(self, name: str) -> None:
-        """The gain is positive."""
-        positive(f"{name}.gain", self.gain)
 
 
 @pytree

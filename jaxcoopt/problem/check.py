@@ -1,6 +1,5 @@
 """What must hold of a problem before it runs, checked once on concrete values."""
 
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import jax
@@ -8,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype, plain_tree, shown, there
-from jaxcoopt.errors import a_flag, apart, at_least_one, finite, numbers, positive, refuse_lists, refuse_unregistered
+from jaxcoopt.errors import apart, finite, numbers, positive, refuse_lists, refuse_unregistered
+from jaxcoopt.layout import check_axes
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
 from jaxcoopt.problem.box import box, finite_box, summed
-from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.problem import PER_NODE, Allocation, Problem, Training
+from jaxcoopt.setting import check_parts, check_values
 
 CONVEXITY_POINTS = 65  # where a cost's curvature is looked at, over the box of each node
 
@@ -24,56 +25,34 @@ def received(problem: Problem) -> Problem:
     check_halves(problem)
     allocation, training = problem.allocation, problem.training
     if allocation is not None:
-        _check_cost("allocation.cost", allocation.cost)
+        check_parts(allocation, "allocation")
+        _check_terms("allocation.cost", allocation.cost)
         refuse_lists("allocation", allocation)
     if training is not None:
-        if not isinstance(training.loss, losses.Loss):
-            raise TypeError(
-                f"training.loss: expected one of jaxcoopt.losses, such as Logistic(), got {shown(training.loss)}"
-            )
-        refuse_unregistered("training.loss", training.loss)
-        _check_compiled_in(training.loss)
+        check_parts(training, "training")
         refuse_lists("training.loss", training.loss)
     return plain_tree(problem)
 
 
-def _check_compiled_in(loss: losses.Loss) -> None:
-    """What a loss has that is no number: functions, and True or False."""
-    if isinstance(loss, losses.Custom):
-        for name, wanted in (("fn", "fn(params, x, y) -> the loss of one sample"), ("start", "start(key) -> params")):
-            given = getattr(loss, name)
-            if not callable(given):
-                raise TypeError(f"training.loss.{name}: expected a callable {wanted}, got {shown(given)}")
-    for name in ("intercept", "convex"):
-        if is_dataclass(loss) and name in (field.name for field in fields(loss)):
-            a_flag(f"training.loss.{name}", getattr(loss, name))
-
-
-def _check_cost(name: str, cost: Any) -> None:
-    if not isinstance(cost, costs.Cost):
-        raise TypeError(f"{name}: expected one of jaxcoopt.costs, such as Quadratic, got {shown(cost)}")
-    refuse_unregistered(name, cost)
-    if isinstance(cost, costs.Custom) and not callable(cost.fn):
-        raise TypeError(
-            f"{name}.fn: expected a function fn(x, parameters) in jax.numpy, got {shown(cost.fn)}, which is of type "
-            f"{type(cost.fn).__name__}"
-        )
-    if isinstance(cost, costs.Sum):
-        if not isinstance(cost.terms, tuple | list) or not cost.terms:
-            raise TypeError(f"{name}.terms: expected a tuple of costs, got {shown(cost.terms)}")
-        for term in cost.terms:
-            if not isinstance(term, costs.Cost):
-                raise TypeError(
-                    f"{name}.terms: costs add to costs, but a term is {shown(term)}; use Quadratic's offset"
-                )
-            _check_cost(name, term)
+def _check_terms(name: str, cost: costs.Cost) -> None:
+    """Costs add to costs."""
+    if not isinstance(cost, costs.Sum):
+        return
+    if not isinstance(cost.terms, tuple | list) or not cost.terms:
+        raise TypeError(f"{name}.terms: expected a tuple of costs, got {shown(cost.terms)}")
+    for term in cost.terms:
+        if not isinstance(term, costs.Cost):
+            raise TypeError(f"{name}.terms: costs add to costs, but a term is {shown(term)}; use Quadratic's offset")
+        refuse_unregistered(name, term)
+        check_parts(term, name)
+        _check_terms(name, term)
 
 
 def check_problem(problem: Problem, nodes: int, runs: int) -> None:
     """Raise ValueError or TypeError, naming the argument, for a problem that cannot be run on `nodes` nodes."""
     check_halves(problem)
     if problem.work is not None:
-        _check_shape("work", positive("work", problem.work), nodes, runs)
+        check_axes("work", positive("work", problem.work), PER_NODE, {"nodes": nodes, "runs": runs})
     if problem.allocation is not None:
         _check_allocation(problem.allocation, nodes, runs)
     if problem.training is not None:
@@ -92,32 +71,14 @@ def check_halves(problem: Problem) -> None:
             raise TypeError(f"problem.{name}: expected a jaxcoopt.{kind.__name__}, got {type(half).__name__}")
 
 
-def check_per_run(name: str, value: Any, runs: int) -> None:
-    """A hyperparameter must be a scalar or [runs]."""
-    shape = np.shape(value)
-    if shape not in ((), (runs,)):
-        raise ValueError(f"{name}: expected a scalar or an array of shape [runs] = ({runs},), got shape {shape}")
-
-
-def _check_shape(name: str, array: np.ndarray, nodes: int, runs: int) -> None:
-    expected = f"expected a scalar, [nodes] = ({nodes},) or [nodes, runs] = ({nodes}, {runs})"
-    if array.ndim > 2:
-        raise ValueError(f"{name}: {expected}, got shape {array.shape}")
-    if array.ndim and array.shape[0] not in (1, nodes):
-        raise ValueError(
-            f"{name}: it has {array.shape[0]} nodes, the network has {nodes}; {expected}, got shape {array.shape}"
-        )
-    if array.ndim == 2 and array.shape[1] not in (1, runs):
-        raise ValueError(f"{name}: it has {array.shape[1]} runs, solve was asked for {runs}; {expected}")
-
-
 def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(allocation.cost):
         name = f"allocation.cost{jax.tree_util.keystr(path)}"
-        _check_shape(name, finite(name, leaf), nodes, runs)
-    _check_constants("allocation.cost", allocation.cost)
+        check_axes(name, finite(name, leaf), PER_NODE, {"nodes": nodes, "runs": runs})
+    for term in costs.terms_of(allocation.cost):
+        check_values(term, "allocation.cost")
     budget = finite("allocation.budget", allocation.budget)
-    check_per_run("allocation.budget", budget, runs)
+    check_axes("allocation.budget", budget, ("runs",), {"runs": runs})
     lower = _check_bound("allocation.lower", allocation.lower, -np.inf, nodes, runs)
     upper = _check_bound("allocation.upper", allocation.upper, np.inf, nodes, runs)
     _check_box(lower, upper, nodes)
@@ -125,30 +86,9 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
     _check_convex(allocation, nodes)
 
 
-def _check_constants(name: str, cost: costs.Cost) -> None:
-    if isinstance(cost, costs.Quadratic | costs.Latency | costs.Power | costs.Queueing):
-        for field in fields(cost):
-            numbers(f"{name}.{field.name}", getattr(cost, field.name))
-    match cost:
-        case costs.Quadratic():
-            positive(f"{name}.curvature", cost.curvature)
-        case costs.Latency():
-            positive(f"{name}.work", cost.work)
-        case costs.Power():
-            positive(f"{name}.coefficient", cost.coefficient)
-            low = numbers(f"{name}.exponent", cost.exponent)
-            if (low < 1).any():
-                raise ValueError(f"{name}.exponent: must be at least 1 for a convex cost, got {low.min():g}")
-        case costs.Sum():
-            for term in cost.terms:
-                _check_constants(name, term)
-        case _:
-            pass
-
-
 def _check_bound(name: str, bound: Any, absent: float, nodes: int, runs: int) -> np.ndarray:
     bound = numbers(name, absent if bound is None else bound)
-    _check_shape(name, bound, nodes, runs)
+    check_axes(name, bound, PER_NODE, {"nodes": nodes, "runs": runs})
     if np.isnan(bound).any():
         raise ValueError(f"{name}: holds NaN; use None, or an infinite entry, where there is no bound")
     return bound[:, None] if bound.ndim == 1 else bound
@@ -271,12 +211,10 @@ def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def _check_training(training: Training, nodes: int, runs: int) -> None:
-    for name in ("l2", "sharpness"):  # None and dicts have no leaves of that name
-        if hasattr(training.loss, name):
-            numbers(f"training.loss.{name}", getattr(training.loss, name))
+    check_values(training.loss, "training.loss")
     for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
         name = f"training.loss{jax.tree_util.keystr(path)}"
-        check_per_run(name, positive(name, leaf, zero="sharpness" not in name), runs)
+        check_axes(name, finite(name, leaf), ("runs",), {"runs": runs})
     features, targets = (
         numbers(f"training.{name}", getattr(training, name), flags=True) for name in ("features", "targets")
     )
@@ -308,13 +246,6 @@ def _check_training(training: Training, nodes: int, runs: int) -> None:
 
 def _check_loss(training: Training, features: int) -> None:
     loss = training.loss
-    if isinstance(loss, losses.MLP):
-        if not isinstance(loss.hidden, tuple) or not loss.hidden:
-            raise TypeError(
-                f"training.loss.hidden: expected the layers' sizes, such as (32,), got {shown(loss.hidden)}"
-            )
-        for size in loss.hidden:
-            at_least_one("training.loss.hidden", size)
     if isinstance(loss, losses.Custom):
         whole, values = is_whole(training.targets), np.asarray(training.targets)
         if whole and np.any((values < -(2**31)) | (values >= 2**31)):
@@ -343,8 +274,6 @@ def _check_labels(loss: losses.Loss, labels: np.ndarray) -> None:
         raise ValueError(f"training.targets: {name} needs labels 0 and 1, or -1 and +1, got {found[:5].tolist()}")
     if kind == "integer":
         classes = loss.classes  # pyright: ignore[reportAttributeAccessIssue]
-        if at_least_one("training.loss.classes", classes) < 2:
-            raise ValueError(f"training.loss.classes: expected 2 or more, got {classes}")
         if not np.array_equal(found, found.astype(int)) or found.min() < 0 or found.max() >= classes:
             raise ValueError(
                 f"training.targets: {name}(classes={classes}) needs whole numbers 0 .. {classes - 1}, "

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.errors import finite, positive
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 
 class Cost(abc.ABC):
@@ -28,14 +29,15 @@ class Cost(abc.ABC):
         return -jnp.inf, jnp.inf
 
     def __add__(self, other: "Cost") -> "Sum":
-        return Sum((*_terms(self), *_terms(other)))
+        return Sum((*terms_of(self), *terms_of(other)))
 
     def __radd__(self, other: int) -> "Cost":
         """Lets the built-in `sum`, which starts from 0, add costs."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
 
-def _terms(cost: Cost) -> tuple[Cost, ...]:
+def terms_of(cost: Cost) -> tuple[Cost, ...]:
+    """The costs that add up to it, itself where it is no sum."""
     return cost.terms if isinstance(cost, Sum) else (cost,)
 
 
@@ -44,9 +46,9 @@ def _terms(cost: Cost) -> tuple[Cost, ...]:
 class Quadratic(Cost):
     """f_i(x) = a_i/2 (x - c_i)^2 + o_i, with a_i = `curvature` > 0, c_i = `center`, o_i = `offset`."""
 
-    curvature: Any
-    center: Any
-    offset: Any = 0.0
+    curvature: Scalar = setting(above=0, axes=("nodes", "runs"), doc="Above 0.")
+    center: Scalar = setting(axes=("nodes", "runs"), doc="The cheapest share, in CPU units.")
+    offset: Scalar = setting(0.0, axes=("nodes", "runs"), doc="The cost there.")
 
     @classmethod
     def from_coefficients(cls, a: Any, b: Any, c: Any = 0.0) -> "Quadratic":
@@ -70,7 +72,7 @@ class Quadratic(Cost):
 class Latency(Cost):
     """f_i(x) = work_i / x for x > 0: the seconds that `work` CPU-seconds take on x units of CPU."""
 
-    work: Any
+    work: Scalar = setting(above=0, axes=("nodes", "runs"), doc="CPU-seconds at one unit of CPU.")
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
         """work / x."""
@@ -86,8 +88,8 @@ class Latency(Cost):
 class Power(Cost):
     """f_i(x) = p_i x^e for x > 0, e >= 1: the price (or carbon) of the power drawn at load x."""
 
-    coefficient: Any
-    exponent: Any = 2.0
+    coefficient: Scalar = setting(above=0, axes=("nodes", "runs"), doc="Above 0.")
+    exponent: Scalar = setting(2.0, least=1, hint=" for a convex cost", axes=("nodes", "runs"), doc="At least 1.")
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
         """p x^e."""
@@ -103,7 +105,7 @@ class Power(Cost):
 class Queueing(Cost):
     """f_i(x) = 1 / (capacity_i - x) for x < capacity_i: the mean time in an M/M/1 queue served at `capacity`."""
 
-    capacity: Any
+    capacity: Scalar = setting(axes=("nodes", "runs"), doc="In CPU units, above every share.")
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:
         """1 / (capacity - x)."""
@@ -141,12 +143,12 @@ def _extreme(of_numbers: Callable[..., float], of_arrays: Callable[[Any, Any], A
     return reduce(of_arrays, arrays)
 
 
-@pytree(static=("fn",))
+@pytree
 @dataclass(frozen=True)
 class Custom(Cost):
     """f_i = fn(x, parameters), any elementwise JAX function; parameters: scalars, [nodes] or [nodes, runs]."""
 
-    fn: Callable[[Array, Any], Array]
+    fn: Callable[[Array, Any], Array] = setting(function="fn(x, parameters) in jax.numpy", doc="The cost.")
     parameters: Any = None
 
     def value(self, x: Float[Array, "nodes runs"]) -> Float[Array, "nodes runs"]:

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge, ridge_gradient
 from jaxcoopt.problem.moments import Moments, least_squares_gradient, moments_of
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
 
 Targets = Literal["real", "binary", "integer", "any"]
 Features = Float[Array, "nodes samples features *runs"]
@@ -66,7 +67,7 @@ class Loss(abc.ABC):
 class Ridge(Loss):
     """A loss with l2/2 |w|^2 on its weights; the bias is not penalised."""
 
-    l2: Any
+    l2: Scalar
 
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """l2/2 |w|^2."""
@@ -77,13 +78,13 @@ class Ridge(Loss):
         return ridge_gradient(self.l2, params)
 
 
-@pytree(static=("intercept",))
+@pytree
 @dataclass(frozen=True)
 class Linear(Ridge):
     """Least squares: (x.w + b - y)^2 / 2, with l2/2 |w|^2 (ridge)."""
 
-    l2: Any = 0.0
-    intercept: bool = True
+    l2: Scalar = setting(0.0, least=0, doc="l2 / 2 |weights|^2 is added.")
+    intercept: bool = setting(True, flag=True, doc="Whether there is a bias.")
     targets = "real"
 
     def init(self, key: Array, features: int) -> Params:
@@ -108,13 +109,13 @@ class Linear(Ridge):
         return linear_scores(params, features)
 
 
-@pytree(static=("intercept",))
+@pytree
 @dataclass(frozen=True)
 class Logistic(Ridge):
     """Logistic regression: ln(1 + exp(-y (x.w + b))) for labels -1, +1 (or 0, 1), with l2/2 |w|^2."""
 
-    l2: Any = 0.0
-    intercept: bool = True
+    l2: Scalar = setting(0.0, least=0, doc="l2 / 2 |weights|^2 is added.")
+    intercept: bool = setting(True, flag=True, doc="Whether there is a bias.")
     targets = "binary"
 
     def init(self, key: Array, features: int) -> Params:
@@ -130,7 +131,7 @@ class Logistic(Ridge):
         return jnp.sign(linear_scores(params, features))
 
 
-@pytree(static=("intercept",))
+@pytree
 @dataclass(frozen=True)
 class SmoothHinge(Ridge):
     """Support vector machine: softplus(mu (1 - y (x.w + b))) / mu for labels -1, +1 (or 0, 1), mu = `sharpness`.
@@ -138,9 +139,9 @@ class SmoothHinge(Ridge):
     Within ln(2) / mu of the hinge. A kernel machine is this loss on `jaxcoopt.features.quadratic` or `.fourier`.
     """
 
-    l2: Any = 0.0
-    sharpness: Any = 10.0
-    intercept: bool = True
+    l2: Scalar = setting(0.0, least=0, doc="l2 / 2 |weights|^2 is added.")
+    sharpness: Scalar = setting(10.0, above=0, doc="mu of softplus(mu (1 - margin)) / mu.")
+    intercept: bool = setting(True, flag=True, doc="Whether there is a bias.")
     targets = "binary"
 
     def init(self, key: Array, features: int) -> Params:
@@ -158,14 +159,14 @@ class SmoothHinge(Ridge):
         return jnp.sign(linear_scores(params, features))
 
 
-@pytree(static=("classes", "intercept"))
+@pytree
 @dataclass(frozen=True)
 class Softmax(Ridge):
     """Multinomial logistic regression: logsumexp(x W + b) - (x W + b)_y for labels 0 .. classes-1, with l2/2 |W|^2."""
 
-    classes: int
-    l2: Any = 0.0
-    intercept: bool = True
+    classes: int = setting(whole=True, least=2, doc="How many there are.")
+    l2: Scalar = setting(0.0, least=0, doc="l2 / 2 |weights|^2 is added.")
+    intercept: bool = setting(True, flag=True, doc="Whether there is a bias.")
     targets = "integer"
 
     @property
@@ -186,7 +187,7 @@ class Softmax(Ridge):
         return jnp.argmax(linear_scores(params, features), axis=2)
 
 
-@pytree(static=("hidden", "classes"))
+@pytree
 @dataclass(frozen=True)
 class MLP(Loss):
     """A tanh multilayer perceptron, with cross entropy over `classes`, or least squares when classes is None.
@@ -194,9 +195,9 @@ class MLP(Loss):
     Not convex: there is no reference optimum, so no gap is recorded.
     """
 
-    hidden: tuple[int, ...] = (32,)
-    classes: int | None = None
-    l2: Any = 0.0
+    hidden: tuple[int, ...] = setting((32,), sizes=True, doc="Neurons of each hidden layer.")
+    classes: int | None = setting(None, whole=True, least=2, doc="How many there are; None: regression.")
+    l2: Scalar = setting(0.0, least=0, doc="l2 / 2 |weights|^2 is added.")
     convex = False
 
     def __post_init__(self) -> None:
@@ -234,7 +235,7 @@ class MLP(Loss):
         return scores[:, :, 0] if self.classes is None else jnp.argmax(scores, axis=2)
 
 
-@pytree(static=("fn", "start", "convex"))
+@pytree
 @dataclass(frozen=True)
 class Custom(Loss):
     """Any loss fn(params, x, y) of ONE sample, with params any pytree; x: [features], y: one target.
@@ -243,9 +244,9 @@ class Custom(Loss):
     Regularisation belongs into fn.
     """
 
-    fn: Callable[[Params, Array, Array], Array]
-    start: Callable[[Array], Params]
-    convex: bool = False
+    fn: Callable[[Params, Array, Array], Array] = setting(function="fn(params, x, y) -> the loss of one sample")
+    start: Callable[[Array], Params] = setting(function="start(key) -> params")
+    convex: bool = setting(False, flag=True, doc="Whether it has no minimum but the least one.")
 
     def init(self, key: Array, features: int) -> Params:
         """start(key)."""

@@ -14,6 +14,9 @@ from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.setting import Scalar, setting
+
+PER_NODE = ("nodes", "runs")
 
 
 @pytree
@@ -25,10 +28,10 @@ class Allocation:
     budget's unit, None where there is no bound.
     """
 
-    cost: Cost
-    budget: Any
-    lower: Any = None
-    upper: Any = None
+    cost: Cost = setting(part=Cost, axes=PER_NODE, example="one of jaxcoopt.costs, such as Quadratic", doc="f_i.")
+    budget: Scalar = setting(doc="CPU units in all.")
+    lower: Scalar = setting(None, axes=PER_NODE, doc="The least share of a node.")
+    upper: Scalar = setting(None, axes=PER_NODE, doc="The largest share of a node.")
 
 
 @pytree
@@ -41,11 +44,11 @@ class Training:
     filled in by `with_moments`.
     """
 
-    loss: Loss
-    features: Any
-    targets: Any
-    mask: Any = None
-    weights: Any = None
+    loss: Loss = setting(part=Loss, example="one of jaxcoopt.losses, such as Logistic()", doc="What is minimised.")
+    features: Any = setting(axes=("nodes", "samples", "features"))
+    targets: Any = setting(axes=("nodes", "samples"))
+    mask: Any = setting(None, axes=("nodes", "samples"))
+    weights: Any = setting(None, axes=("nodes",), doc="Of a node's loss.")
     moments: Moments | None = None
 
     def batch(self) -> Batch:
@@ -137,4 +140,4 @@ class Problem:
 
     allocation: Allocation | None = None
     training: Training | None = None
-    work: Any = None
+    work: Any = setting(None, above=0, axes=PER_NODE, doc="CPU-seconds of an iteration at one unit of CPU.")

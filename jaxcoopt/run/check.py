@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxcoopt.arrays import plain_tree
 from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, traced
+from jaxcoopt.layout import check_axes
 from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -15,7 +16,7 @@ from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.align import node_count
-from jaxcoopt.problem.check import check_per_run, check_problem
+from jaxcoopt.problem.check import check_problem
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial
@@ -48,7 +49,8 @@ def received_optimum(optimum: Optimum | None, nodes: int, runs: int) -> Optimum 
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
         finite(f"optimum{jax.tree_util.keystr(path)}", leaf)
     for name in ("allocation_cost", "price", "training_loss"):
-        check_per_run(f"optimum.{name}", 0 if getattr(found, name) is None else getattr(found, name), runs)
+        value = getattr(found, name)
+        check_axes(f"optimum.{name}", 0 if value is None else value, ("runs",), {"runs": runs})
     shares = np.shape(found.allocation)
     if found.allocation is not None and shares not in ((nodes,), (nodes, 1), (nodes, runs)):
         raise ValueError(
@@ -73,7 +75,8 @@ def check_run(
         if node_count(problem) not in (None, 1, network.nodes):
             raise ValueError(f"problem: it has {node_count(problem)} nodes, the network has {network.nodes}")
     if not traced(network) and network.failure_rate is not None:
-        check_per_run("network.failure_rate", failure_chance("network.failure_rate", network.failure_rate), runs)
+        chance = failure_chance("network.failure_rate", network.failure_rate)
+        check_axes("network.failure_rate", chance, ("runs",), {"runs": runs})
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
     if not traced(problem):
         check_flat(method.allocation, problem.allocation, network.nodes)

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from jaxcoopt.compensated import Pair
+from jaxcoopt.layout import WHOLE, along, axes_of
 from jaxcoopt.network.blocks import Blocks, cut
 from jaxcoopt.network.halo import AXIS
-from jaxcoopt.run.loop import Carry, Setup, begin, compiled_for
-from jaxcoopt.run.node_split import WHOLE, NodeSplit, node_carry_specs, node_setup_specs
+from jaxcoopt.run.loop import Carry, Setup, compiled_for
+from jaxcoopt.run.node_split import NodeSplit, node_specs
 from jaxcoopt.run.shards import Spread
 
 
@@ -25,11 +25,11 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     """A block of nodes for each of the local devices, from where they stand in the host's memory."""
     devices = min(jax.local_device_count(), setup.network.nodes)
     network, blocks = cut(setup.network, devices)
-    on_edges = _on_edges(setup, carry)
+    on_edges = jax.tree.map(lambda leaf, axes: along(leaf, axes, ("edges",)) is not None, carry, axes_of(carry))
     mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
     split = NodeSplit(setup.network.nodes, mesh)
     laid = replace(setup, problem=_padded(setup, blocks), network=network, split=split)
-    specs = node_setup_specs(laid), node_carry_specs(carry)
+    cut_setup, cut_carry = node_specs((laid, carry))
 
     def put(leaf: Any, spec: Any) -> Any:
         return jax.device_put(leaf, NamedSharding(mesh, spec))
@@ -41,12 +41,12 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
         whole = np.asarray(leaf)
         return jnp.asarray(whole if spec == WHOLE else whole[blocks.edge_at if of_edges else blocks.node_at])
 
-    carry = jax.tree.map(moved, carry, specs[1], on_edges)
+    carry = jax.tree.map(moved, carry, cut_carry, on_edges)
     return Spread(
         program=compiled_for(len(setup.runs)),
-        setup=jax.tree.map(put, laid, specs[0]),
-        carry=jax.tree.map(put, carry, specs[1]),
-        gather=lambda carry: jax.tree.map(back, carry, specs[1], on_edges),
+        setup=jax.tree.map(put, laid, cut_setup),
+        carry=jax.tree.map(put, carry, cut_carry),
+        gather=lambda carry: jax.tree.map(back, carry, cut_carry, on_edges),
     )
 
 
@@ -70,18 +70,3 @@ def _padded(setup: Setup, blocks: Blocks) -> Any:
     return replace(
         problem, allocation=allocation, training=training, work=np.where(real[:, None], laid(problem.work), 0)
     )
-
-
-def _on_edges(setup: Setup, carry: Carry) -> Carry:
-    """Which leaves of the carry are of edges: those that are longer where there is an edge more."""
-    state, edges = carry.state, setup.network.edges
-
-    def one_more(leaf: Any) -> Any:
-        *rest, count = leaf.shape
-        return jax.ShapeDtypeStruct((*rest, count + 1), leaf.dtype)
-
-    longer = replace(setup, network=replace(setup.network, edges=jax.tree.map(one_more, edges)))
-    estimate = setup.method.estimate(state)
-    x = None if estimate.allocation is None else Pair(estimate.allocation, estimate.allocation)
-    shapes = jax.eval_shape(begin, longer, x, estimate.params)
-    return jax.tree.map(lambda leaf, other: leaf.shape != other.shape, carry, shapes)

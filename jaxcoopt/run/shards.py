@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -12,14 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import SCALARS, Optimum
+from jaxcoopt.layout import WHOLE, specs
 from jaxcoopt.run.loop import WIDE_VECTORS, Carry, Setup, advance_records, compiled_for
 
 AXIS = "runs"
 LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
-WHOLE: Any = PartitionSpec()
-SPLIT: Any = PartitionSpec(AXIS)
 
 
 def devices_for(runs: int) -> int:
@@ -82,7 +78,7 @@ def spread(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
             leaf = np.concatenate([leaf, *[leaf[..., -1:]] * missing], axis=-1)
         return jax.device_put(leaf, NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), (run_setup_specs(setup), run_carry_specs(carry)))
+    return jax.tree.map(place, (setup, carry), run_specs((setup, carry)))
 
 
 def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
@@ -96,7 +92,7 @@ def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
         shape = leaf.shape if spec == WHOLE else (*rest, last + -last % devices)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), (run_setup_specs(setup), run_carry_specs(carry)))
+    return jax.tree.map(place, (setup, carry), run_specs((setup, carry)))
 
 
 def gathered(carry: Carry, runs: int) -> Carry:
@@ -106,7 +102,7 @@ def gathered(carry: Carry, runs: int) -> Carry:
     return jax.tree.map(
         lambda leaf, spec: jnp.asarray(np.asarray(leaf) if spec == WHOLE else np.asarray(leaf)[..., :runs]),
         carry,
-        run_carry_specs(carry),
+        run_specs(carry),
     )
 
 
@@ -115,62 +111,14 @@ def split_like_runs(tree: Any, function: Callable[..., Any], runs: int) -> tuple
     devices = devices_for(runs)
     if devices == 1 or runs % devices:
         return tree, function
-    mesh, specs = _mesh(devices), runs_last(tree)
-    tree = jax.tree.map(lambda leaf, spec: jax.device_put(leaf, NamedSharding(mesh, spec)), tree, specs)
-    return tree, jax.shard_map(function, mesh=mesh, in_specs=(specs, WHOLE), out_specs=specs, check_vma=False)
+    mesh, cut = _mesh(devices), run_specs(tree)
+    tree = jax.tree.map(lambda leaf, spec: jax.device_put(leaf, NamedSharding(mesh, spec)), tree, cut)
+    return tree, jax.shard_map(function, mesh=mesh, in_specs=(cut, WHOLE), out_specs=cut, check_vma=False)
 
 
-def run_setup_specs(setup: Setup) -> Setup:
-    """Which axis of each leaf the runs are on: by where a leaf stands, never by its size, which may be that of others.
-
-    Settings, and what is given for each run, are scalar or [runs]; what a node has [nodes, 1 or runs].
-    """
-    problem, training = setup.problem, setup.problem.training
-    optimum = Optimum(
-        **_whole({"allocation": setup.optimum.allocation, "params": setup.optimum.params}),  # the loop reads neither
-        **runs_last({name: getattr(setup.optimum, name) for name in SCALARS}),
-    )
-    return Setup(
-        problem=Problem(
-            allocation=runs_last(problem.allocation),
-            training=training and replace(_whole(training), loss=runs_last(training.loss)),
-            work=runs_last(problem.work),
-        ),
-        network=replace(_whole(setup.network), failure_rate=runs_last(setup.network.failure_rate)),
-        method=runs_last(setup.method),
-        optimum=optimum,
-        tol=_whole(setup.tol),
-        network_key=WHOLE,
-        batch_key=WHOLE,
-        runs=SPLIT,
-        mean_share=runs_last(setup.mean_share),
-    )
-
-
-def run_carry_specs(carry: Carry) -> Carry:
-    """The same of the carry: a method's state ends in [runs] throughout."""
-    return Carry(
-        iteration=WHOLE,
-        state=runs_last(carry.state),
-        seconds=SPLIT,
-        seconds_lost=SPLIT,
-        visits=WHOLE,
-        done=SPLIT,
-        bits=None if carry.bits is None else SPLIT,
-    )
-
-
-def runs_last(tree: Any) -> Any:
-    """The runs are the last axis, where it is not there to be broadcast."""
-
-    def spec(leaf: Any) -> PartitionSpec:
-        return WHOLE if leaf.ndim == 0 or leaf.shape[-1] == 1 else PartitionSpec(*[None] * (leaf.ndim - 1), AXIS)
-
-    return jax.tree.map(spec, tree)
-
-
-def _whole(tree: Any) -> Any:
-    return jax.tree.map(lambda _: WHOLE, tree)
+def run_specs(tree: Any) -> Any:
+    """How each array is cut along its runs, where it is not broadcast over them."""
+    return specs(tree, (AXIS,), AXIS)
 
 
 @cache
@@ -181,12 +129,12 @@ def _mesh(devices: int) -> Mesh:
 @cache
 def _split_program(devices: int) -> Any:
     def split(setup: Setup, carry: Carry, lengths: Any, count: Any) -> Any:
-        specs, out = (run_setup_specs(setup), run_carry_specs(carry)), PartitionSpec(None, AXIS)
+        cut, out = run_specs((setup, carry)), PartitionSpec(None, AXIS)
         return jax.shard_map(
             partial(advance_records, axis=AXIS),
             mesh=_mesh(devices),
-            in_specs=(*specs, WHOLE, WHOLE),
-            out_specs=(specs[1], out, WHOLE),
+            in_specs=(*cut, WHOLE, WHOLE),
+            out_specs=(cut[1], out, WHOLE),
             check_vma=False,
         )(setup, carry, lengths, count)
 

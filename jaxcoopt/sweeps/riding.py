@@ -9,12 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxcoopt.layout import axes_of
 from jaxcoopt.run.names import Place, Trio, assigned
 from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
 
-PER_RUN = ("method", "network.failure_rate", "problem.allocation.budget", "problem.training.loss")
-PER_NODE = ("problem.allocation", "problem.work")
+PER_RUN, PER_NODE = ("runs",), ("nodes", "runs")  # the axes of what rides: numbers, or one for each node
 
 
 @briefly
@@ -79,16 +79,19 @@ def _laid(axis: Axis, axes: tuple[Axis, ...], first: Trio) -> tuple[Any, ...] | 
     others = [str(place) for other in axes if other is not axis for place in other.places]
     if any(_inside(other, str(place)) for other in others for place in axis.places):
         return None
-    laid = [_stacked(place, values) for place, values in zip(axis.places, zip(*axis.entries, strict=True), strict=True)]
+    laid = [
+        _stacked(assigned(first, place, values[0]), place, values)
+        for place, values in zip(axis.places, zip(*axis.entries, strict=True), strict=True)
+    ]
     return None if any(each is None for each in laid) else tuple(laid)
 
 
-def _stacked(place: Place, entries: Sequence[Any]) -> Any:
-    """Values of one structure as one, the entries last; None where they cannot be."""
+def _stacked(trio: Trio, place: Place, entries: Sequence[Any]) -> Any:
+    """Values of one structure as one, the entries last; None where they cannot be. trio: with the first of them."""
     first, *rest = (jax.tree.structure(entry) for entry in entries)
     if any(other != first for other in rest) or not first.num_leaves:
         return None
-    paths = _paths(entries[0])
+    paths, declared = _paths(entries[0]), dict(zip(_paths(trio), jax.tree.leaves(axes_of(trio)), strict=True))
     stacked = []
     for path, leaves in zip(paths, zip(*map(jax.tree.leaves, entries), strict=True), strict=True):
         name = f"{place}.{path}".rstrip(".")
@@ -96,10 +99,10 @@ def _stacked(place: Place, entries: Sequence[Any]) -> Any:
             isinstance(leaf, str | bool) or (not hasattr(leaf, "__array__") and not _number(leaf)) for leaf in leaves
         ):
             return None
-        shapes = {np.shape(leaf) for leaf in leaves}
-        if any(_inside(name, each) for each in PER_RUN):
+        shapes, axes = {np.shape(leaf) for leaf in leaves}, declared.get(name)
+        if axes == PER_RUN:
             column = None if shapes != {()} else np.array(leaves, np.float64)
-        elif any(_inside(name, each) for each in PER_NODE):
+        elif axes == PER_NODE:
             column = None if max(map(len, shapes)) > 1 else _per_node(leaves)
         else:
             column = None

@@ -11,21 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.curvature_flow import CurvatureFlow
-from jaxcoopt.methods.diffusion import LEAD
 from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place
+from jaxcoopt.setting import Setting, settings_of
 from jaxcoopt.theory.auto import HALVES
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.steps import StepBound, known_bound
 
 MARGIN = 1e-4  # of an interval, kept from its open ends
-OF_FIELD = {"momentum": (0.0, 1.0), "relaxation": (0.5, 1.0), "damping": (0.0, 1.0)}
-OF_GAIN = {CurvatureFlow: (0.0, 1.0), CHOCO: (0.0, 1.0), LEAD: (0.0, 1.0)}
 MOST_MIXED = 0.99  # the sum of a node's weights: below 1 no eigenvalue of I - L leaves the unit circle
 
 
@@ -51,10 +47,15 @@ class Interval(NamedTuple):
 
 
 def interval(method: CoOptimizer, place: Place) -> Interval:
-    """Of a setting of the method: what its check admits, and gains of at most 1 where papers prove no more."""
-    if _field(place) == "gain":
-        return Interval(*OF_GAIN.get(type(_owner(method, place)), (0.0, math.inf)))
-    return Interval(*OF_FIELD.get(_field(place), (0.0, math.inf)))
+    """Of a setting of the method, as it declares it; above 0 where it says nothing."""
+    declared = declared_at(method, place)
+    low, high = (0.0, math.inf) if declared is None or declared.interval is None else declared.interval
+    return Interval(max(low, 0.0) if math.isinf(low) else low, high)
+
+
+def declared_at(method: CoOptimizer, place: Place) -> Setting | None:
+    """The setting there, None where it is not declared."""
+    return settings_of(type(_owner(method, place))).get(_field(place))
 
 
 def is_step(place: Place) -> bool:

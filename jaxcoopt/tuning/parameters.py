@@ -20,7 +20,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, read
 from jaxcoopt.shown import briefly
-from jaxcoopt.tuning.admissible import Interval, bound_of, free_weights, interval, is_step, weights_of
+from jaxcoopt.tuning.admissible import Interval, bound_of, declared_at, free_weights, interval, is_step, weights_of
 
 WEIGHTS = ("weights", "network.weights")
 SPREAD, LINK_SPREAD = 1.0, 0.3  # of the random starts around the given one: a factor of e, about; of each link
@@ -205,21 +205,16 @@ def _check(name: str, place: Place, trio: Trio, value: Any) -> None:
             f"parameters: {name!r} is a setting of the {place.root}; tuned are those of the method and the link "
             "'weights'. How the optimum answers to a problem's constants: jax.grad of jaxcoopt.reference"
         )
-    if place.path[-1] == "width":
+    declared = declared_at(trio.method, place)
+    if declared is not None and declared.tuned is None:
         raise ValueError(f"parameters: {name!r} smooths derivatives and changes no run; tune another setting")
     if isinstance(value, bool) or not isinstance(value, (int, float, np.ndarray, jnp.ndarray, np.number)):
         what = "an object: name a number in it" if hasattr(value, "__dataclass_fields__") else shown(value)
         raise TypeError(f"parameters: {name!r} is no number but {what}; give it a number to start from")
-    if not _is_leaf(read(trio, Place(place.root, place.path[:-1])), place.path[-1]):
+    if declared is not None and declared.compiled:
         raise TypeError(f"parameters: {name!r} is compiled into the program and has no slope; sweep it: jaxcoopt.sweep")
     if np.ndim(finite(f"parameters: {name}", value)) > (place.path[-1] == "values"):
         raise ValueError(f"parameters: {name!r} differs between the runs; give one number to start from")
-
-
-def _is_leaf(owner: Any, field: str) -> bool:
-    """Whether a setting is a number of the program, not part of its structure."""
-    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(owner)]
-    return any(field == jax.tree_util.keystr(path[:1], simple=True) for path in paths)
 
 
 def _given_interval(name: str, limits: Any, place: Place, trio: Trio, runs: int) -> Interval:
