@@ -188,11 +188,11 @@ def at_least_one(name: str, value: Any, power: int = 31) -> int:
 
 def whole_number(name: str, value: Any, least: int = 1, most: int = 2**31 - 1, hint: str = "") -> int:
     """`value` as a Python int from `least` to `most`, or an error; hint: what to do, after what was expected."""
-    expected = f"{least} or more" if most >= 2**31 - 1 else f"{least} to {most}"
+    expected = f"of {least} or more" if most >= 2**31 - 1 else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number of {expected}{hint}, got {shown(value)}")
+        raise TypeError(f"{name}: expected a whole number {expected}{hint}, got {shown(value)}")
     if value < least or (value > most and most < 2**31 - 1):
-        raise ValueError(f"{name}: expected {expected}{hint}, got {shown(value)}")
+        raise ValueError(f"{name}: expected {expected.removeprefix('of ')}{hint}, got {shown(value)}")
     if value > most:
         raise ValueError(f"{name}: expected less than 2^{(most + 1).bit_length() - 1}, got {shown(value)}")
     return int(value)

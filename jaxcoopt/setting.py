@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxcoopt.arrays import shown
 from jaxcoopt.errors import StandIn, a_flag, check_name, numbers, refuse_unregistered, whole_number
+from jaxcoopt.shown import briefly
 
 KEY = "jaxcoopt.setting"
 Scalar: typing.TypeAlias = (
@@ -27,6 +28,7 @@ Number: typing.TypeAlias = float | int
 Interval = tuple[Number, Number]
 
 
+@briefly
 @dataclass(frozen=True)
 class Setting:
     """What a field may hold, and what it is for.

@@ -104,14 +104,11 @@ def shapes(entry, runs):
 @pytest.mark.fast
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_the_runs_are_where_they_are_taken_to_be(unchecked, entry):
-    """What grows with the runs, in its last axis, is what is split; but for the optimum's parts that nobody reads."""
+    """What grows with the runs, in its last axis, is what is split."""
     fewer, more = shapes(entry, 41), shapes(entry, 42)
     specs = shards.run_specs(fewer[0]), shards.run_specs(fewer[1])
     leaves = zip(*(jax.tree_util.tree_leaves_with_path(tree) for tree in (fewer, more, specs)), strict=True)
     for (path, few), (_, many), (_, spec) in leaves:
         name = jax.tree_util.keystr(path)
-        if name.startswith(("[0].optimum.allocation", "[0].optimum.params")) and not name.endswith("_cost"):
-            assert spec == shards.WHOLE
-        else:
-            assert (few.shape == many.shape) == (spec == shards.WHOLE), name
-            assert spec == shards.WHOLE or (few.shape[:-1] == many.shape[:-1] and few.shape[-1] == 41), name
+        assert (few.shape == many.shape) == (spec == shards.WHOLE), name
+        assert spec == shards.WHOLE or (few.shape[:-1] == many.shape[:-1] and few.shape[-1] == 41), name

@@ -139,7 +139,7 @@ KINDS: dict[str, Case] = {
     "start not callable": (
         lambda: train(jc.losses.Custom(lambda p, x, y: p @ x, jnp.zeros(FEATURES)))(),
         TypeError,
-        ("training.loss", r"start\(key\)", "callable"),
+        ("training.loss", r"start\(key\)", "function"),
     ),
     "classes in quotes": (
         lambda: train(jc.losses.Softmax("3"), targets=np.zeros((N, SAMPLES)))(),
@@ -187,9 +187,9 @@ KINDS: dict[str, Case] = {
         ValueError,
         ("'xyz'", "message, difference, innovation"),
     ),
-    "bits fraction": (lambda: via(LogQuantizer(bits=2.5))(), ValueError, ("channel.bits", "int", "2.5")),
-    "bits bool": (lambda: via(LogQuantizer(bits=True))(), ValueError, ("channel.bits", "int", "True")),
-    "bits in quotes": (lambda: via(LogQuantizer(bits="8"))(), ValueError, ("channel.bits", "int", "'8'")),
+    "bits fraction": (lambda: via(LogQuantizer(bits=2.5))(), TypeError, ("channel.bits", "whole number", "2.5")),
+    "bits bool": (lambda: via(LogQuantizer(bits=True))(), TypeError, ("channel.bits", "whole number", "True")),
+    "bits in quotes": (lambda: via(LogQuantizer(bits="8"))(), TypeError, ("channel.bits", "whole number", "'8'")),
     "steps fraction": (lambda: given(steps=1.5)(), TypeError, ("steps", "whole number", "1.5")),
     "steps in quotes": (lambda: given(steps="10")(), TypeError, ("steps", "whole number", "'10'")),
     "runs bool": (lambda: given(runs=True)(), TypeError, ("runs", "whole number", "True")),

@@ -117,7 +117,7 @@ def _allocation(settings: Experiment, table: problem_tables.Allocation, amounts:
     )
 
 
-def _cost(path: str, table: problem_tables.Cost, settings: Experiment, amounts: Amounts) -> costs.Cost:
+def _cost(path: str, table: Any, settings: Experiment, amounts: Amounts) -> costs.Cost:
     def amount(name: str) -> Any:
         return amounts.value(f"{path}.{name}", getattr(table, name))
 
@@ -141,12 +141,15 @@ def _training(table: problem_tables.Training, samples: Samples | None) -> Traini
     )
 
 
-def _loss(table: problem_tables.Loss, samples: Samples) -> losses.Loss:
+def _loss(table: Any, samples: Samples) -> losses.Loss:
+    make: Any
     make, given = problem_tables.LOSSES[table.kind], {name: getattr(table, name) for name in type(table).model_fields}
     del given["kind"]
     if make is losses.Softmax and not samples.classes:
         raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")
-    return make(**given, classes=samples.classes or None) if "classes" in settings_of(make) else make(**given)
+    if "classes" in settings_of(make):
+        given["classes"] = samples.classes or None
+    return make(**given)
 
 
 def _initial(settings: Experiment, demand: Any) -> Initial | None:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Optional
@@ -78,10 +78,10 @@ MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | OPTIMIZERS | METH
 PROBE = 1000  # a number that no setting has: it tells where what a function is given comes to stand
 
 
-def _declared(make: Callable[..., Any]) -> dict[str, tuple[Setting, Any]]:
+def _declared(make: Any) -> dict[str, tuple[Setting, Any]]:
     """Setting and default (MISSING without one) by name. A function's parameter is the setting that it becomes."""
-    if inspect.isclass(make):
-        declared = settings_of(make)
+    if is_dataclass(make):
+        declared = settings_of(make)  # pyright: ignore[reportArgumentType]
         return {each.name: (declared[each.name], each.default) for each in fields(make) if each.name in declared}
     defaults = {each.name: each.default for each in inspect.signature(make).parameters.values()}
     given = {name: at if isinstance(at, Bounds) else PROBE + i for i, (name, at) in enumerate(defaults.items())}
@@ -134,7 +134,8 @@ def _table(kind: str, make: Callable[..., Any]) -> type[Table]:
 def model(kind: str, doc: str | None, columns: Mapping[str, Any]) -> type[Table]:
     """A table of that `kind` with these columns, name to (type, Field)."""
     title = "".join(part.capitalize() for part in kind.split("_"))
-    return create_model(title, __base__=Table, __doc__=doc, kind=(Literal[kind], ...), **columns)
+    all_columns: dict[str, Any] = {"kind": (Literal[kind], ...), **columns}
+    return create_model(title, __base__=Table, __doc__=doc, **all_columns)
 
 
 def _one_of(makers: Mapping[str, Callable[..., Any]]) -> Any:

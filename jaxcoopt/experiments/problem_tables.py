@@ -30,7 +30,7 @@ class LatencyCost(Table):
     """Of a second."""
 
 
-def _table(kind: str, make: type, number: Any) -> type[Table]:
+def _table(kind: str, make: Any, number: Any) -> type[Table]:
     """What a cost or a loss is built from, but for the number of classes, which the data say."""
     columns: dict[str, Any] = {}
     declared = settings_of(make)
@@ -40,8 +40,8 @@ def _table(kind: str, make: type, number: Any) -> type[Table]:
         known, default = declared[each.name], each.default
         types = bool if known.flag else list[int] if known.sizes else number
         default = ... if default is MISSING else list(default) if known.sizes else default
-        limits = {"min_length": 1} if known.sizes else {}
-        columns[each.name] = (types, Field(default, description=known.doc, **limits))
+        least = 1 if known.sizes else None
+        columns[each.name] = (types, Field(default, description=known.doc, min_length=least))
     return model(kind, make.__doc__, columns)
 
 
@@ -58,7 +58,7 @@ class Allocation(Table):
     """The least share of a node."""
     upper: Amount | None = None
     """The largest share of a node."""
-    cost: list[Cost] = Field(min_length=1)
+    cost: list[Cost] = Field(min_length=1)  # pyright: ignore[reportInvalidTypeForm]
     """One or more families, which are added up."""
     start: Literal["feasible", "demand"] = "feasible"
     """Where the shares start: a feasible point, or what every node demands (when that is the budget in all)."""
@@ -67,7 +67,7 @@ class Allocation(Table):
 class Training(Table):
     """The training half of the problem."""
 
-    loss: Loss
+    loss: Loss  # pyright: ignore[reportInvalidTypeForm]
     """What is minimised."""
     weights: Literal["samples", "equal"] = "samples"
     """samples: a node counts as much as it has samples, so that the pooled loss is minimised; equal: all the same."""

@@ -17,7 +17,7 @@ from jaxcoopt.setting import setting
 LAST = 2**31 - 1  # iterations are counted in 32 bits
 
 
-@pytree(static=("until",))
+@pytree
 @dataclass(frozen=True)
 class Phases:
     """values[0] before iteration until[0], values[1] before until[1], ..., and the last value from then on.
@@ -27,7 +27,7 @@ class Phases:
     """
 
     values: Any = setting(axes=("phases", "runs"))
-    until: Sequence[Any]
+    until: Sequence[Any] = setting(compiled=True)
 
     def __post_init__(self) -> None:
         if isinstance(self.values, list | tuple):

@@ -55,7 +55,7 @@ class Network:
     links_sent: Float[Array, " graphs"]
     edges: Edges
     failure_rate: Scalar = setting(None, least=0, below=1, doc="Chance that a link is down in an iteration.")
-    sequence: Int[Array, " length"] | None = None
+    sequence: Any = setting(None, axes=("length",), doc="Numbers of graphs.")
     switching: Literal["cycle", "random", "sequence"] = "cycle"
     shifts: Shifts | None = None
     matrix: Float[Array, "graphs nodes nodes"] | None = None

@@ -51,6 +51,10 @@ class Setup:
         """How many there are, on all devices together."""
         return self.network.nodes if self.split is None else self.split.nodes
 
+    def for_devices(self) -> "Setup":
+        """Without what the loop does not read: where the optimum is."""
+        return replace(self, optimum=replace(self.optimum, allocation=None, params=None))
+
 
 @pytree
 @dataclass(frozen=True)

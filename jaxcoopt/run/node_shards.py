@@ -28,7 +28,7 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     on_edges = jax.tree.map(lambda leaf, axes: along(leaf, axes, ("edges",)) is not None, carry, axes_of(carry))
     mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
     split = NodeSplit(setup.network.nodes, mesh)
-    laid = replace(setup, problem=_padded(setup, blocks), network=network, split=split)
+    laid = replace(setup.for_devices(), problem=_padded(setup, blocks), network=network, split=split)
     cut_setup, cut_carry = node_specs((laid, carry))
 
     def put(leaf: Any, spec: Any) -> Any:

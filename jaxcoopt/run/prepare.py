@@ -46,7 +46,7 @@ def prepare(
         problem=problem,
         network=replace(network, names=None).in_precision(float_dtype()),  # one program, whatever the nodes are called
         method=floats(_without_idle_momentum(method)),
-        optimum=floats(replace(optimum, allocation=None, params=None)),  # the loop reads neither
+        optimum=floats(optimum),
         tol=None if tol is None else jnp.asarray(tol, float_dtype()),
         network_key=key_of(seed, "network"),
         batch_key=key_of(seed, "batch"),

@@ -78,7 +78,8 @@ def spread(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
             leaf = np.concatenate([leaf, *[leaf[..., -1:]] * missing], axis=-1)
         return jax.device_put(leaf, NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), run_specs((setup, carry)))
+    both = setup.for_devices(), carry
+    return jax.tree.map(place, both, run_specs(both))
 
 
 def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
@@ -92,7 +93,8 @@ def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
         shape = leaf.shape if spec == WHOLE else (*rest, last + -last % devices)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=NamedSharding(_mesh(devices), spec))
 
-    return jax.tree.map(place, (setup, carry), run_specs((setup, carry)))
+    both = setup.for_devices(), carry
+    return jax.tree.map(place, both, run_specs(both))
 
 
 def gathered(carry: Carry, runs: int) -> Carry:
