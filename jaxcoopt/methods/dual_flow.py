@@ -115,8 +115,9 @@ class DualFlow(AllocationMethod):
     prices apart: the backlog cannot block itself for good. On a connected graph that stays, over ideal links and with
     exact X_i, w goes to an optimum for all convex costs, linear ones, too (proofs: benchmarks/NOTES.md); how fast is
     not known, and `solve` warns of costs without curvature. All else is measured (benchmarks/full_nodes.py,
-    hard_costs.py). What is not sure: a > 1/2 where links come one at a time in a fixed order. With curvatures over 12
-    decades there 1 of 60 runs diverged; with a = 0.7 none did.
+    hard_costs.py). What cannot be had: curvatures over 6 decades and more where at most half of the links are up at
+    once. Some of these runs are slow or diverge, 1 in 20 to 100 with one link of 12 at a time, more over many matchings
+    in turn, fewer with a = 0.6; `solve` warns.
     """
 
     gain: Any = 6.0
