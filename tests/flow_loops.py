@@ -62,11 +62,11 @@ def dual_flow(x, constants, sequence, settings, link, box):
     wanted, best, xs = x.copy(), x.copy(), [x]
     owed, kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     stiffness = np.array([level_above(v) for v in a])
-    links, turns = np.zeros(n), np.zeros(n)  # links that were ever there
+    links, turns, around = np.zeros(n), np.zeros(n), np.zeros(n)  # links that were ever there
     span = np.minimum(box[1] - box[0], 5 * np.abs(x).mean())
     price = a * (x - center)
     known, read = send.values(price)
-    for weights in sequence:
+    for iteration, weights in enumerate(sequence):
         live = (weights > 0) & ~np.eye(n, dtype=bool)
         degree = live.sum(axis=1)
         count = degree if relaxation is None else np.maximum(degree, links)
@@ -77,15 +77,17 @@ def dual_flow(x, constants, sequence, settings, link, box):
             for j in np.flatnonzero(live[i]):
                 weight = settings["gain"] * speed[i] * speed[j]
                 push = weight * read(known[j] - known[i])
-                twice, last = 1.0, 0.0
-                if kept_weight[i, j] > 0:
-                    twice, last = 2 * relaxation, kept_ends[i, j] * weight / kept_weight[i, j]
-                elif relaxation is not None:
+                twice, last, part = 1.0, 0.0, 0.5
+                met = iteration > 0 if relaxation is None else kept_weight[i, j] > 0
+                if not met:  # at first they only agree on a price
                     links[i] += 1
+                    part = speed[j] ** 2 / (speed[i] ** 2 + speed[j] ** 2)
+                elif relaxation is not None:
+                    twice, last = 2 * relaxation, kept_ends[i, j] * weight / kept_weight[i, j]
                 kept_weight[i, j] = weight
-                kept_ends[i, j] = (1 - twice) * last + twice * (2 * weight * known[i] + push)
-                owed[i, j] += twice * push
-                wanted[i] += twice * push
+                kept_ends[i, j] = (1 - twice) * last + twice * 2 * (weight * known[i] + part * push)
+                owed[i, j] += twice * push if met else 0
+                wanted[i] += twice * push if met else 0
         part = paid(np.where(live, owed, 0), x, box)
         owed, x = owed - part, x + part.sum(axis=1)
         for i in range(n):
@@ -100,11 +102,15 @@ def dual_flow(x, constants, sequence, settings, link, box):
             nearby = [1 / stiffness[j] for j in np.flatnonzero(live[i])]
             if not nearby:  # hears nothing, and stays as stiff as it was
                 continue
+            if relaxation is None or around[i] == 0:
+                around[i] = np.mean(nearby)
+            else:
+                around[i] += (np.mean(nearby) - around[i]) * degree[i] / links[i]
             own, marginal = a[i], a[i] * (best[i] - center[i])
             if best[i] in (box[0][i], box[1][i]):
-                apart = max(abs(min(max(wanted[i], box[0][i]), box[1][i]) - best[i]), 0.1 * span[i])
-                own = max(own, abs(price[i] - marginal) / apart)
-            value = 2 / (1 / own + np.mean(nearby))
+                apart = max(abs(min(max(wanted[i], box[0][i]), box[1][i]) - best[i]), 0.03 * span[i])
+                own = min(max(own, abs(price[i] - marginal) / apart), stiffness[i])
+            value = 2 / (1 / own + around[i])
             wider = 2 ** (max(abs(turns[i]) - 31, 0) / 8)
             held = 0.5 * stiffness[i] * (1 + 1e-12) / wider < value <= stiffness[i] * (1 + 1e-12) * wider
             beside = stiffness[i] / math.sqrt(2), stiffness[i] * math.sqrt(2)

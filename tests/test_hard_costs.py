@@ -14,7 +14,6 @@ from scipy.optimize import linprog
 import jaxcoopt as jc
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "hard_costs.py"
-NOT_REACHED = "quadratic, 12 decades, one edge of a ring of 12 at a time"  # the docstring says so
 FAST = {"x^8, path of 8": 2000, "linear, tied prices, ring of 10": 6000, "flat stretches, path of 8": 3000}
 NODES = 6
 RING = jc.Network.from_graphs(nx.cycle_graph(NODES))
@@ -50,7 +49,7 @@ def test_the_optimum_of_hard_costs(bench, rng, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in groups() if name != NOT_REACHED])
+@pytest.mark.parametrize("name", groups())
 def test_the_optimum_of_every_kind_of_hard_costs(bench, name):
     check(bench, name, 20_000, seed=0)
 
@@ -137,3 +136,29 @@ def test_methods_that_do_not_weigh_by_curvature_say_nothing():
         warnings.simplefilter("error")
         problem = jc.Problem(jc.Allocation(LINEAR, 12.0, 0.0, 5.0))
         jc.solve(problem, RING, jc.CoOptimizer(jc.methods.DualConsensusADMM(1.0)), 2, optimum=jc.Optimum())
+
+
+RARE = jc.Network.from_graphs([nx.compose(nx.empty_graph(NODES), nx.Graph([(i, i + 1)])) for i in range(NODES - 1)])
+
+
+def spread(decades):
+    cost = jc.costs.Quadratic(np.logspace(0, decades, NODES), 1.0)
+    return jc.Problem(jc.Allocation(cost, 12.0, 0.0, 5.0))
+
+
+def solved(problem, network, method):
+    return jc.solve(problem, network, jc.CoOptimizer(method), 2, optimum=jc.Optimum(allocation_cost=1.0))
+
+
+@pytest.mark.parametrize("name", ["dual", "memoryless"])
+def test_curvatures_of_many_decades_over_links_that_are_seldom_up_are_warned_of(name):
+    with pytest.warns(RuntimeWarning, match=r"allocation.cost: its curvatures differ by 8 decades, and 20% .* diverge"):
+        solved(spread(8), RARE, WEIGHS[name])
+
+
+def test_fewer_decades_other_methods_and_links_that_stay_are_not():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solved(spread(4), RARE, WEIGHS["dual"])
+        solved(spread(8), RING, WEIGHS["dual"])
+        solved(spread(8), RARE, jc.methods.DualConsensusADMM(1.0))

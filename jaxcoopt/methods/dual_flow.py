@@ -1,4 +1,4 @@
-"""Dual flow: what ADMM on the prices wants to move is owed over the links, and paid where budget and box allow."""
+"""Dual flow: what ADMM on the prices wants to move is a backlog on the links, transferred as budget and box allow."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, relayed, span_of, tempo
+from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, mean_nearby, relayed, span_of, tempo
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
@@ -61,9 +61,9 @@ class Added:
 @dataclass(frozen=True)
 class DualState:
     """x and wanted (w), to twice the float type's digits; size: max |x|; best, price: X, p; stiffness: k as sent;
-    message: p as sent; turns: how often k turned; owed: o, by tails to heads; kept: None without memory; sides: the box
-    of x, `FAR` away where it has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span:
-    how far a share may move.
+    message: p as sent; turns: how often k turned; nearby: m, None without memory; owed: the backlog o, by tails to
+    heads; kept: None without memory; begun: 0 in the first iteration, then 1; sides: the box of x, `FAR` away where it
+    has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span: how far a share may move.
     """
 
     x: Total
@@ -74,8 +74,10 @@ class DualState:
     message: Message
     stiffness: Shares
     turns: Shares
+    nearby: Shares | None
     owed: Flows
     kept: Kept | None
+    begun: Float[Array, "1 runs"]
     sides: tuple[Shares, Shares]
     box: tuple[Shares, Shares]
     free: Shares
@@ -85,30 +87,37 @@ class DualState:
 @pytree
 @dataclass(frozen=True)
 class DualFlow(AllocationMethod):
-    """ADMM on the prices, weighted by what shares answer to them, whose flows are owed, and paid within budget and box.
+    """ADMM on the prices, weighted by curvature estimates; its flows go into a backlog, transferred within the box.
 
-    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   1/k_i = (1/h_i + mean_j 1/k_j) / 2
+    c_ij = c / sqrt(k_i d_i k_j d_j),   g_ij = c_ij (q(p_j) - q(p_i)),   1/k_i = (1/h_i + m_i) / 2
     w_i += 2a sum_j g_ij,   s_ij = (1 - 2a) s_ij(last) + 2a (2 c_ij q(p_i) + g_ij),   S_i, C_i = sum_j s_ij, sum_j c_ij
     X_i = argmin f_i(X) + (X - w_i - S_i)^2 / (4 C_i) over the box,   p_i = (S_i + w_i - X_i) / (2 C_i)
-    o_ij += 2a g_ij,   m_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= m_ij
-    x_i += sum_j m_ij
+    o_ij += 2a g_ij,   t_ij = o_ij min(s_sender, t_receiver) as in `jaxcoopt.bounds.Limit`,   o_ij -= t_ij
+    x_i += sum_j t_ij
 
-    X_i by a few Newton steps from the last; h_i = f_i''(X_i), at a bound at least |p_i - f_i'(X_i)| / max(|w_i - X_i|,
-    r_i / 10), r_i the box's width, at most 5 mean shares; where f_i is flat h_i = k_i (at a bound as said, and at
-    least |p_i| / r_i / 100,000). c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs]; k_i and k_i d_i are sent
-    as 8-bit codes, as both shares of `Limit` are. k_i moves by one level at most, and is held more firmly the more
-    often it turned back, so that it changes finitely often. Links to nodes that cannot move (lo = hi) are not used. S
-    and C are over all links that were ever there, d_i of them; one that is down keeps the c and s that it last had;
-    where c changes s changes in proportion, and a is 1/2 when a link is there for the first time (Bastianello, Carli,
-    Schenato, Todescato, IEEE Trans. Autom. Control 66 (2021)). With relaxation None a is 1/2 and nothing is kept, see
-    `MemorylessDualFlow`.
+    X_i comes from a few Newton steps from the last. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs].
+
+    Curvature estimate k_i: h_i = f_i''(X_i); at a bound min(k_i, max(f_i''(X_i), |p_i - f_i'(X_i)| / max(|w_i - X_i|,
+    0.03 r_i))), r_i the box's width, at most 5 mean shares: a node that is pressed takes what its neighbours estimate.
+    Where f_i is flat h_i = k_i (at a bound as said, and at least |p_i| / r_i / 100,000). m_i is the mean of the
+    neighbours' 1/k_j; m_i += d_i(now) / d_i (mean_j 1/k_j - m_i) over the links of this iteration. k_i and k_i d_i are
+    sent as 8-bit codes, as both parts of `Limit` are. k_i moves by one level at most, and is held more firmly the more
+    often it turned back, so that it changes finitely often.
+
+    Links: those to nodes that cannot move (lo = hi) are not used. S and C are over all links that were ever there, d_i
+    of them; one that is down keeps the c and s that it last had; where c changes s changes in proportion (Bastianello,
+    Carli, Schenato, Todescato, IEEE Trans. Autom. Control 66 (2021)). At its first use a link moves nothing: both ends
+    take s_ij = 2 c_ij (p_i / (k_i d_i) + p_j / (k_j d_j)) / (1 / (k_i d_i) + 1 / (k_j d_j)), the price at which they
+    would meet. With relaxation None a is 1/2 and nothing is kept, see `MemorylessDualFlow`.
 
     sum_i w_i = b, but w may leave its box; x follows w as the box allows, so that sum and box of x hold at every
     iteration. Fixed points are optimal where pinned nodes (lo = hi) do not cut the graph, over links that tell unlike
-    prices apart: debts cannot block each other for good. On a connected graph that stays, over ideal links and with
+    prices apart: the backlog cannot block itself for good. On a connected graph that stays, over ideal links and with
     exact X_i, w goes to an optimum for all convex costs, linear ones, too (proofs: benchmarks/NOTES.md); how fast is
     not known, and `solve` warns of costs without curvature. All else is measured (benchmarks/full_nodes.py,
-    hard_costs.py). What cannot be had: curvatures over 12 decades where one edge of a ring is up at a time.
+    hard_costs.py). What cannot be had: curvatures over 6 decades and more where at most half of the links are up at
+    once. Some of these runs are slow or diverge, 1 in 20 to 100 with one link of 12 at a time, more over many matchings
+    in turn, fewer with a = 0.6; `solve` warns.
     """
 
     gain: Scalar = setting(6.0, above=0, doc="Of what a node's price moves.")
@@ -138,8 +147,10 @@ class DualFlow(AllocationMethod):
             message=first_message(channel, price, now.draw),
             stiffness=first_stiffness(allocation.cost, at, bounds, span),
             turns=jnp.zeros_like(at),
+            nearby=None if self.relaxation is None else jnp.zeros_like(at),
             owed=none,
             kept=None if self.relaxation is None else _nothing_kept(none, at),
+            begun=jnp.zeros_like(at[:1]),
             sides=sides,
             box=bounds,
             free=(sides[1] > sides[0]).astype(at.dtype),
@@ -158,8 +169,10 @@ class DualFlow(AllocationMethod):
         live = jnp.where(links.weight() > 0, free_tail * free_head, 0) > 0
         weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
         push = weight * difference(channel, price_head, price_tail)
-        ends = 2 * weight * price_tail - push, 2 * weight * price_head + push  # c (p_i + p_j), by what each end knows
-        moved, kept, added = self._relaxed(state.kept, weight, live, push, ends)
+        met = state.begun > 0 if state.kept is None else state.kept.weight > 0
+        toward = jnp.where(met, 0.5, _of_head(speed_tail, speed_head))
+        ends = 2 * (weight * price_tail - toward * push), 2 * (weight * price_head + (1 - toward) * push)
+        moved, kept, added = self._relaxed(state.kept, weight, live, met, jnp.where(met, push, 0), ends)
         moved, added, owed = now.stored((moved, added, state.owed + moved))
         paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now))
         x = state.x.plus(carried(paid, now, state.x.grid))
@@ -177,7 +190,8 @@ class DualFlow(AllocationMethod):
         best = jnp.where(known_by, self._best(state, allocation, stiff, center), state.best)
         price = jnp.where(known_by, stiff * (center - best), state.price)
         own = felt(allocation.cost, best, wanted.value, price, state.box, state.span, state.stiffness)
-        stiffness, turns = relayed(state.stiffness, state.turns, own, around, degree)
+        nearby = mean_nearby(state.nearby, around, degree, degree if kept is None else kept.links)
+        stiffness, turns = relayed(state.stiffness, state.turns, own, nearby, degree)
         return replace(
             state,
             x=x,
@@ -188,8 +202,10 @@ class DualFlow(AllocationMethod):
             message=send(channel, price, state.message, now.draw),
             stiffness=stiffness,
             turns=turns,
+            nearby=None if state.nearby is None else nearby,
             owed=owed - paid,
             kept=kept,
+            begun=jnp.ones_like(state.begun),
         )
 
     def outgrown(self, state: DualState) -> Bool[Array, ""]:
@@ -210,12 +226,11 @@ class DualFlow(AllocationMethod):
         return message_bits(channel, state.price) + 4 * codes.BITS
 
     def _relaxed(
-        self, kept: Kept | None, weight: Flows, live: Array, push: Flows, ends: tuple[Flows, Flows]
+        self, kept: Kept | None, weight: Flows, live: Array, old: Array, push: Flows, ends: tuple[Flows, Flows]
     ) -> tuple[Flows, Kept | None, Added]:
         """(2a g, what is kept of the links, what they add to the nodes' sums)."""
         if kept is None:
             return push, None, Added(weight, *ends, jnp.broadcast_to(live, push.shape).astype(push.dtype))
-        old = kept.weight > 0
         twice = jnp.where(old, 2 * along_runs(self.relaxation, push), 1)
         ratio = jnp.where(old, weight / jnp.where(old, kept.weight, 1), 0)
         tail, head = (
@@ -245,6 +260,12 @@ def MemorylessDualFlow(gain: Any = 3.0) -> DualFlow:
     within budget and box.
     """
     return DualFlow(gain, relaxation=None)
+
+
+def _of_head(speed_tail: Flows, speed_head: Flows) -> Flows:
+    """The head's part in the price at which both ends would meet: in proportion to 1 / (k d)."""
+    tail, head = speed_tail**2, speed_head**2
+    return head / (tail + head)
 
 
 def _nothing_kept(none: Flows, like: Shares) -> Kept:

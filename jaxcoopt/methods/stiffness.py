@@ -13,7 +13,7 @@ from jaxcoopt.problem.costs import Cost, curvature, marginal
 
 FREE_TURNS = 30  # so often a code may turn back before it is held more firmly
 TURNS_PER_LEVEL = 4  # and with so many more, by a level to either side
-PRESSED = 0.1  # of the span: a node pressed against a bound counts as if it could give way by so much
+PRESSED = 0.03  # of the span: a node pressed against a bound counts as if it could give way by so much
 SOFTEST = 1e-5  # of |price| / span: a flat cost at a bound counts as no softer
 SPAN = 5  # mean shares: no node is taken to have more room than that
 
@@ -47,11 +47,13 @@ def first_stiffness(cost: Cost, x: Shares, box: Box, span: Shares) -> Shares:
 
 
 def felt(cost: Cost, best: Shares, wanted: Shares, price: Shares, box: Box, span: Shares, last: Shares) -> Shares:
-    """h_i = f_i''(X_i), at a bound at least |p_i - f_i'(X_i)| / max(|w_i - X_i|, span / 10), with w_i held to the box.
+    """h_i = f_i''(X_i), at a bound min(k_i, max(f_i''(X_i), |p_i - f_i'(X_i)| / max(|w_i - X_i|, 0.03 span))).
 
-    By how much the price would have to change before the share left its bound, over what it could then give way. Where
-    the cost is flat that says nothing inside of the box, and the last level stays; and at a bound less the closer the
-    price comes to where the share is let go, so h_i is at least |p_i| / span / 100,000 there.
+    The last is by how much the price would have to change before the share left its bound, over what it could then give
+    way (w_i held to the box). It only ever makes the curvature estimate smaller: a node that is pressed harder answers
+    to no price, and takes what its neighbours estimate. Where the cost is flat that says nothing inside of the box, and
+    the last level stays; and at a bound less the closer the price comes to where the share is let go, so h_i is at
+    least |p_i| / span / 100,000 there.
     """
     best, wanted, price = lax.stop_gradient((best, wanted, price))
     slope, bend = jax.jvp(lambda at: marginal(cost, at), (best,), (jnp.ones_like(best),))
@@ -59,7 +61,7 @@ def felt(cost: Cost, best: Shares, wanted: Shares, price: Shares, box: Box, span
     held = (best <= box[0]) | (best >= box[1])
     pressed = jnp.where(flat(bend, span, slope, price), SOFTEST * jnp.abs(price) / span, 0)
     own = jnp.maximum(bend, jnp.where(held, jnp.maximum(jnp.abs(price - slope) / apart, pressed), 0))
-    return jnp.where(flat(own, span, slope, price), last, own)
+    return jnp.where(flat(own, span, slope, price) | (held & (own > last)), last, own)
 
 
 def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) -> Shares:
@@ -67,17 +69,32 @@ def tempo(stiffness: Shares, degree: Float[Array, "nodes #runs"], now: Round) ->
     return now.stored(1 / jnp.sqrt(codes.above(stiffness * jnp.maximum(degree, 1))))
 
 
+def mean_nearby(
+    last: Shares | None, around: Shares, degree: Float[Array, "nodes #runs"], known_links: Float[Array, "nodes #runs"]
+) -> Shares:
+    """The mean of 1/k_j over the live links; with memory m_i += (mean_j 1/k_j - m_i) d_i / d, of d links ever there.
+
+    So a node that hears its neighbours in turn does not follow one after the other. around: the sum of 1/k_j over live
+    links, degree: d_i; last: m_i, 0 before anything was heard, None without memory.
+    """
+    mean = around / jnp.maximum(degree, 1)
+    if last is None:
+        return mean
+    part = jnp.where(last > 0, degree / jnp.maximum(known_links, 1), jnp.minimum(degree, 1))
+    return last + part * (mean - last)
+
+
 def relayed(
-    stiffness: Shares, turns: Shares, own: Shares, around: Shares, degree: Float[Array, "nodes #runs"]
+    stiffness: Shares, turns: Shares, own: Shares, nearby: Shares, degree: Float[Array, "nodes #runs"]
 ) -> tuple[Shares, Shares]:
-    """1/k_i = (1/h_i + mean_j 1/k_j) / 2 as it is sent, and how often it turned; around: sum of 1/k_j over live links.
+    """1/k_i = (1/h_i + mean_j 1/k_j) / 2 as it is sent, and how often it turned; nearby: the mean; degree: live links.
 
     No more than a level up or down at once, as the flows follow the weights; without a live link it stays. turns: 1,
     and one more each time that k_i goes back the way it came, with the sign of the way it went last. The more there
     are, the wider is the interval in which k_i stays, so that it changes finitely often (benchmarks/NOTES.md).
     """
     least = 2.0 ** (codes.LEAST / 2)
-    target = 2 / (1 / jnp.maximum(own, least) + around / jnp.maximum(degree, 1))
+    target = 2 / (1 / jnp.maximum(own, least) + nearby)
     more = jnp.maximum(jnp.abs(turns) - 1 - FREE_TURNS, 0) / TURNS_PER_LEVEL
     new = codes.next_to(codes.held(target, stiffness, more), stiffness)
     new = jnp.where(degree > 0, new, stiffness)

@@ -12,6 +12,7 @@ from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.flat_costs import check_flat
+from jaxcoopt.methods.unlike_costs import check_unlike
 from jaxcoopt.network.failures import failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check as problems
@@ -80,6 +81,8 @@ def check_run(
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
     if not traced(problem):
         check_flat(method.allocation, problem.allocation, network.nodes)
+        if not traced(network):
+            check_unlike(method.allocation, problem.allocation, network)
 
 
 def check_shard(shard: Any, *given: Any) -> None:
