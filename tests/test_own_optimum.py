@@ -74,3 +74,18 @@ def test_the_run_that_differs_is_named():
     jc.solve(problem(budget=budgets), RING, METHOD, 1, runs=2, optimum=both)
     with pytest.raises(ValueError, match=r"adds up to 5 where the budget is 6 \(run 1\)"):
         jc.solve(problem(budget=np.array([6.0, 6.0])), RING, METHOD, 1, runs=2, optimum=both)
+
+
+@pytest.mark.parametrize("budget", [0.0, 18.0])
+def test_an_optimum_that_is_only_rounding_is_its_own(budget):
+    """Cost and price, or all shares, are 0 there but for rounding."""
+    given = jc.Problem(jc.Allocation(jc.costs.Quadratic(CURVATURE, 3.0 if budget else 0.0), budget))
+    assert jc.reference(given).allocation_cost == pytest.approx(0, abs=1e-12)
+    jc.solve(given, RING, jc.CoOptimizer(jc.methods.DualFlow()), 1, optimum=jc.reference(given))
+
+
+@pytest.mark.parametrize("name", ["allocation", "allocation_cost", "price", "bound_price", "training_loss"])
+def test_numbers_that_are_none_are_refused(name):
+    for wrong in ({}, {"a": 1.0}, RING):
+        with pytest.raises(TypeError, match=rf"optimum\.{name}: expected a number or an array of them"):
+            run(replace(jc.Optimum(), **{name: wrong}))

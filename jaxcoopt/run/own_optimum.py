@@ -56,21 +56,24 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
 
 @jax.jit
 def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], price: Any) -> tuple[Array, ...]:
-    """[runs] each: the sum, how far outside of the box, the cost, the sizes of the nodes' costs, how much lower a price
-    has a node that could take more, or higher one that could give, and the largest price.
+    """[runs] each: the sum, how far outside of the box, the cost and its size, how much lower a price has a node that
+    could take more, or higher one that could give, and the size of prices.
     """
     lower, upper = box(allocation)
     slack = OFF * jnp.abs(x).max(axis=0, keepdims=True)
     values, slopes = allocation.cost.value(x), marginal(allocation.cost, x)
     price = jnp.atleast_1d(jnp.asarray(0.0 if price is None else price, x.dtype))[None]
     more, less = jnp.where(x < upper - slack, price - slopes, 0), jnp.where(x > lower + slack, slopes - price, 0)
+    near = (1 - OFF) * x  # where cost and price are not 0, if they are rounding at the optimum
+    costs = jnp.abs(values) + jnp.abs(allocation.cost.value(near))
+    steep = jnp.abs(slopes) + jnp.abs(marginal(allocation.cost, near))
     return (
         compensated_sum(x),
         jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
         compensated_sum(values),
-        jnp.abs(values).sum(axis=0),
+        costs.sum(axis=0),
         jnp.maximum(jnp.maximum(more, less).max(axis=0), 0),
-        jnp.abs(slopes).max(axis=0),
+        steep.max(axis=0),
     )
 
 
