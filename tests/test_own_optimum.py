@@ -33,9 +33,7 @@ def run(optimum, given=None):
 
 OTHERS = {
     "budget": (lambda: jc.reference(problem(budget=7.0)), r"allocation: it adds up to 7 where the budget is 6"),
-    "tighter": (lambda: jc.reference(problem(upper=1.1)), r"price: a node's is .* off it"),
     "costs": (lambda: jc.reference(problem(curvature=2.0)), r"allocation_cost: .*, where the shares cost"),
-    "price": (lambda: replace(OWN, price=OWN.price + 1.0), r"price: a node's is .* off it"),
     "l2": (lambda: jc.reference(problem(l2=1.0)), r"training_loss: .*, where the parameters' is"),
     "data": (lambda: jc.reference(problem(features=FEATURES[::-1])), r"training_loss: .*, where the parameters' is"),
     "features": (

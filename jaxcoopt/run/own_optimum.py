@@ -13,7 +13,6 @@ from jaxcoopt.compensated import compensated_sum
 from jaxcoopt.errors import traced
 from jaxcoopt.problem.align import aligned, aligned_allocation, columns
 from jaxcoopt.problem.box import box
-from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum
@@ -24,7 +23,7 @@ OFF = 1e-3  # relatively: what is further off than this is no rounding of any fl
 def check_optimum(optimum: Optimum, problem: Problem, nodes: int) -> None:
     """Raise ValueError where shares or parameters of the optimum are not the problem's own.
 
-    Shares must meet budget, bounds, cost and price, parameters the loss. An optimum of costs alone is taken as it is.
+    Shares must meet budget, bounds and cost, parameters the loss. An optimum of costs alone is taken as it is.
     """
     if traced(problem, optimum):
         return
@@ -41,7 +40,7 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
     with jax.enable_x64(True):
         x = columns(optimum.allocation)
         allocation = aligned_allocation(problem.allocation)
-        total, outside, cost, costs, saved, slope = map(np.asarray, _measured(allocation, x, optimum.price))
+        total, outside, cost, costs = map(np.asarray, _measured(allocation, x))
         size, budget = np.abs(x).sum(axis=0), np.asarray(allocation.budget)
     yield from _apart("allocation: it adds up to {:.6g} where the budget is {:.6g}", total, budget, size)
     yield from _apart("allocation: it stands {:.3g} outside of the bounds", outside, 0.0, np.abs(x).max(axis=0))
@@ -49,31 +48,19 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
         yield from _apart(
             "allocation_cost: {1:.6g}, where the shares cost {0:.6g}", cost, optimum.allocation_cost, costs
         )
-    if optimum.price is not None:
-        steep = 10 * slope  # prices vary faster than the shares that are rounded
-        yield from _apart("price: a node's is {0:.3g} off it", saved, 0.0, steep)
 
 
 @jax.jit
-def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], price: Any) -> tuple[Array, ...]:
-    """[runs] each: the sum, how far outside of the box, the cost and its size, how much lower a price has a node that
-    could take more, or higher one that could give, and the size of prices.
-    """
+def _measured(allocation: Allocation, x: Float[Array, "nodes runs"]) -> tuple[Array, ...]:
+    """[runs] each: the sum, how far outside of the box, the cost and its size."""
     lower, upper = box(allocation)
-    slack = OFF * jnp.abs(x).max(axis=0, keepdims=True)
-    values, slopes = allocation.cost.value(x), marginal(allocation.cost, x)
-    price = jnp.atleast_1d(jnp.asarray(0.0 if price is None else price, x.dtype))[None]
-    more, less = jnp.where(x < upper - slack, price - slopes, 0), jnp.where(x > lower + slack, slopes - price, 0)
-    near = (1 - OFF) * x  # where cost and price are not 0, if they are rounding at the optimum
-    costs = jnp.abs(values) + jnp.abs(allocation.cost.value(near))
-    steep = jnp.abs(slopes) + jnp.abs(marginal(allocation.cost, near))
+    values = allocation.cost.value(x)
+    near = allocation.cost.value((1 - OFF) * x)  # where costs are not 0, if they are rounding at the optimum
     return (
         compensated_sum(x),
         jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
         compensated_sum(values),
-        costs.sum(axis=0),
-        jnp.maximum(jnp.maximum(more, less).max(axis=0), 0),
-        steep.max(axis=0),
+        (jnp.abs(values) + jnp.abs(near)).sum(axis=0),
     )
 
 
