@@ -169,7 +169,8 @@ def check_relabelled(rng, pair, problem, initial, method, optimum):
         return jax.tree.map(lambda leaf: np.asarray(leaf)[old] if np.shape(leaf)[:1] == (NODES,) else leaf, tree)
 
     here = solve(problem, method, initial, optimum=optimum)
-    there = solve(relabel(problem), method, relabel(initial), net=network(names=names), optimum=optimum)
+    shares = replace(optimum, allocation=relabel(optimum.allocation))
+    there = solve(relabel(problem), method, relabel(initial), net=network(names=names), optimum=shares)
     moved = jax.tree.map(lambda leaf: leaf[old], (here.allocation, here.params))
     cases.close((there.allocation, there.params), moved, tolerance_of(pair))
     cases.close(there.trace, here.trace, tolerance_of(pair))

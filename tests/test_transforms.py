@@ -220,7 +220,7 @@ def test_other_numbers_compile_nothing(optimum):
     other = {name: 0.7 * value for name, value in SETTINGS.items()}
     second = solve(other, optimum, steps=17, record_every=4)
     shifted = replace(PROBLEM, allocation=replace(PROBLEM.allocation, budget=5.0, upper=4.0))
-    third = solve(other, optimum, shifted)
+    third = solve(other, jc.reference(shifted), shifted)
     assert compiled_for(RUNS)._cache_size() == compiled
     assert len({float(result.allocation[0, 0]) for result in (first, second, third)}) == 3
 

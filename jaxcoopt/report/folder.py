@@ -1,5 +1,6 @@
 """The folder that an experiment leaves behind."""
 
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -35,11 +36,17 @@ def reserved_folder(folder: Path, overwrite: bool, sizes: Mapping[str, int] | No
         with advised(where, "making the folder"):
             stack.enter_context(made_folder(folder))
         stack.enter_context(held(folder, where, "run"))
-        if not overwrite and any(folder.iterdir()):
+        if not overwrite and not all(map(_is_old_lock, folder.iterdir())):
             raise FileExistsError(f"{where}: the folder is not empty; give another, or add --overwrite")
         with advised(where, "looking for room"):
             check_disk(folder, sizes or {})
         yield
+
+
+def _is_old_lock(file: Path) -> bool:
+    """Whether it is the empty file that earlier versions left in a folder when they were killed; it stays."""
+    found = file.lstat()
+    return file.name == ".lock" and stat.S_ISREG(found.st_mode) and not found.st_size
 
 
 def write_folder(

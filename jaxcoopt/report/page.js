@@ -142,7 +142,7 @@ function axisLayout(axis, margin = 0, grid = true) {
   const low = Math.min(...kept), high = Math.max(...kept);
   const bounds = kept.length ? [edges[low], edges[high + 1]] : [edges[0], edges[edges.length - 1]];
   const pad = margin * (bounds[1] - bounds[0]);
-  return { title: { text: escaped(name) }, tickvals: ticks, ticktext: tickLabels.map(escaped), range: [bounds[0] - pad, bounds[1] + pad],
+  return { title: { text: escaped(name), standoff: 12 }, tickvals: ticks, ticktext: tickLabels.map(escaped), range: [bounds[0] - pad, bounds[1] + pad],
            zeroline: false, gridcolor: GRID, automargin: true };
 }
 

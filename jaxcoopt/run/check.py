@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxcoopt.arrays import plain_tree
-from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, traced
+from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, shown, traced
 from jaxcoopt.layout import check_axes
 from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
@@ -19,7 +19,7 @@ from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_problem
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.problem.reference import SCALARS, Optimum
 from jaxcoopt.run.initial import Initial
 
 SHARDS = ("runs", "nodes")
@@ -49,7 +49,10 @@ def received_optimum(optimum: Optimum | None, nodes: int, runs: int) -> Optimum 
     found: Optimum = plain_tree(optimum, "optimum")
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
         finite(f"optimum{jax.tree_util.keystr(path)}", leaf)
-    for name in ("allocation_cost", "price", "training_loss"):
+    for name in ("allocation", *SCALARS):
+        if not jax.tree_util.all_leaves([part := getattr(found, name)]) and part is not None:
+            raise TypeError(f"optimum.{name}: expected a number or an array of them, got {shown(part)}")
+    for name in SCALARS:
         value = getattr(found, name)
         check_axes(f"optimum.{name}", 0 if value is None else value, ("runs",), {"runs": runs})
     shares = np.shape(found.allocation)

@@ -19,6 +19,7 @@ from jaxcoopt.run.drive import drive, intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
+from jaxcoopt.run.own_optimum import check_optimum
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
@@ -50,7 +51,8 @@ def solve(
     when all do. Runs are looked at for that in every 10th iteration up to 640, every 20th up to 1,280, and so on, and
     at the end, whatever is recorded. A step "auto" becomes a number, see `result.method`: half of `theory.step_bound`
     where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works, if that is more. The
-    trial takes a few seconds, most of them to compile. `optimum` saves computing `reference(problem)` again. Works
+    trial takes a few seconds, most of them to compile. `optimum` saves computing `reference(problem)` again;
+    another problem's is refused. Works
     under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for
     bad input, MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) of a step beyond which no run
     can converge and of link weights with which none can, of a derivative rule that is wrong for the channel's placement
@@ -76,6 +78,8 @@ def solve(
     with bounded_programs("solve", problem, network, method, initial, runs, shard), where:
         with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
             check_run(problem, network, with_placeholders(method), runs, seed, initial)
+            if optimum is not None:
+                check_optimum(optimum, problem, network.nodes)
             method = with_steps(method, problem, network, initial)
             warn_of_steps(method, problem, network)
             warn_of_links([(method, network)])

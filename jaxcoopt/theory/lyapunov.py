@@ -11,7 +11,7 @@ from jaxcoopt.arrays import plain_tree
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
-from jaxcoopt.errors import at_least_one, check_seed
+from jaxcoopt.errors import at_least_one, check_seed, shown
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.round import Round
@@ -95,7 +95,13 @@ def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tup
 def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[Any, Any, Any]:
     """The half, y(0), and |y - y*|^2 + |z|^2 of a state."""
     best = reference(Problem(training=problem.training)).params
-    one = training.loss.init(key, training.features.shape[2]) if start is None else start
+    like = training.loss.init(key, training.features.shape[2])
+    one = like if start is None else start
+    if [jax.tree.structure(one), *map(np.shape, jax.tree.leaves(one))] != [
+        jax.tree.structure(like),
+        *map(np.shape, jax.tree.leaves(like)),
+    ]:
+        raise TypeError(f"start: expected parameters like {jax.tree.map(np.shape, like)}, got {shown(start)}")
     nodes = training.features.shape[0]
     first = jax.tree.map(
         lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float64)[None, ..., None], (nodes, *np.shape(leaf), 1)), one

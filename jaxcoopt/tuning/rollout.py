@@ -195,6 +195,11 @@ def _score(objective: Objective, result: Result) -> Array:
         raise TypeError(
             "objective: it is differentiated, so write it with jax.numpy, without float(), NumPy or branches on values"
         ) from error
+    except (TypeError, AttributeError, LookupError) as error:
+        raise TypeError(
+            f"objective: it takes the Result of a start and gives a number, but raised {type(error).__name__}: "
+            f"{error!s:.200}"
+        ) from error
     if not jnp.issubdtype(getattr(score, "dtype", type(score)), jnp.floating):
         raise TypeError(f"objective: expected a real number with a fraction, got {shown(score)}")
     if jnp.shape(score) != ():

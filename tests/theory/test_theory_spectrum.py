@@ -268,3 +268,11 @@ def test_distance_and_tracker_fall(drawn):
         jc.theory.lyapunov(M.EXTRA(0.1), problem, network, 5)
     with pytest.raises(ValueError, match="steps: expected 1 or more"):
         jc.theory.lyapunov(method, problem, network, 0)
+
+
+@pytest.mark.parametrize("wrong", [1.0, {}, {"weights": np.ones(2)}, [1.0, [2.0]], np.ones((4, 1))])
+def test_a_start_that_is_no_parameter_is_refused(wrong):
+    data = jc.Training(jc.losses.Linear(0.1), np.ones((4, 3, 2)) * np.arange(1, 4)[:, None], np.ones((4, 3)))
+    network = jc.Network.from_graphs(nx.cycle_graph(4))
+    with pytest.raises(TypeError, match="start: "):
+        jc.theory.lyapunov(M.GradientTracking(0.01), jc.Problem(training=data), network, 2, start=wrong)

@@ -1,0 +1,106 @@
+"""Whether an optimum that the user gave is the problem's own: gaps to another problem's mean nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.compensated import compensated_sum
+from jaxcoopt.errors import traced
+from jaxcoopt.problem.align import aligned, aligned_allocation, columns
+from jaxcoopt.problem.box import box
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.reference import Optimum
+
+OFF = 1e-3  # relatively: what is further off than this is no rounding of any float type
+
+
+def check_optimum(optimum: Optimum, problem: Problem, nodes: int) -> None:
+    """Raise ValueError where shares or parameters of the optimum are not the problem's own.
+
+    Shares must meet budget, bounds and cost, parameters the loss. An optimum of costs alone is taken as it is.
+    """
+    if traced(problem, optimum):
+        return
+    for wrong in (*_of_shares(optimum, problem, nodes), *_of_params(optimum, problem, nodes)):
+        raise ValueError(
+            f"optimum.{wrong}: it is another problem's; pass what jaxcoopt.reference returns for this one, or leave it "
+            "out"
+        )
+
+
+def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
+    if problem.allocation is None or optimum.allocation is None:
+        return
+    with jax.enable_x64(True):
+        x = columns(optimum.allocation)
+        allocation = aligned_allocation(problem.allocation)
+        total, outside, cost, costs = map(np.asarray, _measured(allocation, x))
+        size, budget = np.abs(x).sum(axis=0), np.asarray(allocation.budget)
+    yield from _apart("allocation: it adds up to {:.6g} where the budget is {:.6g}", total, budget, size)
+    yield from _apart("allocation: it stands {:.3g} outside of the bounds", outside, 0.0, np.abs(x).max(axis=0))
+    if optimum.allocation_cost is not None:
+        yield from _apart(
+            "allocation_cost: {1:.6g}, where the shares cost {0:.6g}", cost, optimum.allocation_cost, costs
+        )
+
+
+@jax.jit
+def _measured(allocation: Allocation, x: Float[Array, "nodes runs"]) -> tuple[Array, ...]:
+    """[runs] each: the sum, how far outside of the box, the cost and its size."""
+    lower, upper = box(allocation)
+    values = allocation.cost.value(x)
+    near = allocation.cost.value((1 - OFF) * x)  # where costs are not 0, if they are rounding at the optimum
+    return (
+        compensated_sum(x),
+        jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
+        compensated_sum(values),
+        (jnp.abs(values) + jnp.abs(near)).sum(axis=0),
+    )
+
+
+def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
+    training = problem.training
+    if training is None or not training.loss.convex or optimum.params is None:
+        return
+    like = jax.eval_shape(lambda key: training.loss.init(key, np.shape(training.features)[2]), jax.random.key(0))
+    if jax.tree.structure(optimum.params) != jax.tree.structure(like):
+        yield f"params: {jax.tree.structure(optimum.params)} where {jax.tree.structure(like)} is expected"
+        return
+    for (path, leaf), shape in zip(
+        jax.tree_util.tree_leaves_with_path(optimum.params), jax.tree.leaves(like), strict=True
+    ):
+        found = np.shape(leaf)
+        if found[: shape.ndim] != shape.shape or len(found) > shape.ndim + 1:
+            yield f"params{jax.tree_util.keystr(path)}: shape {found} where {shape.shape} is expected"
+            return
+    if optimum.training_loss is None:
+        return
+    ours = aligned(Problem(training=training), nodes).training
+    params = jax.tree.map(
+        lambda leaf, of: jnp.asarray(leaf, float_dtype()).reshape(1, *of.shape, -1), optimum.params, like
+    )
+    loss, idle = (np.asarray(_pooled_loss(ours, each)) for each in (params, jax.tree.map(jnp.zeros_like, params)))
+    yield from _apart(
+        "training_loss: {1:.6g}, where the parameters' is {0:.6g}", loss, optimum.training_loss, abs(idle)
+    )
+
+
+@jax.jit
+def _pooled_loss(training: Training, params: Params) -> Float[Array, " runs"]:
+    return training.pooled_loss(params)
+
+
+def _apart(text: str, found: Any, expected: Any, size: Any) -> Iterator[str]:
+    """The text with both numbers, of the first run in which they are further apart than OFF of them or of `size`."""
+    found, expected, size = np.broadcast_arrays(*map(np.atleast_1d, (found, expected, size)))
+    scale = np.maximum(np.maximum(np.abs(found), np.abs(expected)), size)
+    wrong = np.flatnonzero(~(np.abs(found - expected) <= OFF * scale))
+    if len(wrong):
+        run = f" (run {wrong[0]})" if len(found) > 1 else ""
+        yield text.format(found[wrong[0]], expected[wrong[0]]) + run
