@@ -38,9 +38,14 @@ class Axes(tuple[str, ...]):
 STATE = Axes(("nodes", ANY, "runs"))
 
 
-def axes_of(tree: Any, outer: Axes = STATE) -> Any:
-    """The same pytree with the `Axes` of each array in its place; outer: of what no field declares."""
-    return jax.tree.unflatten(jax.tree.structure(tree), list(_axes(tree, outer)))
+def axes_of(tree: Any) -> Any:
+    """The same pytree with the `Axes` of each array in its place."""
+    return jax.tree.unflatten(jax.tree.structure(tree), axes_of_leaves(tree))
+
+
+def axes_of_leaves(tree: Any) -> list[Axes]:
+    """The axes of each array of a pytree, in the order of jax.tree.leaves."""
+    return list(_axes(tree, STATE))
 
 
 def along(leaf: Any, axes: Axes, names: tuple[str, ...]) -> int | None:

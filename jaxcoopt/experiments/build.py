@@ -145,6 +145,7 @@ def _loss(table: Any, samples: Samples) -> losses.Loss:
     make: Any
     make, given = problem_tables.LOSSES[table.kind], {name: getattr(table, name) for name in type(table).model_fields}
     del given["kind"]
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     if make is losses.Softmax and not samples.classes:
         raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")
     if "classes" in settings_of(make):

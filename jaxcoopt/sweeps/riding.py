@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxcoopt.layout import axes_of
+from jaxcoopt.layout import axes_of_leaves
 from jaxcoopt.run.names import Place, Trio, assigned
 from jaxcoopt.shown import briefly
 from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
@@ -91,7 +91,7 @@ def _stacked(trio: Trio, place: Place, entries: Sequence[Any]) -> Any:
     first, *rest = (jax.tree.structure(entry) for entry in entries)
     if any(other != first for other in rest) or not first.num_leaves:
         return None
-    paths, declared = _paths(entries[0]), dict(zip(_paths(trio), jax.tree.leaves(axes_of(trio)), strict=True))
+    paths, declared = _paths(entries[0]), dict(zip(_paths(trio), axes_of_leaves(trio), strict=True))
     stacked = []
     for path, leaves in zip(paths, zip(*map(jax.tree.leaves, entries), strict=True), strict=True):
         name = f"{place}.{path}".rstrip(".")

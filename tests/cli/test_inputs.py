@@ -152,7 +152,7 @@ def test_features_and_neurons_that_nothing_has_room_for(override, words):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("channel={kind='uniform', step=0.1, bits=2000000000}", "channel.bits: expected None or an int from 2"),
+        ("channel={kind='uniform', step=0.1, bits=2000000000}", "channel.bits: expected from 2 to 32"),
         (
             "method.allocation.step={values=[0.1, 0.2], until=[1000000000000000000]}",
             "method.allocation.step.until.0: got 1000000000000000000 (a whole number), expected less than 2147483648",
