@@ -15,7 +15,8 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.errors import inside_jit, traced
+from jaxcoopt.errors import traced
+from jaxcoopt.host import inside_jit
 
 MOST = 768 * 2**20  # bytes that calls with new shapes have taken, before JAX's programs are let go
 _inside: ContextVar[bool] = ContextVar("inside", default=False)

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from jaxcoopt.arrays import plain_tree
-from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, traced
+from jaxcoopt.errors import StandIn, check_name, check_seed, finite, positive, traced
+from jaxcoopt.host import inside_jit
 from jaxcoopt.methods import check as methods
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer

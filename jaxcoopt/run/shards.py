@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import SCALARS, Optimum
-from jaxcoopt.run.loop import WIDE_VECTORS, Carry, Setup, advance_records, compiled_for
+from jaxcoopt.run.compiler import LEAST_WIDE, options_for
+from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for
 
 AXIS = "runs"
 LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
@@ -190,4 +191,4 @@ def _split_program(devices: int) -> Any:
             check_vma=False,
         )(setup, carry, lengths, count)
 
-    return jax.jit(split, donate_argnames="carry", compiler_options=WIDE_VECTORS)
+    return jax.jit(split, donate_argnames="carry", compiler_options=options_for(LEAST_WIDE))
