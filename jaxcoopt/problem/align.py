@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.errors import traced
-from jaxcoopt.host import in_type, numpy_for
+from jaxcoopt.host import as_jax, in_type, numpy_for
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 
@@ -33,13 +33,14 @@ def sample_axes(training: Training) -> tuple[int, ...]:
 
 
 def aligned(problem: Problem, nodes: int) -> Problem:
-    """The problem with every constant an array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    """The problem with every constant a JAX array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
     allocation, training = problem.allocation, problem.training
-    return Problem(
+    found = Problem(
         allocation=None if allocation is None else aligned_allocation(allocation),
-        training=None if training is None else _training(training),
+        training=None if training is None else aligned_training(training),
         work=_work(problem, nodes),
     )
+    return as_jax(found)
 
 
 def is_whole(targets: Any) -> bool:
@@ -64,7 +65,7 @@ def _per_node(problem: Problem) -> Any:
 
 
 def aligned_allocation(allocation: Allocation) -> Allocation:
-    """The allocation half with every constant scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    """The allocation half alone, its constants in NumPy where they are known."""
     return Allocation(
         cost=jax.tree.map(columns, allocation.cost),
         budget=in_type(allocation.budget, float_dtype()),
@@ -80,7 +81,8 @@ def within_reach(bound: Any) -> Any:
     return np.clip(np.asarray(bound, np.float64), -FAR, FAR)
 
 
-def _training(training: Training) -> Training:
+def aligned_training(training: Training) -> Training:
+    """The training half alone, in NumPy where it is known."""
     targets, kind = training.targets, training.loss.targets
     mask = None if training.mask is None else in_type(training.mask, bool)
     if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would

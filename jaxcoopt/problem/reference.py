@@ -11,7 +11,7 @@ from jax import lax
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one, traced
 from jaxcoopt.host import evaluated_now
-from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
+from jaxcoopt.problem.align import aligned_allocation, aligned_training, node_count
 from jaxcoopt.problem.check import check_problem, received
 from jaxcoopt.problem.fit_sensitivity import fitted
 from jaxcoopt.problem.market import bound_price, clear_market
@@ -73,7 +73,7 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
 
 def optimum_of(problem: Problem, nodes: int) -> Optimum:
     """As `reference`, of a problem that is received and checked."""
-    return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
+    return Optimum(**_allocation(problem, nodes), **_training(problem))
 
 
 def _known(problem: Problem) -> Problem:
@@ -115,12 +115,11 @@ def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
     return {"allocation": x, "price": price, "bound_price": of_bounds, "allocation_cost": cost}
 
 
-def _training(problem: Problem, nodes: int) -> dict[str, Any]:
+def _training(problem: Problem) -> dict[str, Any]:
     if problem.training is None or not problem.training.loss.convex:
         return {}
     with jax.enable_x64(True):
-        training = aligned(Problem(training=problem.training), nodes).training
-        assert training is not None
+        training = aligned_training(problem.training)
         fit = fitted(training) if traced(training) else jax.tree.map(np.asarray, fit_runs(training))
     params, loss = _float_type(fit)
     return {"params": params, "training_loss": loss}

@@ -53,7 +53,7 @@ def prepare(
         network_key=words,
         batch_key=words,
         runs=numbers,
-        mean_share=_mean_share(problem, network.nodes),
+        mean_share=_mean_share(exact, network.nodes),
     )
     setup, x, params = as_jax((setup, x, params))
     drawn, carry = _started(setup, x, params)
@@ -87,7 +87,8 @@ def _started(setup: Setup, x: Pair | None, params: Params | None) -> tuple[_Draw
 
 
 def _mean_share(problem: Problem, nodes: int) -> Any:
-    return in_type(0 if problem.allocation is None else problem.allocation.budget / nodes, float_dtype())
+    budget = in_type(0 if problem.allocation is None else problem.allocation.budget, float_dtype())
+    return in_type(budget / nodes, float_dtype())
 
 
 def _without_idle_momentum(method: CoOptimizer) -> CoOptimizer:
