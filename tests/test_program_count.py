@@ -10,12 +10,17 @@ import pytest
 import jaxcoopt as jc
 
 COMPILED = "/jax/core/compile/backend_compile_duration"  # once for each program, from the cache folder or not
-N = 11  # nodes that no other test has
 
-HALVES = {
-    "both": ("allocation", "training"),
-    "allocation": ("allocation",),
-    "training": ("training",),
+# Each case has a number of nodes that no other test has, so that none of its programs is there before.
+CASES = {
+    "both, dual": (31, jc.methods.DualFlow(), True, {}, 5),
+    "both, laplacian": (32, jc.methods.LaplacianFlow(0.01), True, {}, 5),
+    "allocation": (33, jc.methods.DualFlow(), False, {}, 5),
+    "training": (34, None, True, {}, 3),
+    "runs": (35, jc.methods.LaplacianFlow(0.01), True, {"runs": 3}, 5),
+    "tolerance": (36, jc.methods.LaplacianFlow(0.01), True, {"tol": 1e-3}, 5),
+    "curvature that changes, dual": (37, jc.methods.DualFlow(), False, {}, 6),
+    "curvature that changes, laplacian": (38, jc.methods.LaplacianFlow(0.01), False, {}, 6),
 }
 
 
@@ -35,57 +40,26 @@ def counted():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def problem(rng, halves, cost=None):
-    curved = jc.costs.Quadratic(rng.uniform(0.5, 2, N), rng.uniform(1, 5, N))
-    features = rng.normal(size=(N, 9, 3))
-    labels = np.where(rng.random((N, 9)) < 0.5, -1, 1)
-    allocation = jc.Allocation(curved if cost is None else cost, 3.0 * N, np.full(N, 0.5), np.full(N, 10.0))
-    training = jc.Training(jc.losses.Logistic(l2=1e-2), features, labels)
-    return jc.Problem(allocation if "allocation" in halves else None, training if "training" in halves else None)
+def solved(rng, case, seed):
+    nodes, flow, trains, settings, _ = CASES[case]
+    constant = jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), rng.uniform(1, 5, nodes))
+    cost = jc.costs.Latency(rng.uniform(0.5, 2, nodes)) if "changes" in case else constant
+    allocation = jc.Allocation(cost, 3.0 * nodes, np.full(nodes, 0.5), np.full(nodes, 10.0))
+    labels = np.where(rng.random((nodes, 9)) < 0.5, -1, 1)
+    training = jc.Training(jc.losses.Logistic(l2=1e-2), rng.normal(size=(nodes, 9, 3)), labels)
+    problem = jc.Problem(None if flow is None else allocation, training if trains else None)
+    network = jc.Network.from_graphs([nx.cycle_graph(nodes), nx.star_graph(nodes - 1)], failure_rate=0.1)
+    fit = jc.methods.GradientTracking(0.05) if trains else None
+    method = jc.CoOptimizer(flow, fit, jc.channels.LogQuantizer())
+    return jc.solve(problem, network, method, 3, seed=seed, **settings)
 
 
-def solved(rng, method, halves=HALVES["both"], cost=None, **settings):
-    network = jc.Network.from_graphs([nx.cycle_graph(N), nx.star_graph(N - 1)], failure_rate=0.1)
-    return jc.solve(problem(rng, halves, cost), network, method, 3, **settings)
-
-
-def optimizer(flow, halves=HALVES["both"]):
-    return jc.CoOptimizer(
-        flow if "allocation" in halves else None,
-        jc.methods.GradientTracking(0.05) if "training" in halves else None,
-        jc.channels.LogQuantizer(),
-    )
-
-
-@pytest.mark.parametrize("halves", HALVES)
-@pytest.mark.parametrize("flow", [jc.methods.DualFlow(), jc.methods.LaplacianFlow(0.01)], ids=["dual", "laplacian"])
-def test_a_first_solve_compiles_five_programs_and_the_next_none(rng, flow, halves):
+@pytest.mark.parametrize("case", CASES)
+def test_a_first_solve_compiles_few_programs_and_the_next_none(rng, case):
     """The check of the cost, the price, the start, the loop and the estimate; training alone has the last three."""
-    halves = HALVES[halves]
-    jax.clear_caches()
     with counted() as first:
-        solved(rng, optimizer(flow, halves), halves)
-    assert 0 < len(first) <= (5 if "allocation" in halves else 3)
-    with counted() as second:
-        solved(rng, optimizer(flow, halves), halves, seed=7)
+        solved(rng, case, 0)
+    assert 0 < len(first) <= CASES[case][-1]
+    with counted() as second:  # other numbers of the same shapes
+        solved(rng, case, 7)
     assert not second
-
-
-def test_costs_without_constant_curvature_take_one_more(rng):
-    cost = jc.costs.Latency(np.full(N, 2.0))
-    jax.clear_caches()
-    for flow in (jc.methods.DualFlow(), jc.methods.LaplacianFlow(0.01)):
-        with counted() as first:
-            solved(rng, optimizer(flow), cost=cost)
-        assert len(first) <= 6
-        with counted() as second:
-            solved(rng, optimizer(flow), cost=cost)
-        assert not second
-
-
-@pytest.mark.parametrize("settings", [{"runs": 3}, {"tol": 1e-3}, {"record_every": 1}], ids=str)
-def test_settings_take_no_more(rng, settings):
-    jax.clear_caches()
-    with counted() as first:
-        solved(rng, optimizer(jc.methods.LaplacianFlow(0.01)), **settings)
-    assert 0 < len(first) <= 5
