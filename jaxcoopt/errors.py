@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import jax
 import jax.core
-import jax.numpy as jnp
 import numpy as np
 import psutil
 
@@ -64,11 +63,6 @@ class StandIn(np.ndarray):
     def like(cls, leaf: Any) -> "StandIn":
         """Of the shape of a leaf."""
         return np.full(leaf.shape, 0.5).view(cls)
-
-
-def inside_jit() -> bool:
-    """True inside someone else's jit, where even what is computed from known numbers is traced."""
-    return isinstance(jnp.zeros(()), jax.core.Tracer)
 
 
 def finite(

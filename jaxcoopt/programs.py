@@ -1,7 +1,7 @@
 """How much of compiled programs stays.
 
-JAX keeps every program, and each new shape of a problem needs some 60 of them: about 110 MiB on a CPU, of which 30 are
-the loop's, and more than 1 is each of the smallest. Thirty numbers of nodes would take 3 GiB for good.
+JAX keeps every program, and each new shape of a problem needs 3 to 6 of them. When it needed some 60, these took about
+110 MiB on a CPU, of which 30 were the loop's: thirty numbers of nodes would have taken 3 GiB for good.
 """
 
 import ctypes
@@ -15,7 +15,8 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.errors import inside_jit, traced
+from jaxcoopt.errors import traced
+from jaxcoopt.host import inside_jit
 
 MOST = 768 * 2**20  # bytes that calls with new shapes have taken, before JAX's programs are let go
 _inside: ContextVar[bool] = ContextVar("inside", default=False)

@@ -9,7 +9,6 @@ the next time.
 import gc
 import os
 import zlib
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -92,14 +91,8 @@ def optimised(monkeypatch):
     """The loop compiled as for a user. Flows sum to exactly 0 where both ends of a link are compiled alike: without
     optimisation a hub's may be fused in another way than its neighbours'.
     """
-    for name, options in (("_NARROW", loop.NARROW_VECTORS), ("_WIDE", loop.WIDE_VECTORS)):
-        monkeypatch.setattr(loop, name, _optimised(tuple(options.items())))
-
-
-@cache
-def _optimised(options):
-    options = dict(options) | {"xla_backend_optimization_level": 3}
-    return jax.jit(loop.advance_records, donate_argnames="carry", compiler_options=options)
+    options_for = loop.options_for
+    monkeypatch.setattr(loop, "options_for", lambda runs: options_for(runs) | {"xla_backend_optimization_level": 3})
 
 
 @pytest.fixture

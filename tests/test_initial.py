@@ -11,7 +11,7 @@ import pytest
 import jaxcoopt as jc
 from jaxcoopt.compensated import Pair
 from jaxcoopt.problem.align import aligned
-from jaxcoopt.run.initial import initial_allocation, initial_params
+from jaxcoopt.run.initial import given_params, initial_allocation, random_params
 
 N, RUNS, FEATURES = 5, 3, 4
 INF = math.inf
@@ -168,8 +168,10 @@ def fit(loss: Any = None) -> jc.Training:
 
 
 def params(given: Any = None, training: Any = None, runs: Any = range(RUNS), seed: int = 0) -> Any:
-    numbers = jax.numpy.asarray(runs)
-    return initial_params(given, fit() if training is None else training, N, numbers, jax.random.key(seed))
+    training = fit() if training is None else training
+    if given is not None:
+        return given_params(given, training, N, len(runs))
+    return random_params(training, N, jax.numpy.asarray(runs), jax.random.key(seed))
 
 
 LOSSES = {

@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxcoopt.bench.case import SAMPLES, Case
 from jaxcoopt.bench.instance import Instance, make_channel
-from jaxcoopt.run.loop import WIDE_VECTORS
+from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.shards import split_like_runs
 from jaxcoopt.shown import briefly
 
@@ -124,7 +124,7 @@ def seconds_of(function: Any, start: Any, runs: int = 1) -> float:
         return lax.fori_loop(0, length, lambda _, at: function(at), u)
 
     start, loop_of = split_like_runs(start, loop_of, runs)
-    loop = jax.jit(loop_of, compiler_options=WIDE_VECTORS)
+    loop = jax.jit(loop_of, compiler_options=options_for(LEAST_WIDE))
 
     def timed(length: int) -> float:
         begin = time.perf_counter()

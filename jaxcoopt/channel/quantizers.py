@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
@@ -142,8 +143,8 @@ class LogQuantizer(Channel):
 
     def sector(self) -> tuple[Any, Any]:
         """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""
-        upper = jnp.exp(jnp.asarray(self.rho) / 2)
-        return (1 / upper if self.bits is None else jnp.zeros_like(upper)), upper
+        upper = np.exp(np.asarray(self.rho, np.float64) / 2)
+        return (1 / upper if self.bits is None else np.zeros_like(upper)), upper
 
     def word_bits(self, dtype: Any) -> Any:
         """B, or 1 + the bits that number all levels between the smallest and the largest float."""

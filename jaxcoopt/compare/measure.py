@@ -21,6 +21,7 @@ from jaxcoopt.channel.exchange import message_bits
 from jaxcoopt.compare.contenders import Contender
 from jaxcoopt.compare.instances import Instances
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.result import Result
@@ -154,7 +155,7 @@ def one_number(contender: Contender, problem: Problem, nodes: int) -> float:
         shape: Any = jax.ShapeDtypeStruct((nodes, 1), float_dtype())
     else:
         loss, features = problem.training.loss, problem.training.features.shape[2]
-        params = jax.eval_shape(lambda: loss.init(jax.random.key(0), features))
+        params = params_like(loss, features)
         shape = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((nodes, *leaf.shape, 1), float_dtype()), params)
     return float(np.min(message_bits(contender.channel, shape)))
 

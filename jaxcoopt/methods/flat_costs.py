@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.host import as_jax
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.stiffness import flat
 from jaxcoopt.problem.align import aligned_allocation
@@ -58,8 +59,9 @@ def flat_stretches(allocation: Allocation, nodes: int) -> Any:
         exact = aligned_allocation(allocation)
         low, high = finite_box(exact, nodes)
         inside = np.linspace(0, 1, POINTS + 2)[1:-1].reshape(-1, 1, 1)
-        found = _look_at(exact.cost, low[None] + (high - low)[None] * inside, high - low)
-        return np.asarray(found) & np.asarray(high > low)
+        points = low[None] + (high - low)[None] * inside
+        found = _look_at(*as_jax((exact.cost, points, high - low)))
+        return np.asarray(found) & (high > low)
 
 
 @jax.jit

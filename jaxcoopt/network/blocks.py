@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 from scipy import sparse
 from scipy.sparse import csgraph
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.host import array_of, as_jax
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.halo import Halo
@@ -112,9 +112,9 @@ def _halo(ends: np.ndarray, node: np.ndarray, devices: int) -> tuple[Halo, np.nd
             number[to].extend(node[padded])
             needed[sender] = padded - sender * size
         offsets.append(offset)
-        sent.append(jnp.asarray(np.concatenate(needed), jnp.int32))
+        sent.append(array_of(np.concatenate(needed), np.int32))
         begin += rows
-    return Halo(tuple(offsets), devices, tuple(sent), jnp.asarray(np.concatenate(number), jnp.int32)), local
+    return Halo(tuple(offsets), devices, tuple(sent), array_of(np.concatenate(number), np.int32)), local
 
 
 def _links(network: Network, graph: int, at: np.ndarray) -> _Links:
@@ -142,12 +142,12 @@ def _tables(of_graphs: Sequence[_Links], touching: Sequence[np.ndarray], local: 
     neighbours, weights, link, node, row = (np.stack(part).reshape(len(of_graphs), -1) for part in filled)
     plain = len(buckets) == 1
     return Tables(
-        neighbours=jnp.asarray(neighbours, jnp.int32),
-        weights=jnp.asarray(weights, float_dtype()),
-        link=jnp.asarray(link, jnp.int32),
+        neighbours=array_of(neighbours, np.int32),
+        weights=array_of(weights, float_dtype()),
+        link=array_of(link, np.int32),
         buckets=buckets,
-        node=None if plain else jnp.asarray(node, jnp.int32),
-        row=None if plain else jnp.asarray(row, jnp.int32),
+        node=None if plain else array_of(node, np.int32),
+        row=None if plain else array_of(row, np.int32),
     )
 
 
@@ -159,8 +159,8 @@ def _edges(edges: Edges, ends: np.ndarray, touching: Sequence[np.ndarray], local
     found = [local[device][ends[:, edge]] for device, edge in enumerate(touching)]
     tail, head = padded(found)
     return Edges(
-        tail=jnp.asarray(tail, jnp.int32),
-        head=jnp.asarray(head, jnp.int32),
-        weights=jnp.asarray(padded([of_graphs[:, edge] for edge in touching])),
-        number=jnp.asarray(padded([edge[None] for edge in touching])[0], jnp.uint32),
+        tail=array_of(tail, np.int32),
+        head=array_of(head, np.int32),
+        weights=as_jax(padded([of_graphs[:, edge] for edge in touching])),
+        number=array_of(padded([edge[None] for edge in touching])[0], np.uint32),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.host import array_of
 from jaxcoopt.network.weights import LinkList
 from jaxcoopt.pytrees import pytree
 
@@ -47,4 +48,4 @@ def build_edges(links: Sequence[LinkList]) -> Edges:
     for row, of, up, edge in zip(weights, links, forward, name, strict=True):
         row[np.searchsorted(union, edge)] = of.weight[up]
     tail, head = np.divmod(union, nodes)
-    return Edges(jnp.asarray(tail, jnp.int32), jnp.asarray(head, jnp.int32), jnp.asarray(weights, float_dtype()))
+    return Edges(array_of(tail, np.int32), array_of(head, np.int32), array_of(weights, float_dtype()))

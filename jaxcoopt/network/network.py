@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import float_dtype, plain
 from jaxcoopt.errors import finite, positive, traced
+from jaxcoopt.host import array_of
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges, build_edges
@@ -130,10 +131,10 @@ class Network:
         labels = node_labels(graphs, order)
         return cls(
             tables=tables,
-            links_sent=jnp.asarray([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
+            links_sent=array_of([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
             edges=build_edges(links),
             failure_rate=rate if rate.any() else None,
-            sequence=None if sequence is None else jnp.asarray(sequence, jnp.int32),
+            sequence=None if sequence is None else array_of(sequence, np.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
             shifts=shifts,
             matrix=matrix,
@@ -157,7 +158,7 @@ class Network:
 
         Raises ValueError for another shape.
         """
-        given, weights = weights, jnp.asarray(plain("weights", weights), self.edges.weights.dtype)
+        given, weights = weights, array_of(plain("weights", weights), self.edges.weights.dtype)
         if weights.shape != self.edges.weights.shape:
             raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
         if not traced(given, self):
@@ -172,7 +173,9 @@ class Network:
         """The same network with its numbers in another float type."""
 
         def cast(number: Any) -> Any:
-            return jnp.asarray(number, dtype) if jnp.issubdtype(jnp.result_type(number), jnp.floating) else number
+            as_it_is = isinstance(number, jax.Array) and number.dtype == dtype
+            floating = jnp.issubdtype(jnp.result_type(number), jnp.floating)
+            return array_of(number, dtype) if floating and not as_it_is else number
 
         return jax.tree.map(cast, self)
 
@@ -215,5 +218,5 @@ def _kept(
             raise kernels.no_shifts()
     if not fails and kernels.keeps_matrix(kernel, nodes, entries):
         kernels.check_size(kernel, len(links) * nodes**2)
-        matrix = jnp.asarray(matrices(links), float_dtype())
+        matrix = array_of(matrices(links), float_dtype())
     return tables, shifts, matrix

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.host import array_of
 from jaxcoopt.network.tables import fold
 from jaxcoopt.network.weights import LinkList
 from jaxcoopt.pytrees import pytree
@@ -89,8 +90,8 @@ def _shifts(
     reach = np.abs(start).max(axis=(0, 1))
     alike = (table == table[..., :1]).all()
     return Shifts(
-        start=jnp.asarray(start + reach, jnp.int32),
-        weights=jnp.asarray(table[..., :1] if alike else table, float_dtype()),
+        start=array_of(start + reach, np.int32),
+        weights=array_of(table[..., :1] if alike else table, float_dtype()),
         grid=grid,
         reach=(int(reach[0]), int(reach[1])),
     )

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.host import array_of
 from jaxcoopt.network.weights import LinkList
 from jaxcoopt.pytrees import pytree
 
@@ -138,12 +139,12 @@ def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]
     neighbours, weights, link, node, row = (np.stack(part) for part in zip(*tables, strict=True))
     plain = len(buckets) == 1
     return Tables(
-        neighbours=jnp.asarray(neighbours, jnp.int32),
-        weights=jnp.asarray(weights, float_dtype()),
-        link=jnp.asarray(link, jnp.int32),
+        neighbours=array_of(neighbours, np.int32),
+        weights=array_of(weights, float_dtype()),
+        link=array_of(link, np.int32),
         buckets=buckets,
-        node=None if plain else jnp.asarray(node, jnp.int32),
-        row=None if plain else jnp.asarray(row, jnp.int32),
+        node=None if plain else array_of(node, np.int32),
+        row=None if plain else array_of(row, np.int32),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.errors import traced
+from jaxcoopt.host import as_jax, in_type, numpy_for
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 
 
@@ -32,13 +33,14 @@ def sample_axes(training: Training) -> tuple[int, ...]:
 
 
 def aligned(problem: Problem, nodes: int) -> Problem:
-    """The problem with every constant an array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    """The problem with every constant a JAX array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
     allocation, training = problem.allocation, problem.training
-    return Problem(
+    found = Problem(
         allocation=None if allocation is None else aligned_allocation(allocation),
-        training=None if training is None else _training(training),
+        training=None if training is None else aligned_training(training),
         work=_work(problem, nodes),
     )
+    return as_jax(found)
 
 
 def is_whole(targets: Any) -> bool:
@@ -48,13 +50,13 @@ def is_whole(targets: Any) -> bool:
 
 def columns(value: Any) -> Any:
     """A constant, scalar, [nodes] or [nodes, runs], as a scalar or [nodes, 1 or runs] array."""
-    value = jnp.asarray(value, float_dtype())
+    value = in_type(value, float_dtype())
     return value[:, None] if value.ndim == 1 else value
 
 
 def floats(tree: Any) -> Any:
     """All leaves as arrays of the float type."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, float_dtype()), tree)
+    return jax.tree.map(lambda leaf: in_type(leaf, float_dtype()), tree)
 
 
 def _per_node(problem: Problem) -> Any:
@@ -63,10 +65,10 @@ def _per_node(problem: Problem) -> Any:
 
 
 def aligned_allocation(allocation: Allocation) -> Allocation:
-    """The allocation half with every constant scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    """The allocation half alone, its constants in NumPy where they are known."""
     return Allocation(
         cost=jax.tree.map(columns, allocation.cost),
-        budget=jnp.asarray(allocation.budget, float_dtype()),
+        budget=in_type(allocation.budget, float_dtype()),
         lower=None if allocation.lower is None else columns(within_reach(allocation.lower)),
         upper=None if allocation.upper is None else columns(within_reach(allocation.upper)),
     )
@@ -74,34 +76,35 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
 
 def within_reach(bound: Any) -> Any:
     """A bound, `FAR` away where it is not there."""
-    if isinstance(bound, jax.Array):
+    if traced(bound):
         return jnp.clip(jnp.asarray(bound, float_dtype()), -FAR, FAR)
     return np.clip(np.asarray(bound, np.float64), -FAR, FAR)
 
 
-def _training(training: Training) -> Training:
+def aligned_training(training: Training) -> Training:
+    """The training half alone, in NumPy where it is known."""
     targets, kind = training.targets, training.loss.targets
-    mask = None if training.mask is None else jnp.asarray(training.mask, bool)
+    mask = None if training.mask is None else in_type(training.mask, bool)
     if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
-        known = not traced(targets, training.mask)
-        targets = np.where(np.asarray(training.mask), targets, 0) if known else jnp.where(mask, targets, 0)
+        targets = numpy_for(targets, mask).where(mask, targets, 0)
     whole = kind == "integer" or (kind == "any" and is_whole(targets))
-    targets = jnp.asarray(targets, jnp.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
+    targets = in_type(targets, np.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
+    features = in_type(training.features, float_dtype())
+    xp = numpy_for(features, targets, mask)
     if kind == "binary":
-        targets = jnp.where(targets > 0, 1, -1).astype(float_dtype())
-    features = jnp.asarray(training.features, float_dtype())
+        targets = xp.where(targets > 0, 1, -1).astype(float_dtype())
     if mask is not None:
-        features, targets = jnp.where(mask[..., None], features, 0), jnp.where(mask, targets, jnp.zeros_like(targets))
+        features, targets = xp.where(mask[..., None], features, 0), xp.where(mask, targets, 0)
     return replace(
         training,
         loss=floats(training.loss),
         features=features,
         targets=targets,
         mask=mask,
-        weights=None if training.weights is None else jnp.asarray(training.weights, float_dtype()),
+        weights=None if training.weights is None else in_type(training.weights, float_dtype()),
     )
 
 
 def _work(problem: Problem, nodes: int) -> Any:
     work = columns(1.0 if problem.work is None else problem.work)
-    return jnp.broadcast_to(work, (nodes, work.shape[1] if work.ndim else 1))
+    return numpy_for(work).broadcast_to(work, (nodes, work.shape[1] if work.ndim else 1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxcoopt.arrays import float_dtype, plain_tree, shown, there
 from jaxcoopt.errors import apart, finite, numbers, positive, refuse_lists, refuse_unregistered
+from jaxcoopt.host import Numbers, as_jax
 from jaxcoopt.layout import check_axes
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
@@ -132,7 +133,7 @@ def _check_convex(allocation: Allocation, nodes: int) -> None:
     cost = allocation.cost
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
-        lower, upper = (np.where(there(side), side, np.copysign(np.inf, side)) for side in map(np.asarray, box(exact)))
+        lower, upper = (np.where(there(side), side, np.copysign(np.inf, side)) for side in box(exact))
         start, end = (np.asarray(edge) for edge in exact.cost.domain())
         if np.any(np.isfinite(lower) & (lower < start)) or np.any(np.isfinite(upper) & (upper > end)):
             first, last = apart(start.max(), lower.min()), apart(end.min(), upper.max())
@@ -178,11 +179,11 @@ def _check_domain(
         )
 
 
-def _look_at(cost: costs.Cost, points: jax.Array) -> np.ndarray:
+def _look_at(cost: costs.Cost, points: Numbers) -> np.ndarray:
     """Second derivatives at the points, of a cost that can be traced and whose nodes and runs do not see each other."""
     name, x = f"allocation.cost: {type(cost).__name__}", points[0]
     try:
-        shape = jax.eval_shape(cost.value, x).shape
+        shape = _values.eval_shape(cost, x).shape
     except (TypeError, ValueError, AttributeError) as error:
         raise TypeError(
             f"{name} cannot be evaluated by JAX on x of shape {x.shape}; a custom fn(x, parameters) must be "
@@ -190,13 +191,18 @@ def _look_at(cost: costs.Cost, points: jax.Array) -> np.ndarray:
         ) from error
     if shape != x.shape:
         raise ValueError(f"{name} must be elementwise, but took x of shape {x.shape} to {shape}")
-    bend, together, apart = _evaluate(cost, points)
+    bend, together, apart = _evaluate(*as_jax((cost, points)))
     if not np.allclose(together, apart, rtol=1e-9, equal_nan=True):
         raise ValueError(
             f"{name} must be elementwise, but its value at one node changes with x at another; leave sums, means and "
             "differences over nodes or runs out of it"
         )
     return np.asarray(bend)
+
+
+@jax.jit  # which remembers the shapes
+def _values(cost: costs.Cost, x: jax.Array) -> jax.Array:
+    return cost.value(x)
 
 
 @jax.jit
@@ -256,7 +262,7 @@ def _check_loss(training: Training, features: int) -> None:
         x = jax.ShapeDtypeStruct((features,), float_dtype())
         y = jax.ShapeDtypeStruct((), np.int32 if whole else float_dtype())
         try:
-            shape = jax.eval_shape(lambda key, x, y: loss.fn(loss.start(key), x, y), jax.random.key(0), x, y).shape
+            shape = jax.eval_shape(lambda x, y: loss.fn(loss.start(jax.random.key(0)), x, y), x, y).shape
         except (TypeError, ValueError, AttributeError) as error:
             raise TypeError(
                 "training.loss: Custom needs start(key) -> params and fn(params, x, y) -> the loss of one sample, in "

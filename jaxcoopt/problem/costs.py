@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.errors import finite, positive
+from jaxcoopt.host import numpy_for
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -130,17 +131,17 @@ class Sum(Cost):
     def domain(self) -> tuple[Any, Any]:
         """Where every term is defined."""
         lower, upper = zip(*(term.domain() for term in self.terms), strict=True)
-        return _extreme(max, jnp.maximum, lower), _extreme(min, jnp.minimum, upper)
+        return _extreme(max, "maximum", lower), _extreme(min, "minimum", upper)
 
 
-def _extreme(of_numbers: Callable[..., float], of_arrays: Callable[[Any, Any], Any], ends: tuple[Any, ...]) -> Any:
+def _extreme(of_numbers: Callable[..., float], of_arrays: str, ends: tuple[Any, ...]) -> Any:
     """Numbers, which may be infinite, as they are; what jax.numpy made of them jax_debug_infs would find."""
     plain, arrays = ([end for end in ends if isinstance(end, float) == known] for known in (True, False))
     if not arrays:
         return of_numbers(plain)
     if plain and math.isfinite(of_numbers(plain)):
         arrays.append(of_numbers(plain))
-    return reduce(of_arrays, arrays)
+    return reduce(getattr(numpy_for(arrays), of_arrays), arrays)
 
 
 @pytree

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import jax
@@ -263,6 +264,16 @@ class Custom(Loss):
         """Zero."""
         leaf = jax.tree.leaves(params)[0]
         return jnp.zeros((leaf.shape[0], leaf.shape[-1]), leaf.dtype)
+
+
+def params_like(loss: Loss, features: int) -> Params:
+    """One node's parameters as shapes and types, leaves [*shape]."""
+    return _start.eval_shape(loss, features)
+
+
+@partial(jax.jit, static_argnames="features")  # which remembers the shapes
+def _start(loss: Loss, features: int) -> Params:
+    return loss.init(jax.random.key(0), features)
 
 
 def _per_run(labels: Labels) -> Array:

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
+from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, domain, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
@@ -29,13 +30,14 @@ class _Cleared(NamedTuple):
     x: Shares
     price: Float[Array, " runs"]
     cost: Float[Array, " runs"]
+    bound_price: Float[Array, " runs"]
     large: Float[Array, " runs"]
     cut: Any
     wrong: Any
 
 
-def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(x* [nodes, runs], price [runs], cost [runs]) in float64; call under jax.enable_x64.
+def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(x* [nodes, runs], price [runs], cost [runs], `bound_price` [runs]) in float64; call under jax.enable_x64.
 
     At price p node i answers x_i(p) = the point of its box where f_i' = p, or the end nearer to it. sum_i x_i(p) grows
     with p, so bisection finds the price of the budget. Where f_i' = p on a whole stretch, what the others leave of the
@@ -47,22 +49,22 @@ def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.nda
     near, far = scale * RADII, nodes * RADII
     radii = [*near, *far[far > near[-1]]]
     for radius in radii:
-        found = _clear(allocation, nodes, radius)
-        if not np.any(found.cut):
+        found = jax.device_get(_clear(as_jax(allocation), nodes, radius))
+        if not found.cut.any():
             break
     else:
         raise ValueError(
             f"allocation: no optimum within {radii[-1]:.0e} CPU units of the equal share: the cost falls ever further "
             "out, where no bound stops it; give bounds, or costs that grow"
         )
-    if np.any(found.wrong):
+    if found.wrong.any():
         node, run = np.argwhere(found.wrong)[0]
         raise ValueError(
             f"allocation.cost: at node {node} (run {run}) no price has an answer near x = {found.x[node, run]:g}: its "
             "slope falls there, or is NaN; use a convex cost or tighten the bounds"
         )
     best = zero_if_rounding(found.cost, found.large, 1e-15)
-    return np.asarray(found.x), np.asarray(found.price), best
+    return found.x, found.price, best, found.bound_price
 
 
 def zero_if_rounding(best: Any, large: Any, part: float) -> np.ndarray:
@@ -73,7 +75,7 @@ def zero_if_rounding(best: Any, large: Any, part: float) -> np.ndarray:
 @partial(jax.jit, static_argnames="nodes")
 def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     cost = allocation.cost
-    first, last = finite_box(allocation, nodes, radius, INSIDE)
+    first, last = as_jax(finite_box(allocation, nodes, radius, INSIDE))
     least, most = first.sum(axis=0), last.sum(axis=0)
     budget = jnp.clip(allocation.budget, least, most)  # which it may miss by the rounding of the bounds' sum
     price, below, above = _bisect_price(cost, budget, first, last)
@@ -84,10 +86,17 @@ def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     endless_low, endless_high = ~there(jnp.maximum(lower, start)), ~there(jnp.minimum(upper, end))
     cut = ((x <= first) & endless_low) | ((x >= last) & endless_high)
     terms = cost.value(x)
-    start = cost.value(feasible_point(allocation, nodes)).sum(axis=0)
+    start = cost.value(as_jax(feasible_point(allocation, nodes))).sum(axis=0)
     size = jnp.abs(terms) + jnp.abs(x * marginal(cost, x)) + x**2 * jnp.abs(curvature(cost, x))
     large = jnp.fmin(jnp.abs(start), size.sum(axis=0))
-    return _Cleared(x, price, terms.sum(axis=0), large, cut, _no_optimum(cost, x, price, first, last))
+    wrong = _no_optimum(cost, x, price, first, last)
+    return _Cleared(x, price, terms.sum(axis=0), bound_price(cost, x, price), large, cut, wrong)
+
+
+@jax.jit
+def bound_price(cost: Cost, x: Shares, price: Float[Array, " runs"]) -> Float[Array, " runs"]:
+    """sum_i |f_i'(x_i) - price|: the multipliers of the bounds."""
+    return jnp.abs(marginal(cost, x) - price[None]).sum(axis=0)
 
 
 def _bisect_price(cost: Cost, budget: Array, first: Shares, last: Shares) -> tuple[tuple[Array, Array], Shares, Shares]:

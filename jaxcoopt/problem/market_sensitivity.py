@@ -31,7 +31,7 @@ Answer = tuple[Float[Array, "nodes runs"], Float[Array, " runs"], Float[Array, "
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def cleared(nodes: int, allocation: Allocation) -> Answer:
     """(x*, price, cost) of an aligned allocation: f_i'(x_i) = p at free nodes, x_i = a bound at others, sum x = b."""
-    x, price, cost = (jnp.asarray(value) for value in clear_market(allocation, nodes))
+    x, price, cost = (jnp.asarray(value) for value in clear_market(allocation, nodes)[:3])
     return x, price, cost
 
 

@@ -1,13 +1,22 @@
 """Newton's method with a line search, stopped by its decrement: how much the loss can still fall, in its own unit."""
 
 import abc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 ACCURACY = 1e-9  # of the loss, which another Newton step may still lower by so much
 MOST_STEPS = 200
 ROUNDING = 1e-14
+
+
+class Seen(NamedTuple):
+    """An objective at one point: its value and gradient; detail: what else its Newton step needs."""
+
+    v: np.ndarray
+    value: float
+    slope: np.ndarray
+    detail: Any = None
 
 
 class Objective(abc.ABC):
@@ -19,11 +28,11 @@ class Objective(abc.ABC):
         return 0.0
 
     @abc.abstractmethod
-    def look(self, v: np.ndarray) -> tuple[float, np.ndarray]:
-        """Its value and gradient."""
+    def look(self, v: np.ndarray) -> Seen:
+        """What it is at v."""
 
     @abc.abstractmethod
-    def step(self, v: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+    def step(self, at: Seen) -> tuple[np.ndarray, float]:
         """The Newton step, and the least curvature relative to the largest (1 where it is not known)."""
 
 
@@ -43,11 +52,11 @@ def descend(objective: Objective, v: np.ndarray, accuracy: float = ACCURACY) -> 
     At an optimum the steps shrink as well. Where there is none the decrement may vanish while they do not: the loss
     falls ever more slowly, ever further out. Source: Boyd and Vandenberghe, Convex optimization, algorithm 9.5.
     """
-    value, slope = objective.look(v)
-    start, longest, best = value, 0.0, None
-    found = Found(v, value, np.inf, 1.0, False)
+    at = objective.look(v)
+    start, longest, best = at.value, 0.0, None
+    found = Found(v, at.value, np.inf, 1.0, False)
     for count in range(MOST_STEPS):
-        step, weakest = objective.step(v, slope)
+        (v, value, slope, _), (step, weakest) = at, objective.step(at)
         falls, length = -0.5 * float(slope @ step), float(np.linalg.norm(step))
         longest = max(longest, length)
         shrunk = count < 2 or length <= 1e-3 * longest
@@ -64,20 +73,19 @@ def descend(objective: Objective, v: np.ndarray, accuracy: float = ACCURACY) -> 
         moved = _search(objective, found, step)
         if moved is None:
             return found
-        v, value, slope = moved
+        at = moved
     return found
 
 
-def _search(objective: Objective, at: Found, step: np.ndarray) -> tuple[np.ndarray, float, np.ndarray] | None:
+def _search(objective: Objective, at: Found, step: np.ndarray) -> Seen | None:
     """The first of the step, its half, its quarter, ... that lowers the value enough; None where none does."""
     if not (np.isfinite(at.falls) and at.falls > 0):
         return None
     part = 1.0
     for _ in range(60):
-        v = at.v + part * step
-        value, slope = objective.look(v)
-        if value <= at.value - 0.2 * part * at.falls + ROUNDING * abs(at.value) and np.isfinite(slope).all():
-            return v, value, slope
+        new = objective.look(at.v + part * step)
+        if new.value <= at.value - 0.2 * part * at.falls + ROUNDING * abs(at.value) and np.isfinite(new.slope).all():
+            return new
         part *= 0.5
     return None
 

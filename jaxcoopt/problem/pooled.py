@@ -11,10 +11,11 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from jaxcoopt.host import as_jax
 from jaxcoopt.problem.batch import Batch
-from jaxcoopt.problem.losses import Loss, SmoothHinge
+from jaxcoopt.problem.losses import Loss, SmoothHinge, params_like
 from jaxcoopt.problem.market import zero_if_rounding
-from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, by_curvature, dense_step, descend
+from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, Seen, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
 from jaxcoopt.shown import briefly
@@ -46,7 +47,7 @@ def fit_runs(training: Training) -> PooledFit:
     if pool is not None:
         fits = [_fit_scores(loss, pool) for loss in losses]
     else:
-        batch = Batch(*(jnp.asarray(array[None]) for array in (features, labels, share)))
+        batch = Batch(*as_jax([array[None] for array in (features, labels, share)]))
         fits = [_fit_any(loss, batch) for loss in losses]
     return PooledFit(*jax.tree.map(lambda *leaves: np.stack(leaves, axis=-1), *fits)) if sizes else fits[0]
 
@@ -65,7 +66,7 @@ def _fit_scores(loss: Any, pool: Pool) -> PooledFit:
     _check_classes(loss, pool.labels)
     objective = Scores.of(loss, pool)
     v, free = objective.start, loss.targets != "real" and not loss.l2 > 0
-    first = objective.look(v)[0]
+    first = objective.look(v).value
     for softer in _ever_sharper(loss):
         v = descend(replace(objective, loss=softer), v, 1e-3).v
     found = descend(objective, v)
@@ -84,7 +85,7 @@ def _ever_sharper(loss: Loss) -> Iterator[Loss]:
     if isinstance(loss, SmoothHinge):
         sharpness, last = 1.0, float(loss.sharpness)
         while sharpness < last:
-            yield replace(loss, sharpness=jnp.asarray(sharpness))
+            yield replace(loss, sharpness=np.asarray(sharpness))
             sharpness *= SHARPER
 
 
@@ -117,11 +118,12 @@ class _Any(Objective):
     like: Any
     rounding: float
 
-    def look(self, v: np.ndarray) -> tuple[float, np.ndarray]:
+    def look(self, v: np.ndarray) -> Seen:
         value, slope = _value(self.loss, self.batch, self.like, v)
-        return float(value), np.asarray(slope)
+        return Seen(v, float(value), np.asarray(slope))
 
-    def step(self, v: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+    def step(self, at: Seen) -> tuple[np.ndarray, float]:
+        v, slope = at.v, at.slope
         if v.size > DENSE:
             product = lambda d: np.asarray(_product(self.loss, self.batch, self.like, v, d))  # noqa: E731
             return krylov_step(product, slope), 1.0
@@ -132,16 +134,20 @@ class _Any(Objective):
 
 
 def _fit_any(loss: Loss, batch: Batch) -> PooledFit:
-    shapes = jax.eval_shape(lambda key: loss.init(key, batch.features.shape[2]), jax.random.key(0))
-    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)
-    start, unravel = ravel_pytree(like)
+    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params_like(loss, batch.features.shape[2]))
+    start = np.zeros(sum(leaf.size for leaf in jax.tree.leaves(like)))
     first, slope = _value(loss, batch, like, start)
     with np.errstate(all="ignore"):  # without an optimum it may run out of numbers
-        found = descend(_Any(loss, batch, like, ROUNDING * float(np.linalg.norm(slope))), np.asarray(start))
+        found = descend(_Any(loss, batch, like, ROUNDING * float(np.linalg.norm(slope))), start)
     _check_settled(found)
-    return PooledFit(
-        jax.tree.map(np.asarray, unravel(jnp.asarray(found.v))), zero_if_rounding(found.value, first, NOTHING)
-    )
+    return PooledFit(_laid_out(found.v, like), zero_if_rounding(found.value, first, NOTHING))
+
+
+def _laid_out(vector: np.ndarray, like: Any) -> Any:
+    """What `ravel_pytree` put in a row."""
+    leaves, structure = jax.tree.flatten(like)
+    parts = np.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
 def _loss(loss: Loss, batch: Batch, like: Any, vector: Float[Array, " numbers"]) -> Float[Array, ""]:

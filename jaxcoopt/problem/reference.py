@@ -5,21 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one, traced
-from jaxcoopt.problem.align import aligned, aligned_allocation, node_count
+from jaxcoopt.host import evaluated_now
+from jaxcoopt.problem.align import aligned_allocation, aligned_training, node_count
 from jaxcoopt.problem.check import check_problem, received
-from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.fit_sensitivity import fitted
-from jaxcoopt.problem.market import clear_market
+from jaxcoopt.problem.market import bound_price, clear_market
 from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
 from jaxcoopt.problem.pooled import fit_runs
-from jaxcoopt.problem.problem import Allocation, Problem
+from jaxcoopt.problem.problem import Problem
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.pytrees import pytree
 
@@ -67,10 +65,15 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
         raise ValueError(
             "nodes: every number of the problem is a scalar or of length 1, so say how many nodes share it"
         )
-    where = nullcontext() if traced(problem) else jax.ensure_compile_time_eval()  # inside someone else's jit, too
+    where = nullcontext() if traced(problem) else evaluated_now()
     with bounded_programs("reference", problem, nodes), where:
         check_problem(_known(problem), nodes, run_count(problem))
-        return Optimum(**_allocation(problem, nodes), **_training(problem, nodes))
+        return optimum_of(problem, nodes)
+
+
+def optimum_of(problem: Problem, nodes: int) -> Optimum:
+    """As `reference`, of a problem that is received and checked."""
+    return Optimum(**_allocation(problem, nodes), **_training(problem))
 
 
 def _known(problem: Problem) -> Problem:
@@ -103,28 +106,20 @@ def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
         if traced(allocation):
             found = cleared(nodes, aligned_one)
             warn_of_kinks(*lax.stop_gradient((aligned_one, *found[:2])))
-            bound_price = _bound_price(aligned_one, *found[:2])
+            of_bounds = bound_price(aligned_one.cost, *found[:2])
         else:
-            found = clear_market(allocation, nodes)
-            bound_price = np.asarray(_bound_price(aligned_one, *found[:2]))
-    x, price, cost, bound_price = _float_type((*found, bound_price))
+            *found, of_bounds = clear_market(allocation, nodes)
+    x, price, cost, of_bounds = _float_type((*found, of_bounds))
     if x.shape[1] == 1:
-        x, price, cost, bound_price = x[:, 0], price[0], cost[0], bound_price[0]
-    return {"allocation": x, "price": price, "bound_price": bound_price, "allocation_cost": cost}
+        x, price, cost, of_bounds = x[:, 0], price[0], cost[0], of_bounds[0]
+    return {"allocation": x, "price": price, "bound_price": of_bounds, "allocation_cost": cost}
 
 
-@jax.jit
-def _bound_price(allocation: Allocation, x: Float[Array, "nodes runs"], price: Float[Array, " runs"]) -> Array:
-    """sum_i |f_i'(x_i) - price|, [runs]: the multipliers of the bounds."""
-    return jnp.abs(marginal(allocation.cost, x) - price[None]).sum(axis=0)
-
-
-def _training(problem: Problem, nodes: int) -> dict[str, Any]:
+def _training(problem: Problem) -> dict[str, Any]:
     if problem.training is None or not problem.training.loss.convex:
         return {}
     with jax.enable_x64(True):
-        training = aligned(Problem(training=problem.training), nodes).training
-        assert training is not None
+        training = aligned_training(problem.training)
         fit = fitted(training) if traced(training) else jax.tree.map(np.asarray, fit_runs(training))
     params, loss = _float_type(fit)
     return {"params": params, "training_loss": loss}

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jaxcoopt.problem.losses import Linear, Logistic, Loss, Ridge, SmoothHinge, Softmax
-from jaxcoopt.problem.newton import ROUNDING, Objective, dense_step
+from jaxcoopt.problem.losses import Linear, Logistic, Ridge, SmoothHinge, Softmax
+from jaxcoopt.problem.newton import ROUNDING, Objective, Seen, dense_step
+from jaxcoopt.problem.sample_losses import bend, sample_losses
 from jaxcoopt.shown import briefly
 
 LINEAR = (Linear, Logistic, SmoothHinge, Softmax)
@@ -99,30 +98,30 @@ class Scores(Objective):
         """[samples, outputs]."""
         return self.rows @ v.reshape(-1, self.outputs)
 
-    def look(self, v: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient."""
+    def look(self, v: np.ndarray) -> Seen:
+        """Value and gradient, and the samples' own derivatives by their scores."""
         u, share = v.reshape(-1, self.outputs), self.pool.share
-        value, slope = _of_scores(self.loss, self.scores(v), self.pool.labels)
+        of = sample_losses(self.loss, self.scores(v), self.pool.labels)
         held = self.penalty @ u
-        total = share @ np.asarray(value) + 0.5 * np.vdot(u, held)
-        return float(total), (self.rows.T @ (share[:, None] * np.asarray(slope)) + held).ravel()
+        total = share @ of.value + 0.5 * np.vdot(u, held)
+        return Seen(v, float(total), (self.rows.T @ (share[:, None] * of.slope) + held).ravel(), of)
 
-    def step(self, v: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+    def step(self, at: Seen) -> tuple[np.ndarray, float]:
         """By the Hessian where it is small enough, else by its products."""
-        of_scores, bend = (np.asarray(array) for array in _bend(self.loss, self.scores(v), self.pool.labels))
-        bend = self.pool.share[:, None, None] * bend
+        v, slope, of = at.v, at.slope, at.detail
+        bent = self.pool.share[:, None, None] * bend(self.loss, of)
         if v.size > DENSE:
-            return krylov_step(lambda d: self._product(bend, d), slope), 1.0
-        noise = ROUNDING * float(np.sqrt(self.pool.share @ (of_scores**2).sum(axis=1)))
+            return krylov_step(lambda d: self._product(bent, d), slope), 1.0
+        noise = ROUNDING * float(np.sqrt(self.pool.share @ (of.slope**2).sum(axis=1)))
         longest = np.inf if self.loss.targets == "real" else 2 * max(1.0, float(np.linalg.norm(v)))
-        return dense_step(self._hessian(bend), slope, noise, longest)
+        return dense_step(self._hessian(bent), slope, noise, longest)
 
-    def _hessian(self, bend: np.ndarray) -> np.ndarray:
+    def _hessian(self, bent: np.ndarray) -> np.ndarray:
         numbers, outputs = self.rows.shape[1], self.outputs
         hessian = np.zeros((numbers, outputs, numbers, outputs))
         for a in range(outputs):
             for b in range(a + 1):
-                block = (self.rows * bend[:, a, b, None]).T @ self.rows
+                block = (self.rows * bent[:, a, b, None]).T @ self.rows
                 hessian[:, a, :, b] = block
                 hessian[:, b, :, a] = block.T
             hessian[:, a, :, a] += self.penalty
@@ -130,9 +129,9 @@ class Scores(Objective):
             hessian += np.eye(numbers)[:, None, :, None] / outputs
         return hessian.reshape(numbers * outputs, -1)
 
-    def _product(self, bend: np.ndarray, d: np.ndarray) -> np.ndarray:
+    def _product(self, bent: np.ndarray, d: np.ndarray) -> np.ndarray:
         u = d.reshape(-1, self.outputs)
-        moved = np.einsum("sab,sb->sa", bend, self.rows @ u)
+        moved = np.einsum("sab,sb->sa", bent, self.rows @ u)
         return (self.rows.T @ moved + self.penalty @ u).ravel()
 
     def params(self, v: np.ndarray) -> dict[str, np.ndarray]:
@@ -212,25 +211,3 @@ def krylov_step(product: Any, slope: np.ndarray) -> np.ndarray:
     # In these coordinates slopes are of order 1 far from the optimum: steps need to be exact only near it.
     tolerance = float(np.clip(0.1 * np.linalg.norm(slope), 1e-6, 1e-2))
     return scipy.sparse.linalg.minres(operator, -slope, rtol=tolerance, maxiter=5000)[0]
-
-
-def _per_sample(loss: Loss, scores: Float[Array, "samples outputs"], labels: Array) -> Float[Array, " samples"]:
-    """The loss of each sample from its scores: they stand in for the features of a model that returns them."""
-    unit = jnp.eye(scores.shape[1], dtype=scores.dtype)[None, ..., None]
-    weights = unit if isinstance(loss, Softmax) else unit[:, :, 0]
-    return loss.samples({"weights": weights}, scores[None], labels[None])[0, :, 0]
-
-
-@jax.jit
-def _of_scores(loss: Loss, scores: Array, labels: Array) -> tuple[Array, Array]:
-    values, pull = jax.vjp(lambda at: _per_sample(loss, at, labels), scores)
-    return values, pull(jnp.ones_like(values))[0]
-
-
-@jax.jit
-def _bend(loss: Loss, scores: Array, labels: Array) -> tuple[Array, Float[Array, "samples outputs outputs"]]:
-    """First and second derivatives."""
-    of_scores = jax.grad(lambda at: _per_sample(loss, at, labels).sum())
-    slope, along = jax.linearize(of_scores, scores)
-    columns = [along(jnp.broadcast_to(unit, scores.shape)) for unit in np.eye(scores.shape[1])]
-    return slope, jnp.stack(columns, axis=-1)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.errors import traced
+from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
@@ -36,10 +36,10 @@ def drive(
         while at < len(lengths):
             batch = lengths[at : at + count]
             begin = time.perf_counter()
-            padded = jnp.asarray(batch + [0] * (MOST_RECORDS - len(batch)), jnp.int32)
-            carry, records, made = go(setup, carry, padded, jnp.asarray(len(batch), jnp.int32))
-            made = int(made)
-            parts.append(jax.tree.map(lambda rows, made=made: np.asarray(rows)[:made, :runs], records))
+            padded = np.array(batch + [0] * (MOST_RECORDS - len(batch)), np.int32)
+            carry, *found = go(setup, carry, *as_jax((padded, np.int32(len(batch)))))
+            records, made = jax.device_get(found)
+            parts.append({name: rows[:made, :runs] for name, rows in records.items()})
             last = {name: rows[-1] for name, rows in parts[-1].items()}
             report(int(carry.iteration), last)
             if np.all(last["over"]):
@@ -47,34 +47,27 @@ def drive(
             if at:  # the first call compiles, and runs no iterations
                 count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
             at += made
-    return gather(carry), jax.tree.map(lambda *rows: jnp.asarray(np.concatenate(rows)), *parts)
+    return gather(carry), jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
-def ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
+def ending(setup: Setup, records: Record) -> tuple[Record, Any, Any]:
     """The trace, each run's status and the record at which it left.
 
     After a half has left the finite numbers its last record stands, and the other half's go on. Seconds without an end
     are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
     """
-    trace, status, left = _ending(setup, records)
-    seconds = trace["seconds"]
-    if traced(seconds):
-        return trace | {"seconds": jnp.where(seconds < jnp.finfo(seconds.dtype).max, seconds, jnp.inf)}, status, left
-    known = np.asarray(seconds)
-    return trace | {"seconds": jnp.asarray(np.where(known < np.finfo(known.dtype).max, known, np.inf))}, status, left
-
-
-@jax.jit
-def _ending(setup: Setup, records: Record) -> tuple[Record, jax.Array, jax.Array]:
-    trace = {name: values for name, values in records.items() if name not in FLAGS}
+    xp, trace = numpy_for(setup, records), {name: values for name, values in records.items() if name not in FLAGS}
+    tol, share = (setup.tol, setup.mean_share) if xp is jnp else jax.device_get((setup.tol, setup.mean_share))
     done, over = records["converged"], records["over"]
     if setup.tol is not None:  # the end is looked at, too
         last = {name: values[-1] for name, values in trace.items()}
-        ended = converged(last, setup.tol, setup.mean_share)
-        done, over = (flags.at[-1].set(flags[-1] | ended) for flags in (done, over))
-    status, left = final_status(trace, done, records["diverged"], setup.mean_share)
+        ended = converged(last, tol, share)
+        done, over = (xp.concatenate([flags[:-1], flags[-1:] | ended[None]]) for flags in (done, over))
+    status, left = final_status(trace, done, records["diverged"], share)
     lost = {half: done | flags for half, flags in lost_halves(trace).items()}
-    every = jnp.arange(len(done))[:, None]
-    rows = {half: jnp.minimum(every, first_or_last(flags)[None]) for half, flags in (lost | {None: over}).items()}
-    stands = {name: jnp.take_along_axis(values, rows[half_of(name)], axis=0) for name, values in trace.items()}
+    every = xp.arange(len(done))[:, None]
+    rows = {half: xp.minimum(every, first_or_last(flags)[None]) for half, flags in (lost | {None: over}).items()}
+    stands = {name: xp.take_along_axis(values, rows[half_of(name)], axis=0) for name, values in trace.items()}
+    seconds = stands["seconds"]
+    stands["seconds"] = xp.where(seconds < np.finfo(seconds.dtype).max, seconds, np.inf)
     return stands, status, left

@@ -1,20 +1,20 @@
 """Where the nodes stand at iteration 0."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
+from jaxcoopt.host import as_jax, in_type, numpy_for
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, feasible_point
-from jaxcoopt.problem.losses import Loss
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
 from jaxcoopt.pytrees import pytree
@@ -39,13 +39,13 @@ def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int
         x = feasible_point(aligned_allocation(allocation), nodes) if given is None else _columns(jnp.asarray(given))
         x = jnp.broadcast_to(x.astype(float_dtype()), (nodes, runs))
         return Pair(x, jnp.zeros_like(x))
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+    with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
-        x = np.asarray(feasible_point(exact, nodes)) if given is None else _checked(given, exact, nodes, runs)
-        sides = (np.broadcast_to(np.asarray(side), (nodes, runs)) for side in box(exact))
-        x = _on_budget(np.broadcast_to(x, (nodes, runs)), np.asarray(exact.budget), *sides)
+        x = feasible_point(exact, nodes) if given is None else _checked(given, exact, nodes, runs)
+        sides = (np.broadcast_to(side, (nodes, runs)) for side in box(exact))
+        x = _on_budget(np.broadcast_to(x, (nodes, runs)), exact.budget, *sides)
     high = x.astype(float_dtype())
-    return Pair(jnp.asarray(high), jnp.asarray((x - high).astype(float_dtype())))
+    return Pair(*as_jax((high, (x - high).astype(float_dtype()))))
 
 
 def _on_budget(x: np.ndarray, budget: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -86,8 +86,7 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
             f"initial.allocation: expected [nodes] = ({nodes},) or [nodes, runs] = ({nodes}, {runs}), got {x.shape}"
         )
     x = _columns(x)
-    budget = np.asarray(allocation.budget)
-    total, budget = np.broadcast_arrays(x.sum(axis=0), budget)
+    total, budget = np.broadcast_arrays(x.sum(axis=0), allocation.budget)
     missed = np.abs(total - budget) - BUDGET_TOLERANCE * np.maximum(1.0, np.abs(budget))
     worst = int(np.argmax(missed))
     if missed[worst] > 0:
@@ -99,11 +98,17 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
     return x
 
 
-def initial_params(given: Any, training: Training, nodes: int, runs: Array, key: Array) -> Params:
-    """Leaves [nodes, *shape, runs]: as given, or a random start for each run (numbered by `runs`)."""
-    drawn = _draw(training.loss, training.features.shape[2], runs, key)
-    if given is None:
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape)), drawn)
+def random_params(training: Training, nodes: int, runs: Int[Array, " runs"], key: Array) -> Params:
+    """Leaves [nodes, *shape, runs]: a random start for each run (numbered by `runs`), the same at all nodes."""
+    features = training.features.shape[2]
+    drawn = jax.vmap(lambda run: training.loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf.astype(float_dtype()), (nodes, *leaf.shape)), drawn)
+
+
+def given_params(given: Any, training: Training, nodes: int, runs: int) -> Params:
+    """The same from what the user gave."""
+    like = params_like(training.loss, training.features.shape[2])
+    drawn = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape, runs), float_dtype()), like)
     if jax.tree.structure(given) != jax.tree.structure(drawn):
         raise ValueError(
             f"initial.params: expected the structure {jax.tree.structure(drawn)}, got {jax.tree.structure(given)}"
@@ -111,22 +116,15 @@ def initial_params(given: Any, training: Training, nodes: int, runs: Array, key:
     return jax.tree_util.tree_map_with_path(lambda path, leaf, like: _stacked(path, leaf, like, nodes), given, drawn)
 
 
-@partial(jax.jit, static_argnames="features")
-def _draw(loss: Loss, features: int, runs: Array, key: Array) -> Params:
-    """A start for each run, the same at all nodes: leaves [*shape, runs]."""
-    drawn = jax.vmap(lambda run: loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
-    return jax.tree.map(lambda leaf: leaf.astype(float_dtype()), drawn)
-
-
-def _stacked(path: Any, leaf: Any, drawn: Array, nodes: int) -> Array:
+def _stacked(path: Any, leaf: Any, drawn: jax.ShapeDtypeStruct, nodes: int) -> Any:
     name = f"initial.params{jax.tree_util.keystr(path)}"
     if not traced(leaf):
         finite(name, leaf)
-    leaf, (*shape, runs) = jnp.asarray(leaf, float_dtype()), drawn.shape
+    leaf, (*shape, runs) = in_type(leaf, float_dtype()), drawn.shape
     layouts = {(*shape,): leaf[None, ..., None], (nodes, *shape): leaf[..., None], (nodes, *shape, runs): leaf}
     if leaf.shape not in layouts:
         raise ValueError(
             f"{name}: expected {tuple(shape)}, [nodes, ...] = {(nodes, *shape)} or [nodes, ..., runs] = "
             f"{(nodes, *shape, runs)}, got {leaf.shape}"
         )
-    return jnp.broadcast_to(layouts[leaf.shape], (nodes, *shape, runs))
+    return numpy_for(leaf).broadcast_to(layouts[leaf.shape], (nodes, *shape, runs))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import observe, without_samples
 from jaxcoopt.run.status import converged, diverged, lost_halves
@@ -76,7 +77,6 @@ class Carry:
 Iterations = Callable[[Setup, Carry, Any], Carry]
 
 
-@jax.jit
 def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     """The carry of iteration 0, from where the nodes start."""
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
@@ -213,22 +213,12 @@ def compiled_for(runs: int) -> Any:
     """`advance_records`, compiled for so many runs: one program for any length of a run and record interval, as lengths
     and count are traced. The carry is donated.
     """
-    return _WIDE if runs >= LEAST_WIDE else _NARROW
+    return _compiled(tuple(options_for(runs).items()))
 
 
-def vectors_for(runs: int) -> dict[str, Any]:
-    """Compiler options for so many runs."""
-    return WIDE_VECTORS if runs >= LEAST_WIDE else NARROW_VECTORS
-
-
-LEAST_WIDE = 16  # runs, whose loops are worth wide vectors
-# AVX-512 halves the quantizer's time with so many runs, with fewer it costs a third (benchmarks/NOTES.md). Where there
-# is none, and on other devices, the option does nothing.
-NARROW_VECTORS, WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 256}, {"xla_cpu_prefer_vector_width": 512}
-_NARROW, _WIDE = (
-    jax.jit(advance_records, donate_argnames="carry", compiler_options=options)
-    for options in (NARROW_VECTORS, WIDE_VECTORS)
-)
+@cache
+def _compiled(options: tuple[tuple[str, bool | int], ...]) -> Any:
+    return jax.jit(advance_records, donate_argnames="carry", compiler_options=dict(options))
 
 
 def _rows(tree: Any) -> Any:

@@ -11,6 +11,7 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.check import check_run, received, received_start
@@ -135,7 +136,7 @@ def at_most(problem: Problem, network: Network, runs: int) -> int:
     numbers = scores = 0
     if problem.training is not None:
         loss, (_, samples, features) = problem.training.loss, np.shape(problem.training.features)
-        params = jax.eval_shape(lambda: loss.init(jax.random.key(0), features))
+        params = params_like(loss, features)
         numbers, scores = sum(leaf.size for leaf in jax.tree.leaves(params)), samples * loss.outputs
     return (4 * given + network.nodes * runs * (100 + 30 * numbers + 4 * scores)) * np.dtype(float_dtype()).itemsize
 

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.errors import require, traced
-from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
+from jaxcoopt.host import as_jax, numpy_for
+from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
 from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
@@ -157,18 +158,26 @@ def result_of(
 ) -> Result:
     """What a loop of any kind leaves: its last carry, and one record after each of `iterations`; names: the nodes'."""
     trace, status, left = ending(setup, records)
-    recorded = jnp.asarray(iterations[: len(records["converged"])])
-    recorded = recorded.at[-1].set(carry.iteration.astype(recorded.dtype))  # earlier, where all runs have converged
-    estimate = setup.method.estimate(carry.state)
+    recorded = iterations[: len(records["converged"])]
+    xp = numpy_for(carry, status)
+    last = carry.iteration if xp is jnp else np.asarray(carry.iteration)
+    recorded = xp.concatenate([recorded[:-1], last.astype(recorded.dtype)[None]])  # earlier, where all have converged
+    trace, status, left, recorded = as_jax((trace, status, recorded[left], recorded))
+    estimate = _estimate(setup.method, carry.state)
     return Result(
         allocation=estimate.allocation,
         params=estimate.params,
         trace=trace,
         iterations=recorded,
         status=status,
-        left=recorded[left],
+        left=left,
         optimum=setup.optimum,
         method=method,
         state=carry.state,
         names=names,
     )
+
+
+@jax.jit
+def _estimate(method: CoOptimizer, state: CoState) -> Estimate:
+    return method.estimate(state)

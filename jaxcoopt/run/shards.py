@@ -12,7 +12,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcoopt.layout import WHOLE, specs
-from jaxcoopt.run.loop import WIDE_VECTORS, Carry, Setup, advance_records, compiled_for
+from jaxcoopt.run.compiler import LEAST_WIDE, options_for
+from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for
 
 AXIS = "runs"
 LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
@@ -140,4 +141,4 @@ def _split_program(devices: int) -> Any:
             check_vma=False,
         )(setup, carry, lengths, count)
 
-    return jax.jit(split, donate_argnames="carry", compiler_options=WIDE_VECTORS)
+    return jax.jit(split, donate_argnames="carry", compiler_options=options_for(LEAST_WIDE))

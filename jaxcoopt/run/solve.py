@@ -3,16 +3,16 @@
 import warnings
 from contextlib import nullcontext
 
-import jax
 import numpy as np
 
 from jaxcoopt.channel.check import warn_of_rule
-from jaxcoopt.errors import a_flag, at_least_one, inside_jit, traced
+from jaxcoopt.errors import a_flag, at_least_one, traced
+from jaxcoopt.host import as_jax, evaluated_now, inside_jit
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import Optimum, reference
+from jaxcoopt.problem.reference import Optimum, optimum_of
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run, check_shard, check_tol, received, received_optimum, received_start
 from jaxcoopt.run.drive import drive, intervals
@@ -76,7 +76,7 @@ def solve(
     check_shard(shard, problem, network, method, initial)
     where = in_host_memory() if shard == "nodes" else nullcontext()
     with bounded_programs("solve", problem, network, method, initial, runs, shard), where:
-        with jax.ensure_compile_time_eval():  # inside someone else's jit, what is known can still be looked at
+        with evaluated_now():
             check_run(problem, network, with_placeholders(method), runs, seed, initial)
             if optimum is not None:
                 check_optimum(optimum, problem, network.nodes)
@@ -88,7 +88,7 @@ def solve(
         if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
             check_memory(problem, network, method, runs, initial)
         if optimum is None:
-            with jax.ensure_compile_time_eval():
+            with evaluated_now():
                 optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
         check_tol(tol, problem, optimum)
         concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
@@ -99,7 +99,7 @@ def solve(
             carry, records = drive(setup, carry, lengths, progress, spread)
         else:
             carry, records = unrolled(setup, carry, lengths)
-        result = result_of(setup, carry, records, np.cumsum(lengths), floats(method), network.names)
+        result = result_of(setup, carry, records, np.cumsum(lengths), as_jax(floats(method)), network.names)
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(
@@ -112,9 +112,9 @@ def solve(
 
 def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
     try:
-        return reference(problem, nodes)
+        return optimum_of(problem, nodes)
     except RuntimeError as error:
         if needed:
             raise
         warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=3)
-        return reference(Problem(allocation=problem.allocation), nodes) if problem.allocation else Optimum()
+        return optimum_of(Problem(allocation=problem.allocation), nodes)

@@ -1,11 +1,14 @@
 """How a run ended, decided from what was recorded."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
+
+from jaxcoopt.host import Numbers, numpy_for
 
 HALVES = {
     "allocation": ("allocation_cost", "allocation_gap", "budget_residual", "box_violation"),
@@ -29,27 +32,29 @@ class Status(IntEnum):
     INFEASIBLE = 3
 
 
-def converged(record: dict[str, Array], tol: Float[Array, ""], share: Any) -> Bool[Array, " runs"]:
+def converged(record: Mapping[str, Numbers], tol: Float[Any, ""], share: Any) -> Bool[Any, " runs"]:
     """True where every gap, the budget residual, the consensus error and the box violation are at most tol.
 
     The violation counts in mean CPU shares: outside the box a cost can pass the optimum's on its way down.
     """
     watched = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")
-    flags = [jnp.abs(record[name]) <= tol for name in watched if name in record]
+    xp = numpy_for(record)
+    flags = [xp.abs(record[name]) <= tol for name in watched if name in record]
     if "box_violation" in record:
-        flags.append(record["box_violation"] <= tol * jnp.abs(share))
-    return jnp.stack(flags).all(axis=0)
+        flags.append(record["box_violation"] <= tol * xp.abs(share))
+    return xp.stack(flags).all(axis=0)
 
 
-def diverged(record: dict[str, Array]) -> Bool[Array, " runs"]:
+def diverged(record: Mapping[str, Numbers]) -> Bool[Any, " runs"]:
     """True where a recorded cost or error is not finite; simulated seconds may be infinite."""
     return ~jnp.stack([jnp.isfinite(value) for name, value in record.items() if name != "seconds"]).all(axis=0)
 
 
-def lost_halves(record: dict[str, Array]) -> dict[str, Bool[Array, "*records runs"]]:
+def lost_halves(record: Mapping[str, Numbers]) -> dict[str, Bool[Any, "*records runs"]]:
     """For each half that there is, True where one of its statistics is not finite."""
+    xp = numpy_for(record)
     return {
-        half: ~jnp.stack([jnp.isfinite(record[name]) for name in names if name in record]).all(axis=0)
+        half: ~xp.stack([xp.isfinite(record[name]) for name in names if name in record]).all(axis=0)
         for half, names in HALVES.items()
         if any(name in record for name in names)
     }
@@ -60,26 +65,27 @@ def half_of(name: str) -> str | None:
     return next((half for half, names in HALVES.items() if name in names), None)
 
 
-def first_or_last(flags: Bool[Array, "records runs"]) -> Int[Array, " runs"]:
+def first_or_last(flags: Bool[Any, "records runs"]) -> Int[Any, " runs"]:
     """The first record at which a run's flag is up, the last one where it never is."""
-    return jnp.where(flags.any(axis=0), jnp.argmax(flags, axis=0), flags.shape[0] - 1)
+    xp = numpy_for(flags)
+    return xp.where(flags.any(axis=0), xp.argmax(flags, axis=0), flags.shape[0] - 1)
 
 
 def final_status(
-    trace: dict[str, Float[Array, "records runs"]],
-    done: Bool[Array, "records runs"],
-    broken: Bool[Array, "records runs"],
+    trace: dict[str, Float[Any, "records runs"]],
+    done: Bool[Any, "records runs"],
+    broken: Bool[Any, "records runs"],
     share: Any,
-) -> tuple[Int[Array, " runs"], Int[Array, " runs"]]:
+) -> tuple[Int[Any, " runs"], Int[Any, " runs"]]:
     """(status, record at which the run left) from the whole trace; share: the mean CPU share, scalar or [runs]."""
-    left = first_or_last(done | broken)
-    at_end = lambda values: jnp.take_along_axis(values, left[None], axis=0)[0]  # noqa: E731
-    status = jnp.where(at_end(done), Status.CONVERGED, Status.MAX_STEPS)
+    xp, left = numpy_for(trace, done, broken, share), first_or_last(done | broken)
+    at_end = lambda values: xp.take_along_axis(values, left[None], axis=0)[0]  # noqa: E731
+    status = xp.where(at_end(done), int(Status.CONVERGED), int(Status.MAX_STEPS))
     if "budget_residual" in trace:
         off = at_end(trace["budget_residual"]) > BUDGET_TOLERANCE
-        off |= at_end(trace["box_violation"]) > BOX_TOLERANCE * jnp.abs(share)
-        status = jnp.where(off, Status.INFEASIBLE, status)
-    return jnp.where(at_end(broken), Status.DIVERGED, status), left
+        off |= at_end(trace["box_violation"]) > BOX_TOLERANCE * xp.abs(share)
+        status = xp.where(off, int(Status.INFEASIBLE), status)
+    return xp.where(at_end(broken), int(Status.DIVERGED), status), left
 
 
 def worse_than_start(gap: Float[np.ndarray, "records runs"], status: Int[np.ndarray, " runs"]) -> list[str]:

@@ -12,6 +12,7 @@ from scipy.sparse import linalg
 
 from jaxcoopt.arrays import shown
 from jaxcoopt.errors import a_flag
+from jaxcoopt.host import as_jax
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.align import aligned, aligned_allocation, sample_axes
 from jaxcoopt.problem.bounds import Bounds, Multiplier, Penalty
@@ -152,6 +153,14 @@ def constant_curvature(cost: Cost) -> bool:
     return isinstance(cost, Quadratic) or (isinstance(cost, Sum) and all(map(constant_curvature, cost.terms)))
 
 
+def _constant_curvature(cost: Cost) -> Any:
+    """f'' of such a cost, aligned: a scalar or [nodes, 1 or runs]."""
+    if isinstance(cost, Sum):
+        return sum(map(_constant_curvature, cost.terms))
+    assert isinstance(cost, Quadratic)
+    return cost.curvature
+
+
 def curvature_range(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """(least, most) of f_i'' over each node's box, [nodes, 1 or runs] each, looked at in `POINTS` points.
 
@@ -162,12 +171,12 @@ def curvature_range(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.
         exact = aligned_allocation(allocation)
         first, last = finite_box(exact, nodes)
         if constant_curvature(exact.cost):
-            bend = np.asarray(curvature(exact.cost, first))
+            bend = np.broadcast_to(_constant_curvature(exact.cost), first.shape)
             return bend, bend
-        lower, upper = (np.asarray(side) for side in box(exact))
+        lower, upper = box(exact)
         parts = np.linspace(0, 1, POINTS)
-        bend = np.asarray(_bend(exact.cost, first, last, jnp.asarray(parts)))
-    open_low, open_high = lower < np.asarray(first), upper > np.asarray(last)  # cut there by `finite_box`
+        bend = np.asarray(_bend(*as_jax((exact.cost, first, last, parts))))
+    open_low, open_high = lower < first, upper > last  # cut there by `finite_box`
     least, most = bend.min(axis=0), bend.max(axis=0)
     at_end = (open_low & (bend.argmax(axis=0) == 0)) | (open_high & (bend.argmax(axis=0) == POINTS - 1))
     end_least = (open_low & (bend.argmin(axis=0) == 0)) | (open_high & (bend.argmin(axis=0) == POINTS - 1))

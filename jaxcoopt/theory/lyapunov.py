@@ -12,6 +12,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import at_least_one, check_seed, shown
+from jaxcoopt.host import as_jax
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.round import Round
@@ -81,9 +82,13 @@ def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tup
     """The half, x(0), and F - F* of a state."""
     bounds = floats(method.bounds)
     penalised = Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
-    best, _, _ = clear_market(Allocation(penalised, allocation.budget), nodes)
+    best, *_ = clear_market(Allocation(penalised, allocation.budget), nodes)
     lowest = penalised.value(jnp.asarray(best))
-    x = feasible_point(allocation, nodes) if start is None else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
+    x = (
+        as_jax(feasible_point(allocation, nodes))
+        if start is None
+        else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
+    )
 
     def value(half: Allocation, state: Any) -> Array:
         at = Penalised(half.cost, bounds, half.lower, half.upper).value(state.x.value)

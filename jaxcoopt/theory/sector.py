@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.quantizers import LogQuantizer
+from jaxcoopt.host import evaluated_now
 from jaxcoopt.theory.check import received_channel
 
 
@@ -31,8 +32,12 @@ def sector(channel: Channel) -> Sector:
     """
     if channel is None:
         raise TypeError("channel: expected one of jaxcoopt.channels, such as Ideal(), got None")
-    channel = received_channel(channel)
-    with jax.enable_x64(True):
+    return sector_of(received_channel(channel))
+
+
+def sector_of(channel: Channel) -> Sector:
+    """The same, of a channel that is checked."""
+    with jax.enable_x64(True), evaluated_now():
         lower, upper = (_plain(bound) for bound in channel.sector())
     if not isinstance(channel, LogQuantizer):
         return Sector(lower, upper)

@@ -37,7 +37,7 @@ from jaxcoopt.theory.laplacian import (
     scaled_top,
     shares,
 )
-from jaxcoopt.theory.sector import sector
+from jaxcoopt.theory.sector import sector_of
 from jaxcoopt.theory.thresholds import PAPER, Threshold, sharp, threshold
 
 SHARP_NODES, SHARP_SIZE = 400, 600  # nodes, and nodes times parameters, up to which spectra are computed for a bound
@@ -118,7 +118,7 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
     if problem.training is None:
         raise ValueError("problem.training: missing; the bound is one of gradient tracking")
     try:
-        smooth, upper = smoothness_of(problem.training), sector(received_channel(channel)).upper
+        smooth, upper = smoothness_of(problem.training), sector_of(received_channel(channel)).upper
     except NoNumber:
         return None
     if not np.isfinite(upper).all():
@@ -209,7 +209,7 @@ def unstable_beyond(
     settled = network.graphs == 1 or network.switching == "random"
     if not settled or network.nodes > SHARP_NODES or np.ndim(network.failure_rate if _fails(network) else 0.0):
         return None
-    lower = sector(channel).lower
+    lower = sector_of(channel).lower
     if np.ndim(lower) or lower <= 0:
         return None
     try:
@@ -221,7 +221,7 @@ def unstable_beyond(
 
 
 def _training_limit(method: Any, training: Training, network: Network, channel: Channel, step: float) -> float | None:
-    found, lower = threshold(method, channel), sector(channel).lower
+    found, lower = threshold(method, channel), sector_of(channel).lower
     if not isinstance(training.loss, losses.Linear) or not found.exact or _size(training) is None:
         return None
     if not (found.in_mean or _steady(network)):
@@ -261,7 +261,7 @@ def _gain(channel: Channel) -> Any:
     """kappa: the upper sector bound, where what is quantized is the value or the difference itself. Innovations go to
     0 with what they correct, and links are ideal in the end: 1 there, as measured rather than proved.
     """
-    upper = sector(channel).upper
+    upper = sector_of(channel).upper
     if not np.isfinite(upper).all():
         raise NoNumber(f"nothing bounds what {type(channel).__name__} makes of a small number")
     return 1.0 if channel.placement == "innovation" else upper

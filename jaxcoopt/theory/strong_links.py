@@ -16,7 +16,7 @@ from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 from jaxcoopt.network.network import Network
 from jaxcoopt.theory.laplacian import average_laplacian, lambda_max, laplacians, shares
-from jaxcoopt.theory.sector import sector
+from jaxcoopt.theory.sector import sector_of
 
 ROUNDS = 400  # of mixing over graphs that take turns, in which growth shows
 
@@ -56,7 +56,8 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
     """
     most = [np.asarray(strongest(part), np.float64) for part in in_each_phase(method)]
     least, limit = min(float(np.min(each)) for each in most), max(float(np.max(each)) for each in most)
-    lower, upper = (np.asarray(side, np.float64) for side in (sector(channel).lower, sector(channel).upper))
+    lower, upper, _ = sector_of(channel)
+    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     kappa = float(upper.max()) if channel.placement != "innovation" and np.isfinite(upper).all() else 1.0
     if not np.isfinite(least) or 2 * kappa * _most_of_a_node(network) < least:  # Gershgorin
         return None

@@ -13,6 +13,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import traced
+from jaxcoopt.host import as_jax, evaluated_now
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
@@ -80,7 +81,7 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
     `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+    with evaluated_now(), jax.enable_x64(True):
         exact = network.in_precision(jnp.float64)
         problem = aligned(Problem(**{name: getattr(problem, name)}), network.nodes)
         settings = floats((method, problem.allocation, problem.training and problem.training.loss, channel))
@@ -142,7 +143,7 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     top = scaled_top(_mean_laplacian(network), bend)
     if not np.isfinite(top) or top <= 0:
         raise NoNumber("the cost has no curvature at the optimum")
-    x = feasible_point(allocation, nodes) if start is None else start
+    x = as_jax(feasible_point(allocation, nodes)) if start is None else start
     beside = _beside(target, x)
     beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
     domain = allocation.cost.domain()

@@ -1,7 +1,6 @@
 """All starts on all instances as the runs of one differentiated call."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,10 +10,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import shown
+from jaxcoopt.host import numpy_for
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import SCALARS, Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
@@ -69,7 +70,7 @@ def _repeated(tree: Any, starts: int) -> Any:
 
     def repeated(leaf: Any) -> Any:
         same = np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1
-        return leaf if same else jnp.concatenate([jnp.asarray(leaf)] * starts, axis=-1)
+        return leaf if same else numpy_for(leaf).concatenate([leaf] * starts, axis=-1)
 
     return jax.tree.map(repeated, tree)
 
@@ -93,7 +94,7 @@ def _repeated_start(initial: Initial | None, training: Training | None, starts: 
     if np.ndim(x) == 2:
         x = _repeated(x, starts)
     if params is not None and training is not None:
-        like = jax.eval_shape(partial(training.loss.init, features=training.features.shape[2]), jax.random.key(0))
+        like = params_like(training.loss, training.features.shape[2])
         params = jax.tree.map(
             lambda leaf, of: _repeated(leaf, starts) if np.ndim(leaf) > of.ndim + 1 else leaf, params, like
         )

@@ -20,8 +20,8 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run, received_start
+from jaxcoopt.run.compiler import options_for
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import vectors_for
 from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
 from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
@@ -158,7 +158,7 @@ def tune(
     on = [instances(each, networks[0].nodes, runs, at_once) for each in problems]
     first = len(on[0].numbers) // at_once if held_out is None and held_out_network is None else 0
     other = [instances(each, networks[0].nodes, runs, at_once, first) for each in other_problems]
-    options = vectors_for(max(len(each.numbers) for each in (*on, *other)))
+    options = options_for(max(len(each.numbers) for each in (*on, *other)))
     learned, validated = ([compiled(rollout.over(net), options) for net in nets] for nets in (networks, other_networks))
     cases, others = list(product(learned, on)), list(product(validated, other))
     search = Search(found, cases, others, optax.adam(RATE) if optimizer is None else optimizer)
