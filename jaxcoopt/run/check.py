@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxcoopt.arrays import plain_tree
-from jaxcoopt.errors import StandIn, check_name, check_seed, finite, inside_jit, positive, shown, traced
+from jaxcoopt.errors import StandIn, check_name, check_seed, finite, positive, shown, traced
 from jaxcoopt.host import inside_jit
 from jaxcoopt.layout import check_axes
 from jaxcoopt.methods import check as methods
