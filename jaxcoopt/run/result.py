@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.errors import require, traced
@@ -158,7 +159,7 @@ def result_of(
 ) -> Result:
     """What a loop of any kind leaves: its last carry, and one record after each of `iterations`; names: the nodes'."""
     trace, status, left = ending(setup, records)
-    recorded = iterations[: len(records["converged"])]
+    recorded = iterations[: len(records["converged"])].astype(canonicalize_dtype(iterations.dtype))
     xp = numpy_for(carry, status)
     last = carry.iteration if xp is jnp else np.asarray(carry.iteration)
     recorded = xp.concatenate([recorded[:-1], last.astype(recorded.dtype)[None]])  # earlier, where all have converged
