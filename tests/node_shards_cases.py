@@ -1,7 +1,7 @@
-"""Runs with the nodes spread over devices beside the same on one: `python node_shards_cases.py SEED DEVICES CASE...`.
+"""Runs with the nodes spread over devices beside the same on one: `python node_shards_cases.py SEED DEVICES [CASE...]`.
 
-A case is the name of one of `METHODS`, `CHANNELS`, `NETWORKS` or `PROBLEMS`. In a process of its own, as devices are
-made before JAX starts.
+A case is the name of one of `METHODS`, `CHANNELS`, `NETWORKS` or `PROBLEMS`; without one, all are run. In a process of
+its own, as devices are made before JAX starts.
 """
 
 import sys
@@ -146,6 +146,6 @@ if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", max(most))
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
-    for name in sys.argv[3:]:
+    for name in sys.argv[3:] or [*METHODS, *CHANNELS, *NETWORKS, *PROBLEMS]:
         compare(name, seed, most)
         print(name, flush=True)
