@@ -35,7 +35,7 @@ class Setting:
 
     doc: one line. It is a real number, unless it is said to be `whole`, one of `choices`, True or False (`flag`), a
     tuple of `sizes`, an object of the class `part` (example: one, in words), or a `function`, called as that text says.
-    above, least, below, most: the range of a number; hint: what to do outside of it. axes: those of an array; the last
+    above, least, below, most: the range of a number; hint: what to do beyond it. axes: those of an array; the last
     ones may be missing. optional: None is allowed. compiled: part of the program, so that its values cannot share one.
     auto: "auto" is allowed. tuned: what a descent keeps to, None where there is nothing to tune.
     """
@@ -63,6 +63,11 @@ class Setting:
     def is_number(self) -> bool:
         """Whether it is a real number, not a whole one."""
         return not (self.whole or self.flag or self.sizes or self.choices or self.part or self.function)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it has a largest value."""
+        return self.below is not None or self.most is not None
 
     @property
     def interval(self) -> Interval | None:
@@ -149,12 +154,13 @@ def _check_sizes(name: str, value: Any) -> None:
 def _check_number(name: str, value: Any, declared: Setting) -> None:
     array = numbers(name, value)
     ranges = (
-        ("above", declared.above, np.less_equal),
-        ("at least", declared.least, np.less),
-        ("below", declared.below, np.greater_equal),
-        ("at most", declared.most, np.greater),
+        ("above", declared.above, np.less_equal, not declared.is_bounded),
+        ("at least", declared.least, np.less, not declared.is_bounded),
+        ("below", declared.below, np.greater_equal, True),
+        ("at most", declared.most, np.greater, True),
     )
-    for words, limit, misses in ranges:
+    for words, limit, misses, hinted in ranges:
         if limit is not None and (bad := misses(array, limit)).any():
+            hint = declared.hint if hinted else ""
             few = f" ({int(bad.sum())} of {array.size} entries)" if array.ndim else ""
-            raise ValueError(f"{name}: must be {words} {limit:g}{declared.hint}, got {array[bad].flat[0]:g}{few}")
+            raise ValueError(f"{name}: must be {words} {limit:g}{hint}, got {array[bad].flat[0]:g}{few}")

@@ -40,9 +40,12 @@ from jaxcoopt.run import loop
 SEED = "JAXCOOPT_TEST_SEED"  # set it to repeat a session's random problems
 
 
-def pytest_configure():
-    """One seed for the session, and for xdist's workers, which inherit the environment."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """One seed for the session, for hypothesis, too, and for xdist's workers, which inherit the environment."""
     os.environ.setdefault(SEED, str(int.from_bytes(os.urandom(4), "little")))
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ[SEED]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
-"""Runs with the nodes spread over devices beside the same on one: `python node_shards_cases.py SEED DEVICES CASE...`.
+"""Runs with the nodes spread over devices beside the same on one: `python node_shards_cases.py SEED DEVICES [CASE...]`.
 
-A case is the name of one of `METHODS`, `CHANNELS`, `NETWORKS` or `PROBLEMS`. In a process of its own, as devices are
-made before JAX starts.
+A case is the name of one of `METHODS`, `CHANNELS`, `NETWORKS` or `PROBLEMS`; without one, all are run. In a process of
+its own, as devices are made before JAX starts.
 """
 
 import sys
@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from by_run import ByRun
 
 import jaxcoopt as jc
 from jaxcoopt.methods.registry import ENTRIES
 
-NODES, RUNS, STEPS = 10, 2, 30  # 4, 4 and 2 on three devices; 3, 3, 3 and 1 on four
+NODES, RUNS, STEPS = 10, 9, 30  # 4, 4 and 2 on three devices; 3, 3, 3 and 1 on four
 C, M = jc.channels, jc.methods
 
 # Rows of both halves in one program. What has settings that compile to other programs stands beside the registry's.
@@ -26,20 +27,21 @@ METHODS = {
     "+".join(filter(None, pair)): dict(zip(("allocation", "training"), pair, strict=True))
     for pair in zip_longest(*HALVES)
 }
+EXACT = (C.LogQuantizer(0.3), C.LogQuantizer(0.3, bits=6), C.UniformQuantizer(0.1), C.Sign(), C.Clip(0.5), C.TopK(2))
+RANDOM = (C.Natural(), C.QSGD(4), C.RandK(2))  # which send no differences
+
+
+def by_run(placement, channels):
+    """Each in a run of its own, so that one program covers them."""
+    return ByRun(tuple(replace(channel, placement=placement) for channel in channels), placement)
+
+
 CHANNELS = {
-    f"{name} {placement}": make(placement)
-    for name, placements, make in (
-        ("log", 3, lambda p: C.LogQuantizer(0.3, placement=p)),
-        ("log bits", 3, lambda p: C.LogQuantizer(0.3, bits=6, placement=p)),
-        ("uniform", 3, lambda p: C.UniformQuantizer(0.1, placement=p)),
-        ("sign", 3, lambda p: C.Sign(placement=p)),
-        ("clip", 3, lambda p: C.Clip(0.5, placement=p)),
-        ("natural", 2, lambda p: C.Natural(placement=p)),
-        ("qsgd", 2, lambda p: C.QSGD(4, placement=p)),
-        ("top", 2, lambda p: C.TopK(2, placement=p)),
-        ("rand", 2, lambda p: C.RandK(2, placement=p)),
-    )
-    for placement in ("message", "innovation", "difference")[:placements]
+    "by message": by_run("message", EXACT + RANDOM),
+    "by innovation": by_run("innovation", EXACT + RANDOM),
+    "by difference": by_run("difference", EXACT),
+    "bits of qsgd": C.QSGD(4),
+    "bits of rand-k": C.RandK(2, placement="message"),
 }
 
 
@@ -58,7 +60,9 @@ NETWORKS = {
     "star": lambda rng: jc.Network.from_graphs(nx.star_graph(NODES - 1), failure_rate=0.2),
     "buckets": lambda rng: jc.Network.from_graphs(shuffled(wheel(), rng), kernel="buckets"),
     "complete": lambda rng: jc.Network.from_graphs(nx.complete_graph(NODES), weights=0.08),
-    "cycle": lambda rng: jc.Network.from_graphs([wheel(), nx.path_graph(NODES)], failure_rate=np.array([0.0, 0.4])),
+    "cycle": lambda rng: jc.Network.from_graphs(
+        [wheel(), nx.path_graph(NODES)], failure_rate=np.linspace(0, 0.4, RUNS)
+    ),
     "random": lambda rng: jc.Network.from_graphs([shuffled(wheel(), rng), nx.cycle_graph(NODES)], switching="random"),
     "sequence": lambda rng: jc.Network.from_graphs([wheel(), nx.path_graph(NODES)], switching=[0, 1, 1]),
 }
@@ -75,7 +79,7 @@ def training(rng, loss, kind="real"):
 
 def allocation(rng, cost=None):
     cost = jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), rng.uniform(0, 2, (NODES, RUNS))) if cost is None else cost
-    return jc.Allocation(cost, NODES * np.array([0.6, 0.7]), np.full(NODES, 0.1), 2.0)
+    return jc.Allocation(cost, NODES * np.linspace(0.6, 0.7, RUNS), np.full(NODES, 0.1), 2.0)
 
 
 def problem(rng):
@@ -142,6 +146,6 @@ if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", max(most))
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
-    for name in sys.argv[3:]:
+    for name in sys.argv[3:] or [*METHODS, *CHANNELS, *NETWORKS, *PROBLEMS]:
         compare(name, seed, most)
         print(name, flush=True)

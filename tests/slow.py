@@ -77,7 +77,7 @@ ROTATING = (
     "test_each_node_of_each_run_has_its_own_optimizer",
     "test_the_gradient_of_a_setting_adds_up_to_what_q_gains",
 )
-SLOW_FILES = {"test_bad_input_is_refused": "test_tuning.py"}  # quick elsewhere
+SLOW_FILES = {"test_bad_input_is_refused": "test_tuning_parameters.py"}  # quick elsewhere
 
 
 def left_out(file: str, name: str, seen: dict[str, int]) -> bool:

@@ -21,6 +21,7 @@ from jaxcoopt.methods.check import received
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
 from jaxcoopt.run.loop import iterations
 from jaxcoopt.run.prepare import prepare
+from jaxcoopt.setting import check_parts, check_values
 
 PLACEMENTS = ("message", "difference", "innovation")
 CHANNELS = (
@@ -184,7 +185,13 @@ def refusals():
     yield BY_NAME["finite_time_flow"], {"exponent": 1.5}, Ideal(), ValueError, "response.low: must be below 1, got 1.5"
     yield BY_NAME["fixed_time_flow"], {"high": 0.9}, Ideal(), ValueError, "response.high: must be above 1, got 0.9"
     yield BY_NAME["saturated_flow"], {"level": 0.0}, Ideal(), ValueError, "response.level: must be above 0"
-    yield BY_NAME["uniform_flow"], {"bits": 1}, Ideal(), ValueError, "response.bits: expected 2 or more, got 1"
+    yield (
+        BY_NAME["uniform_flow"],
+        {"bits": 1},
+        Ideal(),
+        ValueError,
+        "response.bits: expected 2 or more; for one bit use SingleBitFlow, got 1",
+    )
 
 
 @pytest.mark.fast
@@ -208,19 +215,18 @@ def test_what_cannot_run_is_refused(case):
     ("changed", "error", "words"),
     [
         ({"batch_size": 2.0}, TypeError, "batch_size: expected a whole number of 1 or more, got 2.0"),
-        ({"response": abs}, TypeError, "response: expected a Response, such as Linear"),
+        ({"response": abs}, TypeError, "response: expected one of jaxcoopt.methods.responses, such as Linear"),
         ({"bounds": 3.0}, TypeError, "bounds: expected one of jaxcoopt.bounds, such as Penalty"),
     ],
 )
 def test_wrong_kinds_are_refused(changed, error, words):
     """As a user without type checks meets them: the field is set behind their back."""
     row = BY_NAME["dpsgd" if "batch_size" in changed else "laplacian_flow"]
-    problem, _ = cases.case(np.random.default_rng(0), (row, None) if row.half == "allocation" else (None, row))
     built = row.build()
     for name, value in changed.items():
         object.__setattr__(built, name, value)
     with pytest.raises(error, match=words):
-        built.check(getattr(problem, row.half), Ideal())
+        [check(built, "method") for check in (check_parts, check_values)]
 
 
 @pytest.mark.fast

@@ -1,6 +1,5 @@
 """Compiled programs are let go where new shapes have taken much, and no sooner."""
 
-import os
 import subprocess
 import sys
 
@@ -14,29 +13,25 @@ from jaxcoopt import programs
 
 LOOP = """
 import networkx as nx, numpy as np, psutil, jaxcoopt as jc
+from jaxcoopt import programs
 
-method = jc.CoOptimizer(jc.methods.DualFlow(), jc.methods.GradientTracking(0.05), jc.channels.LogQuantizer())
-rng, most = np.random.default_rng(0), 0
-for n in range(10, 40):
-    features = rng.normal(size=(n, 30, 5))
-    labels = np.sign(features @ rng.normal(size=5) + rng.normal(size=(n, 30)))
-    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, n), rng.uniform(1, 5, n))
-    problem = jc.Problem(
-        jc.Allocation(cost, 3.0 * n, np.zeros(n), np.full(n, 10.0)),
-        jc.Training(jc.losses.Logistic(l2=1e-2), features, labels),
-    )
-    jc.solve(problem, jc.Network.from_graphs(nx.cycle_graph(n)), method, 100)
-    most = max(most, psutil.Process().memory_info().rss)
-print(most)
+programs.MOST = 100 * 2**20
+method, resident = jc.CoOptimizer(jc.methods.LaplacianFlow(0.01)), []
+for n in range(10, 15):
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.linspace(1, 2, n), 1.0), 3.0 * n, 0.0, 10.0))
+    jc.solve(problem, jc.Network.from_graphs(nx.cycle_graph(n)), method, 10)
+    resident.append(psutil.Process().memory_info().rss)
+print(*resident)
 """
 
 
 @pytest.mark.slow
-def test_a_loop_over_thirty_numbers_of_nodes_stays_below_2_gib():
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # compiled as for a user
-    done = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, check=True, env=env)
-    print(f"{int(done.stdout) / 2**20:.0f} MiB")
-    assert int(done.stdout) < 2 * 2**30
+def test_a_loop_over_numbers_of_nodes_does_not_grow():
+    """By 68 MiB a number where nothing is let go. With the library's own limit: benchmarks/many_shapes.py."""
+    done = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, check=True)
+    first, *others = (int(number) / 2**20 for number in done.stdout.split())
+    print(f"{first:.0f} MiB after the first, then {others}")
+    assert max(others) < first + 60
 
 
 @pytest.fixture

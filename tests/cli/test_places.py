@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from small_experiment import SIX_ON_A_RING
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
@@ -15,14 +16,9 @@ from jaxcoopt.report.readme import write_readme
 
 RUN = ("run", "ring_allocation", "--no-progress", "--set", "steps=60", "--set", "runs=3")  # as tests of `run` have it
 SWEEP = ("sweep", "small.toml", "--quiet")
-SMALL = """
+SMALL = f"""
 title = "é"
-steps = 20
-precision = "float64"
-[[network.graphs]]
-kind = "topology"
-name = "ring"
-nodes = 6
+{SIX_ON_A_RING}
 [allocation]
 budget = 12.0
 [[allocation.cost]]

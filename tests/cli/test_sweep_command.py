@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray
+from small_experiment import SIX_ON_A_RING
 from typer.testing import CliRunner
 
 import jaxcoopt as jc
@@ -19,14 +20,9 @@ from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
 from jaxcoopt.run.progress import Pace, counted_runs
 from jaxcoopt.sweeps.room import size_in_bytes
 
-SMALL = """
+SMALL = f"""
 title = "small"
-steps = 20
-precision = "float64"
-[[network.graphs]]
-kind = "topology"
-name = "ring"
-nodes = 6
+{SIX_ON_A_RING}
 [data]
 name = "diabetes"
 samples = 60

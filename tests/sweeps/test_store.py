@@ -52,7 +52,7 @@ def undisturbed(tmp_path_factory):
     return contents(folder / "store"), folder / "programs"
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_started_again(rng, tmp_path, undisturbed, kills):
     expected, cache = undisturbed
     store, killed = tmp_path / "store", 0
@@ -67,7 +67,7 @@ def test_killed_at_random_moments_and_started_again(rng, tmp_path, undisturbed, 
     assert contents(store) == expected
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_devices_give_the_same_bits(tmp_path, undisturbed, devices):
     expected, cache = undisturbed
     flags = f"--xla_force_host_platform_device_count={devices}"
