@@ -76,6 +76,8 @@ def check_axes(name: str, value: Any, axes: tuple[str, ...], sizes: Mapping[str,
         raise ValueError(f"{name}: {expected}, got shape {shape}")
     for axis, have, want in zip(axes, shape, wanted, strict=False):
         if have != want and (have != 1 or len(axes) == 1):
+            if len(axes) == 1:
+                raise ValueError(f"{name}: {expected}, got shape {shape}")
             asked = "the network has" if axis == "nodes" else "solve was asked for"
             raise ValueError(f"{name}: it has {have} {axis}, {asked} {want}; {expected}, got shape {shape}")
 
