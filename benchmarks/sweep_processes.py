@@ -54,7 +54,7 @@ def timed(processes):
 
 
 def main():
-    from jaxcoopt.bench.machine import machine
+    from engine.machine import machine
 
     times = {processes: [] for processes in (1, 2)}
     for _ in range(REPEATS):

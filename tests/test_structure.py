@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
 ORDER = (
     {"errors", "files", "arrays", "pytrees", "programs", "shown", "words"}
-    | {"along_runs", "compensated", "derivative", "symmetric", "draws"},
+    | {"along_runs", "compensated", "derivative", "symmetric", "draws", "versions"},
     {"datasets"},
     {"problem"},
     {"network"},
@@ -34,7 +34,7 @@ ORDER = (
     {"tuning"},
     {"jaxcoopt"},
     {"experiments", "report"},
-    {"bench", "compare"},
+    {"compare"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxcoopt.compare.compete import Contest, Scores
 from jaxcoopt.compare.ratios import best_existing, quartiles, ratios, share_below, winners
 from jaxcoopt.compare.settings import Comparison, horizons, plain
-from jaxcoopt.report.summary import versions
+from jaxcoopt.versions import versions
 
 CLAIM = 0.5
 """The paper's claim: a gap below half of the best existing method's."""

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.versions import versions
 
 SHOWN = 5  # differences
 
@@ -22,14 +22,10 @@ def described(name: str, value: Any) -> dict[str, str]:
     return dict(_walk(name, value))
 
 
-def versions() -> dict[str, str]:
-    """Of all that decides a bit: the libraries, this package's own code, the float type and the kind of device."""
-    return {
-        "jaxcoopt": version("jaxcoopt"),
+def deciding() -> dict[str, str]:
+    """Versions of all that decides a bit: libraries, this package's own code, the float type, the kind of device."""
+    return versions() | {
         "code": _code_digest(),
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
-        "numpy": version("numpy"),
         "precision": np.dtype(float_dtype()).name,
         "device": jax.default_backend(),
         "processor": platform.machine(),

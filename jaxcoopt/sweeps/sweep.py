@@ -19,7 +19,7 @@ from jaxcoopt.run.names import Trio
 from jaxcoopt.sweeps.axes import Axis, Values, axes_of
 from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
 from jaxcoopt.sweeps.chunk import Job
-from jaxcoopt.sweeps.describe import described, versions
+from jaxcoopt.sweeps.describe import deciding, described
 from jaxcoopt.sweeps.diverged import diverged_points
 from jaxcoopt.sweeps.layout import Layout
 from jaxcoopt.sweeps.riding import Plan, plan
@@ -135,7 +135,7 @@ def planned(
         dtype=np.dtype(float_dtype()),
         tiles=tiles,
         settings=settings | described("sweep", given) | described("sweep", axes),
-        versions=versions(),
+        versions=deciding(),
         title=title,
     )
     return job, layout

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jaxcoopt.bench.case import Case
-from jaxcoopt.bench.parts import with_rest
+from benchmarks.engine.case import Case
+from benchmarks.engine.parts import with_rest
 
 
 def make_row(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.bench.instance import Instance, make_method, make_network, make_problem
+from benchmarks.engine.instance import Instance, make_method, make_network, make_problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.loop import MOST_RECORDS, Carry
 from jaxcoopt.run.prepare import prepare

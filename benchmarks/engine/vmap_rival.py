@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcoopt.bench.engine import State
-from jaxcoopt.bench.instance import (
+from benchmarks.engine.engine import State
+from benchmarks.engine.instance import (
     FLOW_STEP,
     LOWER,
     PENALTY,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxcoopt.bench.case import HEADLINE, RINGS, Case
-from jaxcoopt.bench.rows import best_numpy
+from benchmarks.engine.case import HEADLINE, RINGS, Case
+from benchmarks.engine.rows import best_numpy
 from jaxcoopt.shown import briefly
 
 Rows = dict[str, dict[str, Any]]

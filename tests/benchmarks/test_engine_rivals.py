@@ -6,16 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from jaxcoopt.bench.agree import ITERATIONS, agreement
-from jaxcoopt.bench.case import Case
-from jaxcoopt.bench.decent_rival import find_python
-from jaxcoopt.bench.engine import Engine, State
-from jaxcoopt.bench.floor import bytes_moved, gradient_flops, seconds_of
-from jaxcoopt.bench.instance import make_instance
-from jaxcoopt.bench.numpy_blocks import quantizer
-from jaxcoopt.bench.numpy_rival import NumpyRival, candidates
-from jaxcoopt.bench.parts import measure_parts, with_rest
-from jaxcoopt.bench.vmap_rival import VmapRival
+from benchmarks.engine.agree import ITERATIONS, agreement
+from benchmarks.engine.case import Case
+from benchmarks.engine.decent_rival import find_python
+from benchmarks.engine.engine import Engine, State
+from benchmarks.engine.floor import bytes_moved, gradient_flops, seconds_of
+from benchmarks.engine.instance import make_instance
+from benchmarks.engine.numpy_blocks import quantizer
+from benchmarks.engine.numpy_rival import NumpyRival, candidates
+from benchmarks.engine.parts import measure_parts, with_rest
+from benchmarks.engine.vmap_rival import VmapRival
 
 CASES = [
     Case(nodes=20, degree=4, runs=5, params=6, channel=channel, precision="float64", graph=graph)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jaxcoopt.bench.case import HEADLINE
-from jaxcoopt.bench.rows import best_numpy
+from benchmarks.engine.case import HEADLINE
+from benchmarks.engine.rows import best_numpy
 from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, log_ticks, new_figure, plain_axes
 
 AXES = {"nodes": "nodes n", "degree": "degree d", "runs": "runs", "params": "parameters m"}

@@ -1,28 +1,27 @@
-"""What the figures depend on: the machine, the versions, the commit. Never the machine's name."""
+"""What the figures depend on: the machine and the commit. Never the machine's name."""
 
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cpuinfo  # of pytest-benchmark
 import jax
+import psutil
 
 import jaxcoopt
 from jaxcoopt.run.shards import cores
-
-PACKAGES = ("jaxcoopt", "jax", "jaxlib", "numpy", "scipy", "networkx", "pytest-benchmark")
 
 
 def machine() -> dict[str, Any]:
     """CPU model, cores, memory, the device that JAX runs on, and how busy the machine was before we began."""
     device = jax.devices()[0]
     return {
-        "cpu": _cpu(),
+        "cpu": cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or "unknown",
         "architecture": platform.machine(),
         "cores": cores(),
-        "memory_gib": round(_host_memory() / 2**30, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "device": device.platform,
         "device_kind": device.device_kind,
         "system": platform.system(),
@@ -33,18 +32,7 @@ def machine() -> dict[str, Any]:
 def device_memory() -> float:
     """Bytes that arrays can take on the device that JAX runs on."""
     stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    return float(stats["bytes_limit"]) if stats and "bytes_limit" in stats else _host_memory()
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that take part."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return float(stats["bytes_limit"]) if stats and "bytes_limit" in stats else float(psutil.virtual_memory().total)
 
 
 def commit() -> str | None:
@@ -60,20 +48,3 @@ def _git(folder: Path, *words: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _cpu() -> str:
-    """As the system calls it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
-
-
-def _host_memory() -> float:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):  # a system that does not tell
-        return 8 * 2.0**30

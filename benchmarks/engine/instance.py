@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 
-from jaxcoopt.bench.case import SAMPLES, Case
+from benchmarks.engine.case import SAMPLES, Case
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.quantizers import Ideal, LogQuantizer
 from jaxcoopt.methods.co_optimizer import CoOptimizer

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jaxcoopt.bench.case import FULL, HEADLINE, MEDIUM, SMALL, Case, check_case, grid, read_axes, why_skipped
+import jaxcoopt
+from benchmarks.engine.case import FULL, HEADLINE, MEDIUM, SMALL, Case, check_case, grid, read_axes, why_skipped
 from jaxcoopt.cli import app
 
 GIB = 2.0**30
@@ -108,3 +109,11 @@ def test_bad_arguments_are_one_message(tmp_path, monkeypatch):
         assert "Traceback" not in done.stderr
         assert isinstance(done.exception, SystemExit)
     assert not (tmp_path / "bench-results").exists()
+
+
+def test_without_the_source_the_command_says_where_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(jaxcoopt, "__file__", str(tmp_path / "site-packages" / "jaxcoopt" / "__init__.py"))
+    done = CliRunner().invoke(app, ["bench", "--grid", "small"])
+    assert done.exit_code == 2
+    assert "get the source" in done.stderr
+    assert "python -m benchmarks.engine" in done.stderr

@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from jaxcoopt.bench.engine import State
-from jaxcoopt.bench.instance import Instance
-from jaxcoopt.bench.numpy_blocks import Block, JointBlock, Shared
+from benchmarks.engine.engine import State
+from benchmarks.engine.instance import Instance
+from benchmarks.engine.numpy_blocks import Block, JointBlock, Shared
 
 
 class NumpyRival:

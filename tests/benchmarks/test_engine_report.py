@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxcoopt.bench.case import HEADLINE, Case
-from jaxcoopt.bench.comparisons import comparisons
-from jaxcoopt.bench.picture import cost_figure, series
-from jaxcoopt.bench.rows import best_numpy, make_row, skipped_row
-from jaxcoopt.bench.tables import BLOCK, readme_lines, screen_table
+from benchmarks.engine.case import HEADLINE, Case
+from benchmarks.engine.comparisons import comparisons
+from benchmarks.engine.picture import cost_figure, series
+from benchmarks.engine.rows import best_numpy, make_row, skipped_row
+from benchmarks.engine.tables import BLOCK, readme_lines, screen_table
 from jaxcoopt.report.readme import block, pattern
 
 ROOT = Path(__file__).parents[2]

@@ -11,21 +11,21 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
 
-from jaxcoopt.bench.agree import ITERATIONS, agreement
-from jaxcoopt.bench.case import DECENT_NODES, DECENT_PARAMS, SAMPLES
-from jaxcoopt.bench.engine import State
-from jaxcoopt.bench.instance import RHO, RIDGE, TRAINING_STEP, Instance
-from jaxcoopt.bench.numpy_rival import NumpyRival
+from benchmarks.engine.agree import ITERATIONS, agreement
+from benchmarks.engine.case import DECENT_NODES, DECENT_PARAMS, SAMPLES
+from benchmarks.engine.engine import State
+from benchmarks.engine.instance import RHO, RIDGE, TRAINING_STEP, Instance
+from benchmarks.engine.numpy_rival import NumpyRival
 
 REQUIREMENTS = ("decent-bench==0.3.0", "jinja2")
 MINUTES = 5
+PROGRAM = Path(__file__).with_name("decent_bench_program.txt")
 
 
 def measure(instance: Instance, start: State) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def measure(instance: Instance, start: State) -> dict[str, Any]:
     try:
         python = environment()
         numbers = _numbers(instance) | {"start": start.y[..., 0].tolist(), "iterations": ITERATIONS}
-        done = _run([str(python), str(_program())], input=json.dumps(numbers))
+        done = _run([str(python), str(PROGRAM)], input=json.dumps(numbers))
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         return {"absent": str(error)}
     found = json.loads(done.splitlines()[-1])
@@ -108,11 +108,6 @@ def _from_uv() -> str | None:
         return None
     done = subprocess.run([uv, "python", "find", "3.13"], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _program() -> Path:
-    with as_file(files("jaxcoopt.bench") / "decent_bench_program.txt") as path:
-        return path
 
 
 def _run(command: list[str], **options: Any) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.bench.engine import State
+from benchmarks.engine.engine import State
 
 ITERATIONS = 3
 TIGHT = 1e-10  # of the largest number, in float64

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.bench.case import HEADLINE, MEDIUM
-from jaxcoopt.bench.comparisons import comparisons
-from jaxcoopt.bench.rows import best_numpy
+from benchmarks.engine.case import HEADLINE, MEDIUM
+from benchmarks.engine.comparisons import comparisons
+from benchmarks.engine.rows import best_numpy
 from jaxcoopt.report.readme import markdown
 from jaxcoopt.words import markdown_path, markdown_text, terminal
 

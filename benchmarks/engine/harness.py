@@ -14,10 +14,10 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxcoopt.bench import timed
-from jaxcoopt.bench.case import Case
-from jaxcoopt.bench.entrants import LeftOut, Stage, entrants_of
-from jaxcoopt.bench.rows import make_row
+from benchmarks.engine import timed
+from benchmarks.engine.case import Case
+from benchmarks.engine.entrants import LeftOut, Stage, entrants_of
+from benchmarks.engine.rows import make_row
 from jaxcoopt.errors import require
 
 LEAST, FEWEST, SLOW = 20, 4, 0.02  # iterations a call; FEWEST where one takes more seconds than SLOW

@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxcoopt.bench import case as cases_of
-from jaxcoopt.bench.case import Case
-from jaxcoopt.bench.entrants import RIVALS, entrants_of
-from jaxcoopt.bench.harness import measure
-from jaxcoopt.bench.machine import commit, device_memory, machine, versions
-from jaxcoopt.bench.picture import cost_figure
-from jaxcoopt.bench.rows import skipped_row
-from jaxcoopt.bench.tables import BLOCK, readme_lines, screen_table
+from benchmarks.engine import case as cases_of
+from benchmarks.engine.case import Case
+from benchmarks.engine.entrants import RIVALS, entrants_of
+from benchmarks.engine.harness import measure
+from benchmarks.engine.machine import commit, device_memory, machine
+from benchmarks.engine.picture import cost_figure
+from benchmarks.engine.rows import skipped_row
+from benchmarks.engine.tables import BLOCK, readme_lines, screen_table
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.files import located
 from jaxcoopt.report.folder import PICTURE as SIZE
@@ -24,6 +24,7 @@ from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
+from jaxcoopt.versions import versions
 from jaxcoopt.words import terminal
 
 REPORT, PICTURE = "engine.json", "engine.png"
@@ -52,7 +53,8 @@ def run_benchmark(
         cases_of.check_case(case)
     devices_of_cores(max(case.runs for case in chosen))
     out = located("--out", out)
-    report: dict[str, Any] = {"machine": machine(), "versions": versions(), "commit": commit(), "rows": []}
+    about = {"machine": machine(), "versions": versions("networkx", "pytest-benchmark"), "commit": commit()}
+    report: dict[str, Any] = about | {"rows": []}
     try:
         with reserved_folder(out, True, {REPORT: ROW * len(chosen), PICTURE: SIZE}):
             _measured(report, chosen, beside, out, quiet)

@@ -8,15 +8,15 @@ from typing import Any
 
 import jax
 
-from jaxcoopt.bench import decent_rival, vmap_rival
-from jaxcoopt.bench.agree import ITERATIONS, agreement
-from jaxcoopt.bench.case import HEADLINE, Case
-from jaxcoopt.bench.engine import Engine, State
-from jaxcoopt.bench.floor import make_floor
-from jaxcoopt.bench.instance import Instance, make_instance
-from jaxcoopt.bench.numpy_rival import NumpyRival, candidates
-from jaxcoopt.bench.parts import measure_parts
-from jaxcoopt.bench.vmap_rival import VmapRival
+from benchmarks.engine import decent_rival, vmap_rival
+from benchmarks.engine.agree import ITERATIONS, agreement
+from benchmarks.engine.case import HEADLINE, Case
+from benchmarks.engine.engine import Engine, State
+from benchmarks.engine.floor import make_floor
+from benchmarks.engine.instance import Instance, make_instance
+from benchmarks.engine.numpy_rival import NumpyRival, candidates
+from benchmarks.engine.parts import measure_parts
+from benchmarks.engine.vmap_rival import VmapRival
 from jaxcoopt.run.shards import cores
 from jaxcoopt.shown import briefly
 

@@ -1,4 +1,4 @@
-"""Blocks of runs in NumPy and SciPy: what `jaxcoopt.bench.numpy_rival` hands out to its threads."""
+"""Blocks of runs in NumPy and SciPy: what `benchmarks.engine.numpy_rival` hands out to its threads."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import _sparsetools
 
-from jaxcoopt.bench.instance import (
+from benchmarks.engine.instance import (
     FLOW_STEP,
     LOWER,
     PENALTY,

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcoopt.bench.case import SAMPLES, Case
-from jaxcoopt.bench.instance import Instance, make_channel
+from benchmarks.engine.case import SAMPLES, Case
+from benchmarks.engine.instance import Instance, make_channel
 from jaxcoopt.run.loop import WIDE_VECTORS
 from jaxcoopt.run.shards import split_like_runs
 from jaxcoopt.shown import briefly

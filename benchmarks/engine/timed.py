@@ -7,7 +7,7 @@ ROUNDS, SLOW_ROUNDS, TOTAL = 15, 3, 0.6  # calls, fewer of them where so many wo
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    """The plan is the plugin that `jaxcoopt.bench.harness` hands over."""
+    """The plan is the plugin that `benchmarks.engine.harness` hands over."""
     plan = metafunc.config.pluginmanager.get_plugin("jaxcoopt-bench")
     metafunc.parametrize(("case", "entrant"), plan.pairs, ids=[f"{case.name}:{name}" for case, name in plan.pairs])
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcoopt.bench.case import Case
-from jaxcoopt.bench.engine import Engine
-from jaxcoopt.bench.floor import quantize_seconds, seconds_of
-from jaxcoopt.bench.instance import Instance
+from benchmarks.engine.case import Case
+from benchmarks.engine.engine import Engine
+from benchmarks.engine.floor import quantize_seconds, seconds_of
+from benchmarks.engine.instance import Instance
 from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.round import Round
