@@ -26,7 +26,7 @@ def work(store, *others):
     from sweep import LEVELS, RATES, STEPS, instance
 
     import jaxcoopt as jc
-    from jaxcoopt.sweeps.processes import joined
+    from jaxcoopt.study.processes import joined
 
     coordinator, processes, number = (others[0], int(others[1]), int(others[2])) if others else (None, None, None)
     with joined(coordinator, processes, number):

@@ -12,8 +12,8 @@ from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.axes import sample
-from jaxcoopt.sweeps.sweep import sweep
+from jaxcoopt.study.axes import sample
+from jaxcoopt.study.sweep import sweep
 from jaxcoopt.tuning import objectives
 from jaxcoopt.tuning.tune import Tuned, tune
 

@@ -38,7 +38,7 @@ from jaxcoopt.report.table import summary_table
 from jaxcoopt.report.tuning_report import tuning_table, write_tuning
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.processes import joined
+from jaxcoopt.study.processes import joined
 from jaxcoopt.versions import versions
 from jaxcoopt.words import terminal
 

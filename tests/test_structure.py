@@ -19,7 +19,7 @@ import jaxcoopt
 
 PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
+# Each part imports itself and what stands above it. The root gathers all up to `tuning`, for whoever stands below.
 ORDER = (
     {"errors", "files", "arrays", "pytrees", "programs", "shown", "words"}
     | {"along_runs", "compensated", "derivative", "symmetric", "draws", "versions"},
@@ -30,7 +30,7 @@ ORDER = (
     {"methods"},
     {"theory"},
     {"run"},
-    {"sweeps"},
+    {"study"},
     {"tuning"},
     {"jaxcoopt"},
     {"experiments", "report"},

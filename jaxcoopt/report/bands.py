@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.style import (
     BAD,
     BLUE,
@@ -24,6 +23,7 @@ from jaxcoopt.report.style import (
     suits_log,
 )
 from jaxcoopt.report.swept import CLOCKS, Swept
+from jaxcoopt.study.statistics import Statistics, quartiles
 from jaxcoopt.words import picture
 
 LINES = 8

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.best import ranking
-from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.study.statistics import Statistics, quartiles
 from jaxcoopt.words import LONGEST, plain, terminal
 
 BEST = 5  # lines of the table on the screen

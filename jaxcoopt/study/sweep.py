@@ -16,18 +16,18 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.check import received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
-from jaxcoopt.sweeps.axes import Axis, Values, axes_of
-from jaxcoopt.sweeps.check import blocks, check_base, check_points, check_seeds
-from jaxcoopt.sweeps.chunk import Job
-from jaxcoopt.sweeps.describe import deciding, described
-from jaxcoopt.sweeps.diverged import diverged_points
-from jaxcoopt.sweeps.layout import Layout
-from jaxcoopt.sweeps.riding import Plan, plan
-from jaxcoopt.sweeps.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
-from jaxcoopt.sweeps.store import Store
-from jaxcoopt.sweeps.tiles import cut
-from jaxcoopt.sweeps.width import chunk_width
-from jaxcoopt.sweeps.work import work_off
+from jaxcoopt.study.axes import Axis, Values, axes_of
+from jaxcoopt.study.batcher import Job
+from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
+from jaxcoopt.study.describe import deciding, described
+from jaxcoopt.study.diverged import diverged_points
+from jaxcoopt.study.layout import Layout
+from jaxcoopt.study.riding import Plan, plan
+from jaxcoopt.study.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
+from jaxcoopt.study.store import Store
+from jaxcoopt.study.tiles import cut
+from jaxcoopt.study.width import chunk_width
+from jaxcoopt.study.work import work_off
 from jaxcoopt.theory.auto import warn_of_links
 
 CLOCKS = ("bits", "seconds")

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from jaxcoopt.run.names import Place, Trio, assigned
 from jaxcoopt.shown import briefly
-from jaxcoopt.sweeps.axes import Axis, point_at, refuse_twice
+from jaxcoopt.study.axes import Axis, point_at, refuse_twice
 
 PER_RUN = ("method", "network.failure_rate", "problem.allocation.budget", "problem.training.loss")
 PER_NODE = ("problem.allocation", "problem.work")

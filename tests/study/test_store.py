@@ -16,8 +16,8 @@ import small
 import xarray
 
 import jaxcoopt as jc
-from jaxcoopt.sweeps import describe, width, work
-from jaxcoopt.sweeps.store import Store
+from jaxcoopt.study import describe, width, work
+from jaxcoopt.study.store import Store
 
 HERE = Path(__file__).parent
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8], "training.step": [0.02, 0.04]}

@@ -11,8 +11,8 @@ import xarray
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.sweeps import width, work
-from jaxcoopt.sweeps.layout import digest
+from jaxcoopt.study import width, work
+from jaxcoopt.study.layout import digest
 
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8]}
 CHUNKS = 2

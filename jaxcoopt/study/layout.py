@@ -14,9 +14,9 @@ from jaxcoopt.errors import require
 from jaxcoopt.run.result import UNITS
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import briefly
-from jaxcoopt.sweeps.axes import ITERATION, SEED, Axis
-from jaxcoopt.sweeps.room import bytes_of
-from jaxcoopt.sweeps.tiles import Tiles
+from jaxcoopt.study.axes import ITERATION, SEED, Axis
+from jaxcoopt.study.room import bytes_of
+from jaxcoopt.study.tiles import Tiles
 
 NOT_DONE = -1
 DONE = "chunks/done"  # of each chunk and array the digest of its file, 0 where it is not done; no result, so apart

@@ -9,8 +9,8 @@ import pytest
 import small
 
 import jaxcoopt as jc
-from jaxcoopt.sweeps import work
-from jaxcoopt.sweeps.processes import joined
+from jaxcoopt.study import work
+from jaxcoopt.study.processes import joined
 
 LEAF = replace(small.method(), channel=jc.channels.LogQuantizer(np.array([0.1, 0.2])))
 OTHER_NODES = {"small": small.network(), "large": jc.Network.from_graphs(nx.cycle_graph(9))}
@@ -95,7 +95,7 @@ LINE = np.linspace(0.01, 0.05, 10**5)
     ],
 )
 def test_more_numbers_than_there_is_room_for(grid, seeds, into, kind, words, monkeypatch, tmp_path):
-    monkeypatch.setattr("jaxcoopt.sweeps.sweep.axes_of", lambda *_: pytest.fail("points were made"))
+    monkeypatch.setattr("jaxcoopt.study.sweep.axes_of", lambda *_: pytest.fail("points were made"))
     with pytest.raises(kind, match=words):
         small.sweep(grid, seeds=seeds, store=into and tmp_path / "not" / "there" / into)
     assert not any(tmp_path.iterdir())

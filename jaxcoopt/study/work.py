@@ -12,10 +12,10 @@ import numpy as np
 
 from jaxcoopt.run.progress import counted_runs
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.chunk import Job, Outcome, run_chunk
-from jaxcoopt.sweeps.layout import Layout
-from jaxcoopt.sweeps.processes import is_ours, meet
-from jaxcoopt.sweeps.store import Store
+from jaxcoopt.study.batcher import Job, Outcome, run_chunk
+from jaxcoopt.study.layout import Layout
+from jaxcoopt.study.processes import is_ours, meet
+from jaxcoopt.study.store import Store
 
 Chunk = tuple[int, ...]
 

@@ -10,8 +10,8 @@ import small
 import xarray
 
 import jaxcoopt as jc
-from jaxcoopt.sweeps import width
-from jaxcoopt.sweeps.tiles import Tiles, cut
+from jaxcoopt.study import width
+from jaxcoopt.study.tiles import Tiles, cut
 
 TRACES = ("allocation_gap", "training_gap", "consensus_error", "budget_residual", "box_violation", "bits", "seconds")
 
@@ -137,7 +137,7 @@ def test_diverged_runs_are_marked_and_leave_the_others_alone():
 
 
 def test_no_optimum_is_found_twice(monkeypatch):
-    from jaxcoopt.sweeps import chunk
+    from jaxcoopt.study import chunk
 
     asked = []
     real = chunk.reference

@@ -14,9 +14,9 @@ jax.config.update("jax_logging_level", "CRITICAL")
 
 import small  # noqa: E402
 
-from jaxcoopt.sweeps import width  # noqa: E402
-from jaxcoopt.sweeps.processes import joined  # noqa: E402
-from jaxcoopt.sweeps.store import Store  # noqa: E402
+from jaxcoopt.study import width  # noqa: E402
+from jaxcoopt.study.processes import joined  # noqa: E402
+from jaxcoopt.study.store import Store  # noqa: E402
 
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8, 1.0], "training.step": [0.02, 0.03, 0.04, 0.05]}
 

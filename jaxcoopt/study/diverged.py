@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.axes import ITERATION, POINT, SEED
+from jaxcoopt.study.axes import ITERATION, POINT, SEED
 
 SHOWN = 10
 

@@ -10,12 +10,11 @@ from jaxtyping import Int
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.programs import bounded_programs
-from jaxcoopt.run.drive import drive, ending, intervals
+from jaxcoopt.run.batch import run_batch
+from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.names import Trio
-from jaxcoopt.run.prepare import prepare
 from jaxcoopt.shown import briefly
-from jaxcoopt.sweeps.riding import Plan
+from jaxcoopt.study.riding import Plan
 from jaxcoopt.theory.auto import with_steps
 
 VECTOR = 16  # runs: rows that are no multiple of it cost a fifth (benchmarks/NOTES.md)
@@ -93,25 +92,20 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
     runs = indices.shape[1]
     spare = -runs % VECTOR if runs >= VECTOR else 0
     *axes, seeds = np.pad(indices, ((0, 0), (0, spare)), mode="edge")
-    at = np.stack(axes)
+    at, iterations = np.stack(axes), np.cumsum(job.lengths)
     with jax.default_device(device or jax.local_devices()[0]):
         trio = job.plan.columns(at)
         with bounded_programs("chunk", trio, runs):
-            trace, status, left = _run(job, trio, at, job.seeds[seeds])
-    iterations = np.cumsum(job.lengths)
-    traces = {name: _whole(rows[:, :runs], len(iterations)) for name, rows in trace.items()}
-    return Outcome(traces, status[:runs], iterations[left[:runs]])
+            trio = trio._replace(method=with_steps(trio.method, trio.problem, trio.network, job.initial))
+            options = {"optimum": job.optima.of(job.plan, at), "seed": job.seed, "initial": job.initial, "tol": job.tol}
+            result = run_batch(*trio, job.seeds[seeds], job.lengths, **options)
+            trace, status, left, recorded = jax.device_get(
+                (result.trace, result.status, result.left, result.iterations)
+            )
+    traces = {name: whole(rows[:, :runs], len(iterations)) for name, rows in trace.items()}
+    return Outcome(traces, status[:runs], iterations[np.searchsorted(recorded, left[:runs])])
 
 
-def _run(job: Job, trio: Trio, at: Int[np.ndarray, "axes runs"], numbers: Int[np.ndarray, " runs"]) -> Any:
-    """Trace, status, and the record at which each run left."""
-    method = with_steps(trio.method, trio.problem, trio.network, job.initial)
-    optimum = job.optima.of(job.plan, at)
-    setup, carry = prepare(trio.problem, trio.network, method, numbers, job.seed, job.initial, job.tol, optimum)
-    _, records = drive(setup, carry, job.lengths)
-    return jax.device_get(ending(setup, records))
-
-
-def _whole(rows: np.ndarray, records: int) -> np.ndarray:
+def whole(rows: np.ndarray, records: int) -> np.ndarray:
     """Where all runs have left before the end, their last record stands."""
     return np.concatenate([rows, np.repeat(rows[-1:], records - len(rows), axis=0)])

@@ -5,7 +5,7 @@ import numpy as np
 import psutil
 
 from jaxcoopt.run.memory import at_most, available, layout_of
-from jaxcoopt.sweeps.chunk import Job
+from jaxcoopt.study.batcher import Job
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
 COMPILER = 400 * 2**20  # bytes that compiling a program takes, about

@@ -16,11 +16,11 @@ from jaxcoopt.errors import require
 from jaxcoopt.files import held, located, made_folder, whole
 from jaxcoopt.run.result import UNITS
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.chunk import Outcome
-from jaxcoopt.sweeps.describe import SHOWN, differences
-from jaxcoopt.sweeps.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
-from jaxcoopt.sweeps.room import check_room
-from jaxcoopt.sweeps.tiles import Tiles
+from jaxcoopt.study.batcher import Outcome
+from jaxcoopt.study.describe import SHOWN, differences
+from jaxcoopt.study.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
+from jaxcoopt.study.room import check_room
+from jaxcoopt.study.tiles import Tiles
 
 ATTRIBUTES = {"settings": str, "versions": str, "shape": list, "tile": list}
 UNFINISHED = re.compile(r".*\.[0-9a-f]{32}\.(part|partial)")  # a file that was being written when a process was killed
