@@ -13,6 +13,7 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.axes import sample
+from jaxcoopt.study.compare import compare
 from jaxcoopt.study.sweep import sweep
 from jaxcoopt.tuning import objectives
 from jaxcoopt.tuning.tune import Tuned, tune
@@ -33,6 +34,7 @@ __all__ = [
     "Tuned",
     "bounds",
     "channels",
+    "compare",
     "costs",
     "features",
     "losses",

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxcoopt
-from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
-from jaxcoopt.compare.settings import COMPARISONS
+from jaxcoopt.comparison.command import LIST, list_comparisons, run_comparison
+from jaxcoopt.comparison.settings import COMPARISONS
 from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
 from jaxcoopt.experiments.limits import file_sizes, tuning_sizes
 from jaxcoopt.experiments.notes import print_notes

@@ -34,7 +34,7 @@ ORDER = (
     {"tuning"},
     {"jaxcoopt"},
     {"experiments", "report"},
-    {"compare"},
+    {"comparison"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
@@ -227,7 +227,7 @@ def test_the_contract_is_offered():
     """The names that the README, the notebooks and outside checks use."""
     wanted = {
         "": ["Problem", "Allocation", "Training", "Network", "CoOptimizer", "Initial", "Optimum", "Result", "Status"],
-        ".": ["solve", "reference", "memory", "sweep", "sample", "tune"],
+        ".": ["solve", "reference", "memory", "sweep", "sample", "tune", "compare"],
         "costs": ["Quadratic", "Latency", "Power", "Queueing", "Custom"],
         "losses": ["Linear", "Logistic", "Softmax", "SmoothHinge", "Custom", "MLP"],
         "channels": ["Ideal", "LogQuantizer", "UniformQuantizer", "Sign", "Clip", "Natural", "QSGD", "TopK", "RandK"],

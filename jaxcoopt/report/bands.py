@@ -35,7 +35,7 @@ def clocks(sweep: Swept) -> dict[str, Float[np.ndarray, "points records"]]:
     """What progress is measured against: axis label to the median over the seeds; those known at some point."""
     records = np.broadcast_to(sweep.iterations.astype(np.float64), (len(sweep.where), len(sweep.iterations)))
     found = {"iterations": np.array(records)}
-    found |= {CLOCKS[name]: quartiles(values)[1] for name, values in sweep.clocks.items()}
+    found |= {CLOCKS[name]: quartiles(values, axis=1)[1] for name, values in sweep.clocks.items()}
     return {label: values for label, values in found.items() if np.isfinite(values[:, 1:]).any()} or found
 
 
@@ -54,7 +54,7 @@ def curves_figure(sweep: Swept, metric: str, label: str, points: Sequence[int], 
     figure = new_figure(max(3.7 * len(shown) + 3.2, 9.0), 4.2)
     heading(figure, sweep.title, label, size=11)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    bands = quartiles(sweep.metrics[metric][list(points)])
+    bands = quartiles(sweep.metrics[metric][list(points)], axis=1)
     names = _names(sweep, points) if axis is None else _values_of(sweep, axis, points)
     colors = _colors(sweep, axis, len(points))
     for axes, (clock, x) in zip(panels, shown.items(), strict=True):

@@ -79,7 +79,7 @@ def _arrays(
     for name in order:
         found |= {f"{name}/{field}": getattr(statistics[name], field) for field in (AT_END if several else ("median",))}
         found[f"{name}/runs"] = statistics[name].runs
-        bands = quartiles(sweep.metrics[name][..., records])
+        bands = quartiles(sweep.metrics[name][..., records], axis=1)
         kept = BANDS if several else {"median": BANDS["median"]}
         found |= {f"{name}/curve/{band}": bands[i] for band, i in kept.items()}
     return found

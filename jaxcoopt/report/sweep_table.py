@@ -22,7 +22,7 @@ def table(sweep: Swept, values: dict[str, Statistics]) -> Any:
     pandas = require("pandas", extra="report")
     axes = {axis.name: [axis.values[i] for i in sweep.where[:, column]] for column, axis in enumerate(sweep.axes)}
     ended = {name.lower(): count for name, count in sweep.counts.items()}
-    spent = {name: quartiles(clock[..., -1:])[1, :, 0] for name, clock in sweep.clocks.items()}
+    spent = {name: quartiles(clock[..., -1])[1] for name, clock in sweep.clocks.items()}
     parts = []
     for name, each in values.items():
         columns = {"metric": name, "units": sweep.units[name], "iteration": sweep.iterations[-1]}

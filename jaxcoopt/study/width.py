@@ -5,6 +5,7 @@ import numpy as np
 import psutil
 
 from jaxcoopt.run.memory import at_most, available, layout_of
+from jaxcoopt.run.names import Trio
 from jaxcoopt.study.batcher import Job
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
@@ -13,16 +14,17 @@ SLACK = 1.05  # on what is said to do
 
 
 def chunk_width(job: Job, limit: int | None) -> int:
-    """At most `WIDEST` runs, fewer where they would not fit: limit, bytes that the whole process may take.
-
-    Raises MemoryError where not even one run fits.
-    """
+    """At most `WIDEST` runs of a job, fewer where they would not fit: limit, bytes that the process may take."""
     widest = min(WIDEST, int(np.prod(job.plan.shape)) * len(job.seeds))
+    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit)
+
+
+def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
+    """How many of so many runs fit at once. Raises MemoryError where not even one does."""
     room = available() // 2
     if limit is not None:
         room = min(room, limit - psutil.Process().memory_info().rss - COMPILER)
     devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
-    trio = job.plan.columns(np.zeros((len(job.plan.axes), widest), int))
     if devices * at_most(trio.problem, trio.network, widest) < room:
         return widest
     with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device

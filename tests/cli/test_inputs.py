@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.engine.case import grid, read_axes
 from jaxcoopt.cli import app
-from jaxcoopt.compare.command import run_comparison
+from jaxcoopt.comparison.command import run_comparison
 from jaxcoopt.datasets import TOPOLOGIES, topology
 from jaxcoopt.experiments import toml_text
 from jaxcoopt.experiments.build import build

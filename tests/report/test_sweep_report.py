@@ -92,7 +92,7 @@ def test_quartiles_of_records_are_those_of_numpy(rng):
     values = rng.normal(size=(4, 7, 3))
     values[rng.uniform(size=values.shape) < 0.3] = np.nan
     values[:, 0] = 1.0
-    np.testing.assert_allclose(quartiles(values), np.nanquantile(values, [0.25, 0.5, 0.75], axis=1))
+    np.testing.assert_allclose(quartiles(values, axis=1), np.nanquantile(values, [0.25, 0.5, 0.75], axis=1))
 
 
 def test_statistics_without_enough_runs():

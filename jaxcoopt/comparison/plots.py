@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.compare.compete import Contest, Scores
-from jaxcoopt.compare.summary import ALL, ANYTIME, CLAIM
+from jaxcoopt.comparison.compete import Contest
+from jaxcoopt.comparison.summary import ALL, ANYTIME, CLAIM
 from jaxcoopt.report.style import (
     BLUE,
     FAINT,
@@ -22,6 +22,7 @@ from jaxcoopt.report.style import (
     plain_axes,
     strokes,
 )
+from jaxcoopt.study.contest import Scores
 from jaxcoopt.words import csv_text, label, labels, picture
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
@@ -45,7 +46,7 @@ def error_figure(contest: Contest, floor: float) -> Any:
         axes.set_yscale("log")
         axes.set_xlabel(what, fontsize=10, color=INK)
         for scores in contest.scores:
-            _line(axes, scores, clock, floor, styles[scores.label])
+            _line(axes, scores, clock, floor, styles[scores.contender.label])
         log_ticks(axes.xaxis, *axes.get_xlim())
     panels[0].set_ylabel("error", fontsize=10, color=INK)
     figure.legend(
@@ -92,15 +93,15 @@ def curves_csv(contests: Sequence[Contest]) -> str:
             curve = scores.curve
             for *clocks, error in zip(*(curve[clock] for clock in CLOCKS), curve["error"], strict=True):
                 numbers = [f"{value:.6g}" for value in (*clocks, *error)]
-                case = contest.problem, csv_text(contest.network), contest.nodes, csv_text(scores.label)
+                case = contest.problem, csv_text(contest.network), contest.nodes, csv_text(scores.contender.label)
                 writer.writerow([*case, *numbers])
     return text.getvalue()
 
 
 def _styles(scores: Sequence[Scores], floor: float) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    ours = [each.label for each in scores if each.ours]
-    others = [each.label for each in scores if not each.ours]
+    ours = [each.contender.label for each in scores if each.contender.ours]
+    others = [each.contender.label for each in scores if not each.contender.ours]
     for i, name in enumerate(ours):
         found[name] = {"color": OURS[i % len(OURS)], "linewidth": 2.0, "zorder": 5}
     for i, name in enumerate(others):
@@ -110,7 +111,7 @@ def _styles(scores: Sequence[Scores], floor: float) -> dict[str, dict[str, Any]]
     if len({len(curve) for curve in curves}) == 1:
         for each, stroke in zip(scores, strokes(curves, log=True), strict=True):
             if stroke != "-":  # it lies on another
-                found[each.label]["linestyle"] = stroke
+                found[each.contender.label]["linestyle"] = stroke
     return found
 
 
@@ -118,7 +119,7 @@ def _line(axes: Any, scores: Scores, clock: str, floor: float, style: dict[str, 
     x, error = np.array(scores.curve[clock], float), np.array(scores.curve["error"], float)
     shown = np.isfinite(x) & (x > 0) & np.isfinite(error[:, 1])
     low, middle, high = np.clip(error[shown], floor, CEILING).T
-    axes.plot(x[shown], middle, label=picture(label(scores.label)), **style)
+    axes.plot(x[shown], middle, label=picture(label(scores.contender.label)), **style)
     high = np.where(np.isfinite(high), high, CEILING)
     axes.fill_between(x[shown], low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=2)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.compare.summary import ANYTIME
+from jaxcoopt.comparison.summary import ANYTIME
 from jaxcoopt.report.readme import markdown
 from jaxcoopt.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 

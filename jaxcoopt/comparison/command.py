@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxcoopt.compare.compete import Contest, cases, compete
-from jaxcoopt.compare.contenders import contenders
-from jaxcoopt.compare.limits import check_comparison
-from jaxcoopt.compare.plots import curves_csv, error_figure, ratio_figure
-from jaxcoopt.compare.settings import COMPARISONS, Comparison
-from jaxcoopt.compare.summary import summarise
-from jaxcoopt.compare.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
+from jaxcoopt.comparison.compete import Contest, cases, compete
+from jaxcoopt.comparison.contenders import contenders
+from jaxcoopt.comparison.limits import check_comparison
+from jaxcoopt.comparison.plots import curves_csv, error_figure, ratio_figure
+from jaxcoopt.comparison.settings import COMPARISONS, Comparison
+from jaxcoopt.comparison.summary import summarise
+from jaxcoopt.comparison.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
 from jaxcoopt.experiments.catalogue import asked_by
 from jaxcoopt.files import located, write_text
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all

@@ -1,6 +1,6 @@
 """Whether there is room for a comparison, known from its numbers before anything is made."""
 
-from jaxcoopt.compare.settings import FAMILIES, Comparison
+from jaxcoopt.comparison.settings import FAMILIES, Comparison
 from jaxcoopt.datasets.size import check_size
 from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.amounts import under

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.compare.settings import COMPARISONS
-from jaxcoopt.compare.table import BLOCK
+from jaxcoopt.comparison.settings import COMPARISONS
+from jaxcoopt.comparison.table import BLOCK
 from jaxcoopt.report.readme import block
 
 TINY = """

@@ -1,6 +1,7 @@
 """The parts of a comparison: instances, networks, grid search, errors at horizons, ratios."""
 
 import math
+from functools import partial
 
 import jax
 import networkx as nx
@@ -8,17 +9,28 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.compare.contenders import PAPER_LABEL, Contender, contenders
-from jaxcoopt.compare.instances import Instances, active_share, draw_instances
-from jaxcoopt.compare.measure import Case, Traces, bits_budget, last_record, one_number, run_jobs, with_room
-from jaxcoopt.compare.networks import draw_networks, sizes
-from jaxcoopt.compare.ratios import best_existing, quartiles, ratios, share_below, winners
-from jaxcoopt.compare.settings import Comparison, Family, Graphs
-from jaxcoopt.compare.tune import grid_search, point_scores
-from jaxcoopt.methods.registry import ENTRIES, entry_of
+from jaxcoopt.comparison.contenders import PAPER_LABEL, contenders
+from jaxcoopt.comparison.instances import active_share, draw_instances
+from jaxcoopt.comparison.networks import draw_networks, sizes
+from jaxcoopt.comparison.settings import Comparison, Family, Graphs
+from jaxcoopt.methods.registry import ENTRIES
+from jaxcoopt.run.memory import layout_of
+from jaxcoopt.run.names import Trio
+from jaxcoopt.study.contest import Contender, grid_search, point_scores, with_settings
+from jaxcoopt.study.instances import Instances
+from jaxcoopt.study.jobs import Case, Traces, bits_at, one_number, run_jobs
+from jaxcoopt.study.ratios import ratios, winners
+from jaxcoopt.study.statistics import quartiles
+from jaxcoopt.study.width import fitting
 
 QUADRATIC = Family(kind="quadratic")
+LOG = jc.channels.LogQuantizer(0.5)
+FLOW = jc.methods.LaplacianFlow(0.05)
 RANDOM = Graphs(kind="topology", name="regular", nodes=[8], degree=4, graphs=2, draws=2)
+
+
+def made(method):
+    return partial(with_settings, method, argument="grid")
 
 
 def settings(**changed):
@@ -78,7 +90,7 @@ def test_training_instances_start_at_zero_and_know_their_optimum(kind):
 
 
 def test_impossible_active_share_is_said(monkeypatch):
-    monkeypatch.setattr("jaxcoopt.compare.instances.TRIES", 2)
+    monkeypatch.setattr("jaxcoopt.comparison.instances.TRIES", 2)
     with pytest.raises(ValueError, match=r"problems\.active: 0 of .* widen the range"):
         draw_instances(Family(kind="quadratic", active=(0.99, 1.0)), 30, 5, 0, "tuning")
 
@@ -109,10 +121,9 @@ def test_grid_search_finds_the_planted_best():
     cost = jc.costs.Quadratic(np.full(shape, curvature), center)
     problem = jc.Problem(jc.Allocation(cost, np.full(4, 6.0), np.full(shape, -99.0), np.full(shape, 99.0)))
     instances = Instances([(problem, jc.reference(problem), None)], np.zeros(4, int), np.arange(4))
-    entry = entry_of("laplacian_flow")
-    contender = Contender("flow", entry, False, jc.channels.Ideal(), grid={"step": (0.05, 0.2, 0.5, 0.9)})
-    tuned = grid_search(contender, Case(instances, [network], 8, 1), [("iterations", 1.0), ("iterations", 5.0)], 5)
-    assert [winner["step"] for winner in tuned.winners] == [0.5, 0.5]
+    contender = Contender("flow", made(jc.CoOptimizer(FLOW)), {"allocation.step": (0.05, 0.2, 0.5, 0.9)})
+    tuned = grid_search(contender, Case(instances, [network], 8, 1), [("iterations", 1.0), ("iterations", 5.0)], 5, 8)
+    assert [winner["allocation.step"] for winner in tuned.winners] == [0.5, 0.5]
     assert tuned.at_edge == []
     assert tuned.scores[1] < 1e-12
 
@@ -129,16 +140,22 @@ def test_point_scores_take_medians_and_count_diverged_as_infinite():
 
 
 def test_dotted_names_reach_into_bounds():
-    entry = entry_of("laplacian_flow")
-    grid = {"step": (1.0, 2.0), "bounds.weight": (3.0,)}
-    contender = Contender("flow", entry, False, jc.channels.Ideal(), {"bounds.form": "square"}, grid)
-    points = contender.points()
-    np.testing.assert_array_equal(points["step"], [1, 2])
-    made = contender.method(points).allocation
-    assert made.bounds.form == "square"
-    np.testing.assert_array_equal(made.bounds.weight, [3, 3])
-    with pytest.raises(ValueError, match=r"bounds.wieght: 'wieght' is not known; did you mean 'weight'"):
-        contender.method({"step": 1.0, "bounds.wieght": 2.0})
+    grid = {"allocation.step": (1.0, 2.0), "allocation.bounds.weight": (3.0,)}
+    contender = Contender("flow", made(jc.CoOptimizer(FLOW)), grid)
+    points = contender.points
+    np.testing.assert_array_equal(points["allocation.step"], [1, 2])
+    flow = contender.make(points).allocation
+    assert flow.bounds.form == FLOW.bounds.form
+    np.testing.assert_array_equal(flow.bounds.weight, [3, 3])
+    with pytest.raises(ValueError, match=r"bounds\.wieght' is not known; did you mean '.*bounds\.weight'"):
+        contender.make({"allocation.step": 1.0, "allocation.bounds.wieght": 2.0})
+
+
+def test_settings_of_a_file_reach_into_bounds():
+    rival, flow = {"name": "primal_dual"}, {"name": "laplacian_flow", "settings": {"bounds.form": "square"}}
+    found = contenders(settings(methods=[rival, flow]))[1]
+    assert found.first.allocation.bounds.form == "square"
+    assert set(found.grid) == {"step", "bounds.weight", "bounds.sharpness"}
 
 
 def test_registry_grids_have_thirty_points():
@@ -155,8 +172,8 @@ def test_registry_grids_have_thirty_points():
 
 def test_last_record_within_iterations_and_bits():
     traces = Traces(np.array([0, 10, 20, 25]), np.array([0.0, 130.0, 260.0, 325.0]), {})
-    assert [last_record(traces, "iterations", float(k)) for k in (0, 9, 10, 24, 25, 99)] == [0, 0, 1, 2, 3, 3]
-    assert [last_record(traces, "bits", float(k)) for k in (0, 129, 130, 259.9, 325)] == [0, 0, 1, 1, 3]
+    assert [traces.last("iterations", float(k)) for k in (0, 9, 10, 24, 25, 99)] == [0, 0, 1, 2, 3, 3]
+    assert [traces.last("bits", float(k)) for k in (0, 129, 130, 259.9, 325)] == [0, 0, 1, 1, 3]
 
 
 def test_bits_budget_is_what_one_number_a_link_costs():
@@ -164,15 +181,13 @@ def test_bits_budget_is_what_one_number_a_link_costs():
     graphs = [nx.star_graph(5), nx.cycle_graph(6)]
     network = jc.Network.from_graphs(graphs)
     instances = draw_instances(Family(kind="quadratic", active=(0.0, 1.0)), 6, 2, 0, "tuning")
-    contender = Contender("flow", entry_of("laplacian_flow"), False, jc.channels.LogQuantizer(0.5), {"step": 0.01})
-    case = Case(instances, [network], 2, 1)
-    traces = run_jobs(contender, case, {}, np.arange(2), 7)
+    make = made(jc.CoOptimizer(jc.methods.LaplacianFlow(0.01), channel=LOG))
+    traces = run_jobs(make, Case(instances, [network], 2, 1), {}, np.arange(2), 7, 2)
     problem, optimum, _ = instances.take(0, np.arange(2))
-    method = contender.method({})
+    method = make({})
     result = jc.solve(problem, network, method, 7, runs=2, record_every=1, optimum=optimum)
     np.testing.assert_allclose(traces.bits, np.asarray(result.trace["bits"])[:, 0])
-    bits = one_number(contender, problem, 6)
-    assert [bits_budget(network, bits, k) for k in range(8)] == pytest.approx(traces.bits.tolist())
+    assert bits_at(network, one_number(LOG, problem, 6), np.arange(8)) == pytest.approx(traces.bits)
     np.testing.assert_allclose(traces.values["gap"], np.abs(result.trace["allocation_gap"]))
     parts = [np.abs(result.trace["allocation_gap"]), result.trace["budget_residual"], result.trace["box_violation"]]
     expected = np.max(parts, axis=0)  # the mean share is 1
@@ -182,15 +197,14 @@ def test_bits_budget_is_what_one_number_a_link_costs():
 def test_jobs_in_any_width_are_the_same_and_use_their_own_draw():
     drawn = draw_networks(RANDOM, 8, seed=0)["evaluation"]
     instances = draw_instances(QUADRATIC, 8, 6, 0, "evaluation")
-    contender = Contender("flow", entry_of("laplacian_flow"), False, jc.channels.LogQuantizer(0.5))
-    order = np.array([5, 0, 3, 2])
-    steps = {"step": np.array([0.01, 0.02, 0.01, 0.03])}
-    wide, narrow = (run_jobs(contender, Case(instances, drawn, width, 5), steps, order, 12) for width in (8, 3))
+    make, order = made(jc.CoOptimizer(FLOW, channel=LOG)), np.array([5, 0, 3, 2])
+    steps, case = {"allocation.step": np.array([0.01, 0.02, 0.01, 0.03])}, Case(instances, drawn, 8, 5)
+    wide, narrow = (run_jobs(make, case, steps, order, 12, width) for width in (8, 3))
     np.testing.assert_array_equal(wide.iterations, [0, 5, 10, 12])
     np.testing.assert_allclose(wide.values["error"], narrow.values["error"], rtol=1e-9)
     problem, optimum, _ = instances.take(0, np.array([5]))
     alone = jc.solve(
-        problem, drawn[1], contender.method({"step": 0.01}), 12, record_every=5, optimum=optimum
+        problem, drawn[1], make({"allocation.step": 0.01}), 12, record_every=5, optimum=optimum
     )  # instances 3, 4, 5 of 6 are on the second of two draws
     np.testing.assert_allclose(wide.values["gap"][:, 0], np.abs(alone.trace["allocation_gap"])[:, 0], rtol=1e-9)
 
@@ -198,28 +212,30 @@ def test_jobs_in_any_width_are_the_same_and_use_their_own_draw():
 def test_diverged_runs_are_infinite_to_the_end():
     instances = draw_instances(QUADRATIC, 8, 2, 0, "evaluation")
     network = draw_networks(RANDOM, 8, seed=0)["tuning"]
-    contender = Contender("flow", entry_of("laplacian_flow"), False, jc.channels.Ideal())
-    case = Case(instances, network, 2, 50)
-    mixed = run_jobs(contender, case, {"step": np.array([1e6, 0.01])}, np.arange(2), 400).values["error"]
+    make, case = made(jc.CoOptimizer(FLOW)), Case(instances, network, 2, 50)
+
+    def errors(*steps):
+        return run_jobs(make, case, {"allocation.step": np.array(steps)}, np.arange(2), 400, 2).values["error"]
+
+    mixed = errors(1e6, 0.01)
     assert np.isfinite(mixed[0]).all()
     assert np.isinf(mixed[-1, 0])
     assert np.isfinite(mixed[:, 1]).all()
-    both = run_jobs(contender, case, {"step": np.full(2, 1e6)}, np.arange(2), 400).values["error"]
+    both = errors(1e6, 1e6)
     assert both.shape == (9, 2)
     assert np.isinf(both[-1]).all()
 
 
-def test_no_room_halves_the_width():
-    tried = []
-
-    def attempt(case):
-        tried.append(case.width)
-        if case.width > 3:
-            raise MemoryError
-        return case.width
-
-    assert with_room(Case(Instances((), np.zeros(0, int), np.zeros(0, int)), (), 12, 1), attempt) == 3
-    assert tried == [12, 6, 3]
+def test_as_many_runs_as_fit_are_computed_at_once(monkeypatch, untyped):
+    problem, _, _ = draw_instances(QUADRATIC, 8, 16, 0, "evaluation").take(0, np.arange(16))
+    trio = Trio(problem, draw_networks(RANDOM, 8, seed=0)["tuning"][0], jc.CoOptimizer(FLOW))
+    assert fitting(trio, 16) == 16
+    need = layout_of(*trio, 16)
+    monkeypatch.setattr("jaxcoopt.study.width.available", lambda: 2 * (need.setup + (need.state + need.working) // 2))
+    assert 1 <= fitting(trio, 16) <= 8
+    monkeypatch.setattr("jaxcoopt.study.width.available", lambda: 0)
+    with pytest.raises(MemoryError, match="a chunk of one run needs"):
+        fitting(trio, 16)
 
 
 # ---------------------------------------------------------------- ratios
@@ -228,12 +244,10 @@ def test_no_room_halves_the_width():
 def test_ratios_and_quartiles_by_hand(rng):
     rivals = {name: 10 ** rng.uniform(-8, 0, 41) for name in "abc"}
     ours = 10 ** rng.uniform(-8, 0, 41)
-    best = best_existing(rivals)
-    np.testing.assert_array_equal(best, np.minimum(np.minimum(rivals["a"], rivals["b"]), rivals["c"]))
+    best = np.min(list(rivals.values()), axis=0)
     found = ratios(ours, best, 1e-12)
     np.testing.assert_allclose(found, ours / best)
     np.testing.assert_allclose(quartiles(found), np.percentile(found, [25, 50, 75]))
-    assert share_below(found, 0.5) == np.sum(ours < 0.5 * best) / 41
     assert sum(winners(rivals).values()) == 41
 
 
@@ -242,8 +256,8 @@ def test_ratios_with_rounding_and_divergence():
     ours = np.array([1e-16, 1e-16, inf, inf, 1.0, 0.0])
     best = np.array([1e-15, 1e-6, inf, 1.0, inf, 0.0])
     np.testing.assert_allclose(ratios(ours, best, 1e-12), [1.0, 1e-6, 1.0, inf, 0.0, 1.0])
-    assert quartiles(np.array([1.0, inf, inf, inf]))[1:] == (inf, inf)
-    assert quartiles(np.array([1.0, 2.0, 3.0, inf, 2.0])) == (2.0, 2.0, 3.0)
+    assert quartiles(np.array([1.0, inf, inf, inf])).tolist()[1:] == [inf, inf]
+    assert quartiles(np.array([1.0, 2.0, 3.0, inf, 2.0])).tolist() == [2.0, 2.0, 3.0]
 
 
 # ---------------------------------------------------------------- contenders
@@ -253,12 +267,13 @@ def test_ratios_with_rounding_and_divergence():
 def test_everyone_in_the_registry_takes_part(half):
     kind = "quadratic" if half == "allocation" else "linear"
     found = contenders(settings(half=half, problems=[{"kind": kind}], channel={"kind": "log", "rho": 0.5}))
-    assert {each.entry.name for each in found} == {entry.name for entry in ENTRIES if entry.half == half}
+    assert {each.label for each in found} == {entry.title for entry in ENTRIES if entry.half == half} | {PAPER_LABEL}
     paper = [each for each in found if each.label == PAPER_LABEL]
-    assert [(each.ours, each.channel.placement, each.entry.paper) for each in paper] == [(True, "message", True)]
-    assert all(each.channel.placement == "innovation" for each in found if each not in paper)
-    assert all(each.ours for each in found if each.entry.ours)
-    rivals = {each.entry.name for each in found if not each.ours}
+    assert [(each.ours, each.first.channel.placement) for each in paper] == [(True, "message")]
+    assert all(each.first.channel.placement == "innovation" for each in found if each not in paper)
+    assert {entry.title for entry in ENTRIES if entry.half == half and entry.ours} <= {e.label for e in found if e.ours}
+    names = {entry.title: entry.name for entry in ENTRIES}
+    rivals = {names[each.label] for each in found if not each.ours}
     if half == "allocation":
         assert {"laplacian_flow", "primal_dual", "tracking_admm", "dual_consensus_admm", "ratio_consensus"} <= rivals
     else:

@@ -17,7 +17,7 @@ FAMILIES = {
     "linear": "training",
     "logistic": "training",
 }
-"""The random problems of `jaxcoopt.compare.instances`, and the half that each is about."""
+"""The random problems of `jaxcoopt.comparison.instances`, and the half that each is about."""
 
 
 class Family(Table):
@@ -146,14 +146,9 @@ class Comparison(Table):
         return self
 
 
-def horizons(settings: Comparison) -> list[tuple[str, int]]:
-    """("iterations", k) for every checkpoint, then ("bits", k): those of one number a link, k times."""
-    return [(kind, k) for kind in ("iterations", "bits") for k in settings.checkpoints]
-
-
 def plain(settings: Comparison) -> dict[str, Any]:
     """The settings as JSON can hold them."""
     return settings.model_dump(mode="json", exclude_none=True)
 
 
-COMPARISONS = Catalogue("comparison", "jaxcoopt.compare", Comparison, default="headline")
+COMPARISONS = Catalogue("comparison", "jaxcoopt.comparison", Comparison, default="headline")

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 
 from jaxcoopt import datasets
-from jaxcoopt.compare.settings import Graphs
+from jaxcoopt.comparison.settings import Graphs
 from jaxcoopt.network.network import Network
 
 PARTS = ("tuning", "evaluation")

@@ -1,48 +1,24 @@
 """Random problems from seeds; those for tuning and those for evaluation come from streams of their own."""
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from jaxcoopt.compare.networks import PARTS
-from jaxcoopt.compare.settings import FAMILIES, Family
+from jaxcoopt.comparison.networks import PARTS
+from jaxcoopt.comparison.settings import FAMILIES, Family
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.shown import briefly
+from jaxcoopt.study.instances import Instances
 
 BLOCK = 128  # allocation instances drawn, and solved for their optimum, at once
 TRIES = 40  # blocks
 AT_BOUND = 1e-9  # of the mean share
-
-
-@briefly
-@dataclass(frozen=True)
-class Instances:
-    """Problems of one shape, numbered. batches: problems with their optimum and start; within: batch of each instance;
-    column: its place on that batch's runs axis, 0 where the problem has none.
-    """
-
-    batches: Sequence[tuple[Problem, Optimum, Initial | None]]
-    within: Int[np.ndarray, " instances"]
-    column: Int[np.ndarray, " instances"]
-
-    def __len__(self) -> int:
-        return len(self.within)
-
-    def take(self, batch: int, columns: Int[np.ndarray, " runs"]) -> tuple[Problem, Optimum, Initial | None]:
-        """The instances at `columns` of a batch as the runs of one problem."""
-        problem, optimum, initial = self.batches[batch]
-        if problem.allocation is None:
-            return problem, optimum, initial
-        picked = jax.tree.map(lambda leaf: leaf[..., columns] if np.ndim(leaf) else leaf, (problem, optimum))
-        return *picked, initial
 
 
 def draw_instances(family: Family, nodes: int, count: int, seed: int, part: str) -> Instances:
