@@ -4,17 +4,17 @@ from typing import Any
 
 from benchmarks.engine.case import HEADLINE
 from benchmarks.engine.rows import best_numpy
-from jaxcoopt.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, log_ticks, new_figure, plain_axes
+from jaxcoopt.report.style import BLUE, FAINT, GREEN, ORANGE, PURPLE, log_ticks, new_figure, styled
 
 AXES = {"nodes": "nodes n", "degree": "degree d", "runs": "runs", "params": "parameters m"}
 
 
+@styled
 def cost_figure(rows: list[dict[str, Any]]) -> Any:
     """One panel an axis: the rows that differ in nothing else, the largest such set (the headline's among equals)."""
     figure = new_figure(13.0, 3.6)
     panels = figure.subplots(1, len(AXES), sharey=True, squeeze=False)[0]
     for axes, (axis, label) in zip(panels, AXES.items(), strict=True):
-        plain_axes(axes)
         chosen = series(rows, axis)
         for name, color, style, cost in _LINES:
             points = [(row["case"][axis], 1e9 * value) for row in chosen if (value := cost(row)) is not None]
@@ -25,11 +25,11 @@ def cost_figure(rows: list[dict[str, Any]]) -> Any:
         axes.set_yscale("log")
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.set_xticks([], minor=True)
-        axes.set_xlabel(f"{label}  ({_centre(chosen, axis)})", fontsize=9, color=INK)
+        axes.set_xlabel(f"{label}  ({_centre(chosen, axis)})", fontsize=9)
     log_ticks(panels[0].yaxis, *panels[0].get_ylim())
-    panels[0].set_ylabel("ns per node update", fontsize=10, color=INK)
+    panels[0].set_ylabel("ns per node update")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=9, ncols=len(labels), loc="outside upper left")
+    figure.legend(handles, labels, ncols=len(labels), loc="outside upper left")
     return figure
 
 

@@ -29,7 +29,7 @@ METRICS = (
     "consensus_error",
 )
 INSTEAD = {"training_gap": "training_loss", "allocation_gap": "allocation_cost"}  # where no optimum is known
-CLOCKS = {"bits": "bits sent by the mean node", "seconds": "simulated seconds"}
+CLOCKS = ("bits", "seconds")
 PENDING = -1
 
 
