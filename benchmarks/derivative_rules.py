@@ -23,10 +23,11 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from engine.machine import commit, machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import commit, machine, versions
 from jaxcoopt.files import write_text
+from jaxcoopt.versions import versions
 
 NODES, SAMPLES, FEATURES = 8, 10, 4
 POINTS = 65

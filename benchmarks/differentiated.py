@@ -17,9 +17,9 @@ from pathlib import Path
 import jax
 import networkx as nx
 import numpy as np
+from engine.machine import machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import machine
 
 NODES, PARAMS, SAMPLES, RUNS, REPEATS = 100, 10, 20, 64, 5
 RESULT = Path(__file__).parent / "results" / "differentiated.json"

@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import networkx as nx
 import numpy as np
+from engine.machine import commit, machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import commit, machine, versions
 from jaxcoopt.files import write_text
 from jaxcoopt.report.readme import check_readme, write_readme
+from jaxcoopt.versions import versions
 
 DUAL, MEMORYLESS = "dual flow", "dual flow, memoryless"
 LIMIT, MULTIPLIER = "curvature flow, Limit", "curvature flow, Multiplier"

@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from engine.machine import commit, machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import commit, machine, versions
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import finite_box
 from jaxcoopt.problem.costs import Cost, marginal
+from jaxcoopt.versions import versions
 
 RUNS, GOOD = 20, 1e-6
 METHODS = {"dual": jc.methods.DualFlow(), "memoryless": jc.methods.MemorylessDualFlow()}

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from engine.machine import machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import machine
 from jaxcoopt.network.blocks import cut
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.loop import MOST_RECORDS

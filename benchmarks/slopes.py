@@ -17,9 +17,9 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp  # noqa: E402
 import networkx as nx  # noqa: E402
 import numpy as np  # noqa: E402
+from engine.machine import machine  # noqa: E402
 
 import jaxcoopt as jc  # noqa: E402
-from jaxcoopt.bench.machine import machine  # noqa: E402
 from jaxcoopt.methods import codes  # noqa: E402
 from jaxcoopt.methods.registry import ENTRIES  # noqa: E402
 from jaxcoopt.methods.responses import SingleBit, Uniform  # noqa: E402

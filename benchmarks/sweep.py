@@ -17,9 +17,9 @@ from pathlib import Path
 import jax
 import networkx as nx
 import numpy as np
+from engine.machine import machine
 
 import jaxcoopt as jc
-from jaxcoopt.bench.machine import machine
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 
 NODES, PARAMS, SAMPLES, STEPS = 50, 10, 20, 500

@@ -26,7 +26,7 @@ def work(store, *others):
     from sweep import LEVELS, RATES, STEPS, instance
 
     import jaxcoopt as jc
-    from jaxcoopt.sweeps.processes import joined
+    from jaxcoopt.study.processes import joined
 
     coordinator, processes, number = (others[0], int(others[1]), int(others[2])) if others else (None, None, None)
     with joined(coordinator, processes, number):
@@ -54,7 +54,7 @@ def timed(processes):
 
 
 def main():
-    from jaxcoopt.bench.machine import machine
+    from engine.machine import machine
 
     times = {processes: [] for processes in (1, 2)}
     for _ in range(REPEATS):

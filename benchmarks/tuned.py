@@ -17,9 +17,9 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 import numpy as np  # noqa: E402
+from engine.machine import machine  # noqa: E402
 
 import jaxcoopt as jc  # noqa: E402
-from jaxcoopt.bench.machine import machine  # noqa: E402
 from jaxcoopt.datasets import backbone  # noqa: E402
 
 INSTANCES, GRID, COST = 20, 20, 6  # COST: runs that an iteration of the descent is counted as

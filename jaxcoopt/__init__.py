@@ -14,8 +14,9 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
 from jaxcoopt.setting import setting
-from jaxcoopt.sweeps.axes import sample
-from jaxcoopt.sweeps.sweep import sweep
+from jaxcoopt.study.axes import sample
+from jaxcoopt.study.compare import compare
+from jaxcoopt.study.sweep import sweep
 from jaxcoopt.tuning import objectives
 from jaxcoopt.tuning.tune import Tuned, tune
 
@@ -35,6 +36,7 @@ __all__ = [
     "Tuned",
     "bounds",
     "channels",
+    "compare",
     "costs",
     "features",
     "losses",

@@ -1,5 +1,6 @@
 """The command line `jaxcoopt`."""
 
+import importlib
 import io
 import logging
 import sys
@@ -17,10 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxcoopt
-from jaxcoopt.bench.command import run_benchmark
-from jaxcoopt.bench.entrants import RIVALS
-from jaxcoopt.compare.command import LIST, list_comparisons, run_comparison
-from jaxcoopt.compare.settings import COMPARISONS
+from jaxcoopt.comparison.command import LIST, list_comparisons, run_comparison
+from jaxcoopt.comparison.settings import COMPARISONS
 from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
 from jaxcoopt.experiments.limits import file_sizes, tuning_sizes
 from jaxcoopt.experiments.notes import print_notes
@@ -33,13 +32,14 @@ from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.files import located
 from jaxcoopt.report.folder import PICTURE, PICTURES, reserved_folder, write_folder
 from jaxcoopt.report.nodes import node_table, together
-from jaxcoopt.report.summary import scores, summarise, versions
+from jaxcoopt.report.summary import scores, summarise
 from jaxcoopt.report.sweep_report import report_store
 from jaxcoopt.report.table import summary_table
 from jaxcoopt.report.tuning_report import tuning_table, write_tuning
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.processes import joined
+from jaxcoopt.study.processes import joined
+from jaxcoopt.versions import versions
 from jaxcoopt.words import terminal
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -149,33 +149,18 @@ def run(
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def bench(
-    grid: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="small, medium, full, or a JSON list of cases.")
-    ] = "small",
-    nodes: Annotated[str | None, typer.Option(help="Numbers, such as 100,1000: a grid of your own.")] = None,
-    degree: Annotated[str | None, typer.Option(help="Mean numbers of neighbours.")] = None,
-    runs: Annotated[str | None, typer.Option(help="Numbers of runs.")] = None,
-    params: Annotated[str | None, typer.Option(help="Numbers of parameters.")] = None,
-    channel: Annotated[str | None, typer.Option(help="log, ideal.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32, float64.")] = None,
-    graph: Annotated[str | None, typer.Option(help="regular, barabasi-albert, ring.")] = None,
-    rivals: Annotated[str, typer.Option(help="Whom to time beside: any of numpy,vmap,decent-bench.")] = ",".join(
-        RIVALS
-    ),
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the JSON and the picture.")] = Path(
-        "bench-results"
-    ),
-    readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write table and picture in here, too.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
-) -> None:
-    """Time the engine beside NumPy/SciPy, plain jax.vmap and decent-bench; by default in about three minutes."""
-    given = {"nodes": nodes, "degree": degree, "runs": runs, "params": params}
-    given |= {"channel": channel, "precision": precision, "graph": graph}
-    with clean_errors(debug):
-        run_benchmark(grid, given, rivals, out, readme, quiet)
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+def bench(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Time the engine beside NumPy/SciPy, jax.vmap and decent-bench: comes with the source, not with the package."""
+    source = Path(jaxcoopt.__file__).parents[1]
+    with clean_errors():
+        if not (source / "benchmarks" / "engine").is_dir():
+            raise ImportError(
+                "the benchmark is no part of the installed package; get the source of this version, and in its folder "
+                "run: pip install -e '.[bench]' && python -m benchmarks.engine"
+            )
+        sys.path.insert(0, str(source))
+        importlib.import_module("benchmarks.engine.__main__").app(arguments or [], prog_name="jaxcoopt bench")
 
 
 @app.command()

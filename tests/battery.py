@@ -283,7 +283,7 @@ def refused(*args: Any, **rest: Any) -> Any:
 COMPILED = (
     "jaxcoopt.run.solve.prepare",
     "jaxcoopt.run.memory.layout_of",
-    "jaxcoopt.sweeps.sweep.finished",
+    "jaxcoopt.study.sweep.finished",
     "jaxcoopt.tuning.tune.Rollout",
     "jaxcoopt.problem.reference._allocation",
     "jaxcoopt.problem.reference._training",

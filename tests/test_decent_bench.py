@@ -15,7 +15,7 @@ import problems
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.bench.decent_rival import environment
+from benchmarks.engine.decent_rival import environment
 
 STEPS, STEP, TOLERANCE = 50, 0.1, 1e-10
 THEIRS = {

@@ -19,10 +19,10 @@ import jaxcoopt
 
 PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Each part imports itself and what stands above it. The root gathers all up to `sweeps`, for whoever stands below.
+# Each part imports itself and what stands above it. The root gathers all up to `tuning`, for whoever stands below.
 ORDER = (
     {"errors", "files", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "words"}
-    | {"along_runs", "compensated", "derivative", "symmetric", "draws"},
+    | {"along_runs", "compensated", "derivative", "symmetric", "draws", "versions"},
     {"datasets"},
     {"problem"},
     {"network"},
@@ -30,11 +30,11 @@ ORDER = (
     {"methods"},
     {"theory"},
     {"run"},
-    {"sweeps"},
+    {"study"},
     {"tuning"},
     {"jaxcoopt"},
     {"experiments", "report"},
-    {"bench", "compare"},
+    {"comparison"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
@@ -227,7 +227,7 @@ def test_the_contract_is_offered():
     """The names that the README, the notebooks and outside checks use."""
     wanted = {
         "": ["Problem", "Allocation", "Training", "Network", "CoOptimizer", "Initial", "Optimum", "Result", "Status"],
-        ".": ["solve", "reference", "memory", "sweep", "sample", "tune"],
+        ".": ["solve", "reference", "memory", "sweep", "sample", "tune", "compare"],
         "costs": ["Quadratic", "Latency", "Power", "Queueing", "Custom"],
         "losses": ["Linear", "Logistic", "Softmax", "SmoothHinge", "Custom", "MLP"],
         "channels": ["Ideal", "LogQuantizer", "UniformQuantizer", "Sign", "Clip", "Natural", "QSGD", "TopK", "RandK"],

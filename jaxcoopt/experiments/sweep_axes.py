@@ -17,7 +17,7 @@ from jaxcoopt.experiments.sweep_tables import Range, Sweep
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.run.names import Place, Trio, find, read
-from jaxcoopt.sweeps.axes import POINT, Axis, sample
+from jaxcoopt.study.axes import POINT, Axis, sample
 
 FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "shard", "sweep")
 OF_METHOD = ("channel", "method")

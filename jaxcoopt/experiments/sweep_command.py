@@ -12,7 +12,7 @@ from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.sweep_play import Estimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.status import Status
-from jaxcoopt.sweeps.room import size_in_bytes
+from jaxcoopt.study.room import size_in_bytes
 from jaxcoopt.words import terminal
 
 

@@ -18,10 +18,10 @@ from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
 from jaxcoopt.shown import briefly
-from jaxcoopt.sweeps.chunk import Job, run_chunk
-from jaxcoopt.sweeps.layout import Layout
-from jaxcoopt.sweeps.store import Store
-from jaxcoopt.sweeps.sweep import check_size, finished, planned, spacing
+from jaxcoopt.study.batcher import Job, run_chunk
+from jaxcoopt.study.layout import Layout
+from jaxcoopt.study.store import Store
+from jaxcoopt.study.sweep import check_size, finished, planned, spacing
 
 TRIED, LONGER = 10, 110  # iterations that are timed to say how long all will take
 

@@ -85,4 +85,4 @@ class SweepExperiment(Experiment):
     """What is swept."""
 
 
-SWEEPS = Catalogue("sweep", "jaxcoopt.sweeps", SweepExperiment, default="quantizer")
+SWEEPS = Catalogue("sweep", "jaxcoopt.study", SweepExperiment, default="quantizer")

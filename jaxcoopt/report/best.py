@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxcoopt.report.statistics import best_first
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.statistics import best_first
 
 SAME = 5e-4  # relatively: medians that are written alike
 

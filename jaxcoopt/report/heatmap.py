@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from jaxcoopt.errors import require
 from jaxcoopt.report.axis import Axis
 from jaxcoopt.report.best import Ranking, ranking
-from jaxcoopt.report.style import BAD, INK, QUIET, decades, heading, new_figure, robust_limits, suits_log
+from jaxcoopt.report.style import BAD, GRID, INK, QUIET, decades, heading, new_figure, robust_limits, styled, suits_log
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.shown import briefly
 from jaxcoopt.words import picture
@@ -17,7 +17,7 @@ from jaxcoopt.words import picture
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them
 RULED = 600  # of at most so many, cells are set apart by white lines
-NOTHING = "#E6E9EC"  # a cell without a number
+NOTHING = GRID  # a cell without a number
 FILLED = 0.5  # points that fill less of the grid are drawn as dots
 NO_POINT = -1
 HEADING = 60  # characters over a panel
@@ -56,6 +56,7 @@ def panels(sweep: Swept, order: Int[np.ndarray, " ranked"], x: str, y: str) -> l
     return found
 
 
+@styled
 def heatmap_figure(sweep: Swept, metric: str, median: Float[np.ndarray, " points"], label: str, x: str, y: str) -> Any:
     """median: of the metric at the end, NaN where no run is finite; label: what it is.
 
@@ -74,17 +75,17 @@ def heatmap_figure(sweep: Swept, metric: str, median: Float[np.ndarray, " points
     for axes, panel in zip(grid.flat, shown, strict=False):
         drawn = _draw(axes, sweep, np.maximum(median, floor), panel, (x, y), norm)
         _mark(axes, sweep, metric, median, panel, (x, y), ranked.only)
-        axes.set_title(picture(panel.name, HEADING), fontsize=9, color=INK, loc="left")
+        axes.set_title(picture(panel.name, HEADING))
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes in grid[-1]:
-        axes.set_xlabel(picture(x), fontsize=10, color=INK)
+        axes.set_xlabel(picture(x))
     for axes in grid[:, 0]:
-        axes.set_ylabel(picture(y), fontsize=10, color=INK)
+        axes.set_ylabel(picture(y))
     if len(ranked.order):
         bar = figure.colorbar(drawn, ax=grid, pad=0.02, aspect=26, shrink=0.9, extend=beyond)
         bar.outline.set_visible(False)
-        bar.ax.tick_params(colors=INK, labelsize=9, length=0)
+        bar.ax.tick_params(length=0)
         if ticks is not None:
             bar.ax.minorticks_off()
             bar.set_ticks(ticks, labels=labels)
@@ -160,13 +161,12 @@ def _draw(axes: Any, sweep: Swept, values: np.ndarray, panel: Panel, names: tupl
     axes.spines[:].set_visible(False)
     if is_grid(sweep, *names):
         axes.set_facecolor(NOTHING)
+        axes.grid(False)
         cells = np.where(panel.cells == NO_POINT, np.nan, values[panel.cells])
         rule = 0.6 if cells.size <= RULED else 0.0
         return axes.pcolormesh(across.edges, up.edges, cells, norm=norm, edgecolors="white", linewidth=rule)
     where = sweep.where[:, [sweep.axis(name) for name in names]]
     x, y = across.places[where[:, 0]], up.places[where[:, 1]]
-    axes.grid(True, color=NOTHING, linewidth=0.7)
-    axes.set_axisbelow(True)
     return axes.scatter(x, y, c=values, norm=norm, s=34, edgecolors="white", linewidths=0.4, plotnonfinite=False)
 
 
@@ -176,7 +176,7 @@ def _ticks(axes: Any, across: Axis, up: Axis, grid: bool) -> None:
     axes.set_xticks(places, labels, rotation=30 if turned else 0, ha="right" if turned else "center")
     places, labels = up.ticks(grid)
     axes.set_yticks(places, list(map(picture, labels)))
-    axes.tick_params(colors=INK, labelsize=9, length=0)
+    axes.tick_params(length=0)
 
 
 def _mark(

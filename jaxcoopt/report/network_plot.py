@@ -10,7 +10,7 @@ from jaxtyping import Float
 from jaxcoopt.errors import require
 from jaxcoopt.network.graphs import node_order
 from jaxcoopt.report.nodes import Nodes
-from jaxcoopt.report.style import FAINT, INK, TITLE, new_figure, robust_limits
+from jaxcoopt.report.style import FAINT, INK, TITLE, new_figure, robust_limits, styled
 from jaxcoopt.words import picture
 
 LABELS = 12  # so many of the largest nodes are named
@@ -19,6 +19,7 @@ LONGEST = 28  # characters of a name
 DIRECTIONS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 
 
+@styled
 def network_figure(nodes: Nodes, title: str) -> Any:
     """Area: CPU share. Colour: share relative to demand (or to the mean share). Ring: the share is at a bound.
 
@@ -28,7 +29,7 @@ def network_figure(nodes: Nodes, title: str) -> Any:
     width, height = _frame(where)
     figure = new_figure(width, height)
     axes = figure.add_subplot()
-    axes.set_title(picture(title, TITLE), fontsize=12, color=INK, loc="left")
+    axes.set_title(picture(title, TITLE), fontsize=12)
     axes.set_axis_off()
     axes.set_aspect(1 / math.cos(math.radians(where[:, 1].mean())) if geographic else "equal")
     axes.margins(0.06)
@@ -51,7 +52,7 @@ def network_figure(nodes: Nodes, title: str) -> Any:
     )
     beyond = "neither" if limits is None or shade.max() <= limits[1] else "max"
     bar = figure.colorbar(drawn, ax=axes, shrink=0.55, pad=0.02, aspect=24, extend=beyond)
-    bar.set_label(label, fontsize=10, color=INK)
+    bar.set_label(label)
     bar.outline.set_visible(False)
     _size_legend(figure, axes, size, "samples" if nodes.share is None else "CPU units", bool(ring.any()))
     figure.canvas.draw()
@@ -107,7 +108,7 @@ def _size_legend(figure: Any, axes: Any, size: np.ndarray, unit: str, ringed: bo
         axes.scatter([], [], s=areas[node], color="#8A9199", edgecolors="white", label=f"{size[node]:.3g} {unit}")
     if ringed:
         axes.scatter([], [], s=110, facecolors="white", edgecolors=INK, linewidths=1.8, label="at a bound")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9, handletextpad=0.5, columnspacing=2)
+    figure.legend(loc="outside lower center", ncols=4, handletextpad=0.5, columnspacing=2)
 
 
 def _name_largest(axes: Any, names: list[str], where: np.ndarray, size: np.ndarray, edges: np.ndarray) -> None:

@@ -14,11 +14,11 @@ from jaxcoopt.errors import require
 from jaxcoopt.report.axis import Axis
 from jaxcoopt.report.bands import clocks
 from jaxcoopt.report.best import SAME
-from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.style import suits_log, zero_level
 from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.run.status import Status
+from jaxcoopt.study.statistics import Statistics, quartiles
 from jaxcoopt.words import LONGEST, plain
 
 MOST_NUMBERS = 1_300_000  # in the curves: about 4 MB of the page; of a larger sweep fewer records are kept
@@ -79,7 +79,7 @@ def _arrays(
     for name in order:
         found |= {f"{name}/{field}": getattr(statistics[name], field) for field in (AT_END if several else ("median",))}
         found[f"{name}/runs"] = statistics[name].runs
-        bands = quartiles(sweep.metrics[name][..., records])
+        bands = quartiles(sweep.metrics[name][..., records], axis=1)
         kept = BANDS if several else {"median": BANDS["median"]}
         found |= {f"{name}/curve/{band}": bands[i] for band, i in kept.items()}
     return found

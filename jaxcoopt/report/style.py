@@ -1,9 +1,11 @@
 """What all pictures share: size, colours that colour-blind readers can tell apart, log axes that can show 0."""
 
+import functools
 import math
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -15,6 +17,8 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"  # Okab
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#222222", "#999933")
 BAD = "#C62828"
 INK, QUIET, FAINT = "#222222", "#555555", "#B8BEC4"
+GRID = "#E6E9EC"
+STYLE = Path(__file__).with_name("pictures.mplstyle")
 DPI = 150
 DECADES = 7  # at most so many labels on a log axis
 TITLE = 100  # characters of a line
@@ -25,6 +29,20 @@ TRIED = 60  # numbers of such values
 MANY = 10  # of so many values, one may be far off whatever part of them that is
 DASH = 5  # widths of a line
 SAME_LINE = 0.004  # of the height of a picture
+
+
+Draw = TypeVar("Draw", bound=Callable[..., Any])
+
+
+def styled(draw: Draw) -> Draw:
+    """The figures that a function draws in the style of pictures.mplstyle."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Any, **options: Any) -> Any:
+        with require("matplotlib", extra="report").rc_context(fname=STYLE):
+            return draw(*arguments, **options)
+
+    return cast(Draw, drawn)
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -43,15 +61,6 @@ def heading(figure: Any, *lines: str, size: int = 12) -> None:
     width = int(figure.get_figwidth() * 72 / (LETTER * size))
     broken = [part for line in lines for part in textwrap.wrap(plain(line, 2 * width - 10), width) or [""]]
     figure.suptitle("\n".join(map(picture, broken)), fontsize=size, color=INK, x=0.01, ha="left")
-
-
-def plain_axes(axes: Any) -> None:
-    """Light grid, no frame on top and right."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9, color=FAINT)
-    axes.grid(True, color="#E6E9EC", linewidth=0.7)
-    axes.set_axisbelow(True)
 
 
 def zero_level(values: np.ndarray) -> float:

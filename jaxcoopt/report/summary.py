@@ -1,9 +1,7 @@
 """A result in a dozen numbers, those of the worst run where there are several."""
 
-import importlib.metadata
 import json
 import math
-import platform
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -81,12 +79,6 @@ def scores(
         best = score(loss, reference_params(result.optimum.params), features, targets)
         summary[f"reference_test_{name}"] = float(best[0])
     return summary
-
-
-def versions() -> dict[str, str]:
-    """Of this package, of what computes its numbers, and of Python."""
-    names = ("jaxcoopt", "jax", "jaxlib", "numpy", "scipy", "optax")
-    return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
 
 
 def write_json(path: Path, summary: dict[str, Any]) -> None:

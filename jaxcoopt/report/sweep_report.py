@@ -19,11 +19,11 @@ from jaxcoopt.report.best import ranking
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.heatmap import heatmap_figure
 from jaxcoopt.report.page import page
-from jaxcoopt.report.statistics import Statistics, statistics
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.statistics import Statistics, statistics
 from jaxcoopt.words import csv_text, plain, terminal
 
 WIDTH = 150  # of the tables in a pipe

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from jaxcoopt.errors import require
 from jaxcoopt.report.best import ranking
-from jaxcoopt.report.statistics import Statistics, quartiles
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.study.statistics import Statistics, quartiles
 from jaxcoopt.words import LONGEST, plain, terminal
 
 BEST = 5  # lines of the table on the screen
@@ -22,7 +22,7 @@ def table(sweep: Swept, values: dict[str, Statistics]) -> Any:
     pandas = require("pandas", extra="report")
     axes = {axis.name: [axis.values[i] for i in sweep.where[:, column]] for column, axis in enumerate(sweep.axes)}
     ended = {name.lower(): count for name, count in sweep.counts.items()}
-    spent = {name: quartiles(clock[..., -1:])[1, :, 0] for name, clock in sweep.clocks.items()}
+    spent = {name: quartiles(clock[..., -1])[1] for name, clock in sweep.clocks.items()}
     parts = []
     for name, each in values.items():
         columns = {"metric": name, "units": sweep.units[name], "iteration": sweep.iterations[-1]}

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int, Integer
 
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import Axis, axis_of
-from jaxcoopt.report.statistics import quartiles
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
-from jaxcoopt.sweeps.store import Store
+from jaxcoopt.study.statistics import quartiles
+from jaxcoopt.study.store import Store
 from jaxcoopt.words import plain
 
 POINT, SEED, ITERATION = "point", "seed", "iteration"
@@ -29,7 +29,7 @@ METRICS = (
     "consensus_error",
 )
 INSTEAD = {"training_gap": "training_loss", "allocation_gap": "allocation_cost"}  # where no optimum is known
-CLOCKS = {"bits": "bits sent by the mean node", "seconds": "simulated seconds"}
+CLOCKS = ("bits", "seconds")
 PENDING = -1
 
 

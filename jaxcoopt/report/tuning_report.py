@@ -11,7 +11,7 @@ from rich.table import Table
 
 from jaxcoopt.files import write_text
 from jaxcoopt.report.folder import save, write_all
-from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, plain_axes
+from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, styled
 from jaxcoopt.tuning.told import told
 from jaxcoopt.tuning.tune import Tuned
 from jaxcoopt.words import terminal
@@ -42,17 +42,17 @@ def history_csv(tuned: Tuned) -> str:
     return text.getvalue()
 
 
+@styled
 def history_figure(tuned: Tuned) -> Any:
     """The objective on held-out runs, start by start, and where the best was found."""
     figure = new_figure(7.0, 4.0)
     axes = figure.subplots()
-    plain_axes(axes)
     held_out = tuned.history["held_out"]
     axes.plot(held_out, color=FAINT, linewidth=1)
     axes.plot(held_out[:, tuned.start], color=BLUE, label=f"start {tuned.start}, the best")
     axes.plot(tuned.iteration, tuned.held_out, "o", color=ORANGE, label="chosen")
     axes.set(xlabel="iteration of the descent", ylabel="objective on held-out runs")
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 

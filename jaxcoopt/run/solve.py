@@ -7,24 +7,22 @@ import numpy as np
 
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import a_flag, at_least_one, traced
-from jaxcoopt.host import as_jax, evaluated_now, inside_jit
+from jaxcoopt.host import evaluated_now, inside_jit
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
-from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, optimum_of
 from jaxcoopt.programs import bounded_programs
+from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.check import check_run, check_shard, check_tol, received, received_optimum, received_start
-from jaxcoopt.run.drive import drive, intervals
+from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
 from jaxcoopt.run.own_optimum import check_optimum
-from jaxcoopt.run.prepare import prepare
-from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.result import Result
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status
-from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
 
 
@@ -92,14 +90,20 @@ def solve(
                 optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
         check_tol(tol, problem, optimum)
         concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
-        setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
-        lengths = intervals(steps, record_every)
-        if concrete:
-            spread = spread_nodes if shard == "nodes" else spread_runs
-            carry, records = drive(setup, carry, lengths, progress, spread)
-        else:
-            carry, records = unrolled(setup, carry, lengths)
-        result = result_of(setup, carry, records, np.cumsum(lengths), as_jax(floats(method)), network.names)
+        result = run_batch(
+            problem,
+            network,
+            method,
+            runs,
+            intervals(steps, record_every),
+            optimum=optimum,
+            seed=seed,
+            initial=initial,
+            tol=tol,
+            concrete=concrete,
+            progress=progress,
+            spread=spread_nodes if shard == "nodes" else spread_runs,
+        )
     if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(

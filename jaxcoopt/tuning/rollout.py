@@ -19,13 +19,12 @@ from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import SCALARS, Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
-from jaxcoopt.run.prepare import prepare
-from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import FLAGS
-from jaxcoopt.run.unrolled import unrolled
 from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.objectives import Objective, parts_at_end
 from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, starts_of
@@ -169,10 +168,9 @@ class Rollout:
         starts, trio = starts_of(values), self._settings(values, on)
         known = {name: _repeated(getattr(on.optimum, name), starts) for name in SCALARS}
         initial = _repeated_start(self.initial, trio.problem.training, starts)
-        setup, carry = prepare(*trio, on.numbers, self.seed, initial, None, replace(on.optimum, **known))
-        lengths = intervals(self.steps, self.record_every)
-        carry, records = unrolled(setup, carry, lengths)
-        return result_of(setup, carry, records, np.cumsum(lengths), trio.method, trio.network.names)
+        lengths, optimum = intervals(self.steps, self.record_every), replace(on.optimum, **known)
+        options = {"optimum": optimum, "seed": self.seed, "initial": initial}
+        return run_batch(*trio, on.numbers, lengths, **options, concrete=False)
 
     def _scored(self, result: Result, on: Instances, starts: int) -> Scores:
         result = replace(result, optimum=on.optimum)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jaxcoopt.bench.case import grid, read_axes
+from benchmarks.engine.case import grid, read_axes
 from jaxcoopt.cli import app
-from jaxcoopt.compare.command import run_comparison
+from jaxcoopt.comparison.command import run_comparison
 from jaxcoopt.datasets import TOPOLOGIES, topology
 from jaxcoopt.experiments import toml_text
 from jaxcoopt.experiments.build import build

@@ -18,7 +18,7 @@ from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
 from jaxcoopt.run.progress import Pace, counted_runs
-from jaxcoopt.sweeps.room import size_in_bytes
+from jaxcoopt.study.room import size_in_bytes
 
 SMALL = f"""
 title = "small"

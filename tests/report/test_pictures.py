@@ -17,8 +17,9 @@ from jaxcoopt.report.nodes import Nodes, node_table
 from jaxcoopt.report.plots import feasibility_figure, gaps_figure
 from jaxcoopt.report.score import metric, score
 from jaxcoopt.report.style import log_axis, new_figure, zero_level
-from jaxcoopt.report.summary import summarise, versions, write_json
+from jaxcoopt.report.summary import summarise, write_json
 from jaxcoopt.report.table import duration, summary_table, with_prefix
+from jaxcoopt.versions import versions
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from jaxcoopt.cli import app
 from jaxcoopt.report.axis import Axis, axis_of
 from jaxcoopt.report.heatmap import NO_POINT, is_grid, panels
-from jaxcoopt.report.statistics import best_first, quartiles, statistics
 from jaxcoopt.report.sweep_report import report_store, sweep_report
 from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import chosen_axes, chosen_metrics, swept
+from jaxcoopt.study.statistics import best_first, quartiles, statistics
 
 # Writing labels: text has no settled form in Zarr 3. Reading them warns of nothing.
 pytestmark = pytest.mark.filterwarnings("ignore:The data type .* does not have a Zarr V3 specification")
@@ -92,7 +92,7 @@ def test_quartiles_of_records_are_those_of_numpy(rng):
     values = rng.normal(size=(4, 7, 3))
     values[rng.uniform(size=values.shape) < 0.3] = np.nan
     values[:, 0] = 1.0
-    np.testing.assert_allclose(quartiles(values), np.nanquantile(values, [0.25, 0.5, 0.75], axis=1))
+    np.testing.assert_allclose(quartiles(values, axis=1), np.nanquantile(values, [0.25, 0.5, 0.75], axis=1))
 
 
 def test_statistics_without_enough_runs():

@@ -16,8 +16,8 @@ from matplotlib.text import Text as Drawn
 from rich.console import Console
 
 from jaxcoopt import words
-from jaxcoopt.compare.command import _names
-from jaxcoopt.compare.compete import Contest
+from jaxcoopt.comparison.command import _names
+from jaxcoopt.comparison.compete import Contest
 from jaxcoopt.report.network_plot import network_figure
 from jaxcoopt.report.nodes import Nodes
 from jaxcoopt.report.readme import block, markdown, pattern

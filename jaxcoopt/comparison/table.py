@@ -1,0 +1,205 @@
+"""The report as words: tables on the screen, CSV, LaTeX, and Markdown for the README and beside it."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from jaxcoopt.comparison.summary import ANYTIME
+from jaxcoopt.report.readme import markdown
+from jaxcoopt.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
+
+BLOCK = "compare"  # of the README
+OVERALL = "all cases"
+QUARTILES = ("q1", "median", "q3")
+
+
+def ratio_cells(report: dict[str, Any], bits: bool) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the ratios at the checkpoints, by iterations or by bits: "median [q1, q3]"."""
+    kind = "bits" if bits else "iterations"
+    marks = report["settings"]["checkpoints"]
+    headings = ["case", "method", "against", *(_heading(kind, mark) for mark in marks)]
+    rows = []
+    for name, ratios in [(OVERALL, report["ratios"]), *((case["name"], case["ratios"]) for case in report["cases"])]:
+        for key in dict.fromkeys((row["method"], row["against"]) for row in ratios):
+            chosen = [row for row in ratios if (row["method"], row["against"]) == key and row["kind"] == kind]
+            against = "those that keep the budget" if key[1] == ANYTIME else "all existing"
+            rows.append([name, key[0], against, *(_range(row["error"]) for row in chosen)])
+    return headings, rows
+
+
+def method_cells(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of each method's own median error at the checkpoints' iterations, from the best case to the
+    worst, and at the last its gap, budget residual and box violation (training: consensus error) in the worst case.
+    """
+    marks = report["settings"]["checkpoints"]
+    last = marks.index(max(marks))
+    names = [name for name in _quantities(report) if name not in ("error", "seconds")]
+    headings = [
+        "method",
+        *(_heading("iterations", mark) for mark in marks),
+        *(name.replace("_", " ") for name in names),
+    ]
+    rows = []
+    for label in dict.fromkeys(method["method"] for case in report["cases"] for method in case["methods"]):
+        found = [method for case in report["cases"] for method in case["methods"] if method["method"] == label]
+        at = [[method["horizons"][i]["error"][1] for method in found] for i in range(len(marks))]
+        worst = [[method["horizons"][last][name][1] for method in found] for name in names]
+        rows.append([label, *(_span(values) for values in at), *(_shown(_largest(values)) for values in worst)])
+    return headings, rows
+
+
+def screen_tables(report: dict[str, Any]) -> Iterator[Table]:
+    """Ratios by iterations and by bits, then each method by itself."""
+    yield _table("error of ours / error of the best existing: median [quartiles]", *ratio_cells(report, bits=False))
+    yield _table("the same with the bits of so many iterations at one number a link", *ratio_cells(report, bits=True))
+    yield _table("median error, best to worst case; at the end, in the worst case", *method_cells(report))
+
+
+def to_csv(report: dict[str, Any]) -> str:
+    """One line for each case, method and horizon: quartiles of all quantities, and of the ratios of ours."""
+    lines = [row for case in report["cases"] for row in _csv_rows(case)]
+    names = list(dict.fromkeys(name for row in lines for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def to_latex(report: dict[str, Any]) -> str:
+    """Two tabulars for booktabs: the ratios by iterations and by bits, and the methods."""
+    parts = [ratio_cells(report, bits=False), ratio_cells(report, bits=True), method_cells(report)]
+    return "\n\n".join(_tabular(*part) for part in parts) + "\n"
+
+
+def readme_lines(report: dict[str, Any], picture: str, cases: str, command: str) -> list[str]:
+    """What stands between the README's markers; picture, cases: their paths from there."""
+    return [
+        *_preamble(report),
+        f"Written by {markdown_code(command)}, which repeats it; [case by case]({markdown_path(cases)}), and all "
+        "numbers beside that.",
+        "",
+        *_ratios(report, slice(None, _overall(report))),
+        "Each method by itself: median error, best to worst case; the last columns at the end, in the worst case.",
+        "",
+        *markdown(*method_cells(report)),
+        "",
+        f"![Ratios of the errors, case by case]({markdown_path(picture)})",
+    ]
+
+
+def cases_page(report: dict[str, Any]) -> str:
+    """The ratios of each case, in Markdown."""
+    return "\n".join([*_preamble(report), "", *_ratios(report, slice(_overall(report), None))])
+
+
+def _preamble(report: dict[str, Any]) -> list[str]:
+    settings = report["settings"]
+    return [
+        f"{markdown_text(report['title'])}. Every method is tuned by the same grid search on "
+        f"{settings['tuning_instances']} other",
+        f"instances and run on {settings['instances']} for each case; a ratio is taken instance by instance to the",
+        'smallest error among the existing methods: median [quartiles], a claim of "more than 50 % better" is a',
+        f"ratio below 0.5. Error: {report['error']}, at least {report['floor']:.0e}.",
+    ]
+
+
+def _ratios(report: dict[str, Any], chosen: slice) -> list[str]:
+    """Some rows of the ratios, by iterations and by bits."""
+    parts = [ratio_cells(report, bits) for bits in (False, True)]
+    by_iterations, by_bits = (markdown(headings, rows[chosen]) for headings, rows in parts)
+    between = "At equal bits, those of so many iterations at one number a link and iteration:"
+    return [*by_iterations, "", between, "", *by_bits, ""]
+
+
+def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for method in case["methods"]:
+        for row in method["horizons"]:
+            line = {"problem": case["problem"], "network": csv_text(case["network"]), "nodes": case["nodes"]}
+            line |= {
+                "method": csv_text(method["method"]),
+                "ours": method["ours"],
+                "keeps_budget": method["keeps_budget"],
+            }
+            line |= {"kind": row["kind"], "checkpoint": row["checkpoint"], "diverged": row["diverged"]}
+            for name in _QUANTITIES:
+                if name in row:
+                    line |= _columns(name, row[name])
+            for ratio in case["ratios"]:
+                same = (ratio["method"], ratio["kind"], ratio["checkpoint"])
+                if same == (method["method"], row["kind"], row["checkpoint"]):
+                    against = "anytime" if ratio["against"] == ANYTIME else "best"
+                    for quantity in ("error", "gap"):
+                        line |= _columns(f"{quantity}_over_{against}", ratio[quantity])
+            yield line | {"tuned": " ".join(f"{name}={value:g}" for name, value in row["tuned"].items())}
+
+
+_QUANTITIES = ("error", "gap", "budget_residual", "box_violation", "consensus_error", "seconds")
+
+
+def _columns(name: str, values: Sequence[float | None]) -> dict[str, float]:
+    return {
+        f"{name}_{part}": float("inf") if value is None else value
+        for part, value in zip(QUARTILES, values, strict=True)
+    }
+
+
+def _quantities(report: dict[str, Any]) -> list[str]:
+    rows = (row for case in report["cases"] for method in case["methods"] for row in method["horizons"])
+    first = next(rows, {})
+    return [name for name in _QUANTITIES if name in first]
+
+
+def _overall(report: dict[str, Any]) -> int:
+    """How many rows are about all cases together."""
+    return len({(row["method"], row["against"]) for row in report["ratios"]})
+
+
+def _heading(kind: str, mark: int) -> str:
+    return f"{mark:,} iterations" if kind == "iterations" else f"bits of {mark:,}"
+
+
+def _shown(value: float | None) -> str:
+    return "inf" if value is None else "0" if value == 0 else f"{value:.2g}"
+
+
+def _range(values: Sequence[float | None]) -> str:
+    return f"{_shown(values[1])} [{_shown(values[0])}, {_shown(values[2])}]"
+
+
+def _span(values: Sequence[float | None]) -> str:
+    least, most = _shown(min((v for v in values if v is not None), default=None)), _shown(_largest(values))
+    return least if least == most else f"{least} .. {most}"
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    finite = [value for value in values if value is not None]
+    return max(finite) if len(finite) == len(values) else None
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=terminal(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(terminal(heading), justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*(terminal(plain(cell, LONGEST)) for cell in row))
+    return table
+
+
+def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    body = [" & ".join(latex(cell) for cell in row) + r" \\" for row in rows]
+    head = " & ".join(latex(heading) for heading in headings) + r" \\"
+    columns = "l" + "r" * (len(headings) - 1)
+    parts = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(parts)

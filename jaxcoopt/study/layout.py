@@ -1,0 +1,141 @@
+"""What a sweep's Zarr store holds, and its files before any run is done."""
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.errors import require
+from jaxcoopt.run.result import UNITS
+from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
+from jaxcoopt.study.axes import ITERATION, SEED, Axis
+from jaxcoopt.study.room import bytes_of
+from jaxcoopt.study.tiles import Tiles
+
+NOT_DONE = -1
+DONE = "chunks/done"  # of each chunk and array the digest of its file, 0 where it is not done; no result, so apart
+ROOT, MANIFEST = "zarr.json", "chunks/zarr.json"  # both have the sweep's attributes, so that either can be mended
+FILES = "files"  # of the manifest: the digest of every other file that has no runs in it
+LAST = ("left", "status")  # of a chunk, written when its traces are
+
+
+@briefly
+@dataclass(frozen=True)
+class Layout:
+    """What a store holds. variables: names of traces; settings, versions: as `describe` gives them."""
+
+    axes: tuple[Axis, ...]
+    seeds: np.ndarray
+    iterations: np.ndarray
+    variables: tuple[str, ...]
+    dtype: np.dtype
+    tiles: Tiles
+    settings: Mapping[str, str]
+    versions: Mapping[str, str]
+    title: str = "sweep"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Of status; traces have the iteration after them."""
+        return (*(axis.dim for axis in self.axes), SEED)
+
+    @property
+    def bytes(self) -> int:
+        """Uncompressed."""
+        return bytes_of(self.runs, len(self.iterations), len(self.variables), self.dtype.itemsize)
+
+    @property
+    def runs(self) -> int:
+        """Of all points and seeds."""
+        return math.prod(self.tiles.shape)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Of the dataset."""
+        return {
+            "title": self.title,
+            "settings": json.dumps(dict(self.settings)),
+            "versions": json.dumps(dict(self.versions)),
+            "shape": list(self.tiles.shape),
+            "tile": list(self.tiles.tile),
+        }
+
+
+def digest(content: bytes, key: bytes = b"") -> int:
+    """Of 64 bits, never 0."""
+    return int.from_bytes(blake2b(content, digest_size=8, key=key).digest(), "little") or 1
+
+
+def empty_files(layout: Layout) -> dict[str, bytes]:
+    """The files of a store without any run, by their place in it, the manifest first."""
+    zarr, made = require("zarr", extra="sweep"), {}
+    place = zarr.storage.MemoryStore(made)
+    write_empty(place, layout)
+    known = {key: f"{digest(buffer.to_bytes()):016x}" for key, buffer in made.items() if key != MANIFEST}
+    zarr.open_group(place, mode="r+")["chunks"].attrs.update(layout.attributes | {FILES: known})
+    return {key: made[key].to_bytes() for key in (MANIFEST, *known)}
+
+
+def write_empty(place: Any, layout: Layout) -> None:
+    """The arrays without any run, into a Zarr store."""
+    zarr, xarray = require("zarr", extra="sweep"), require("xarray", extra="sweep")
+    coordinates: dict[str, Any] = {SEED: layout.seeds, ITERATION: layout.iterations}
+    for axis in layout.axes:
+        coordinates |= {name: (axis.dim, _storable(labels)) for name, labels in axis.labels.items()}
+        coordinates.setdefault(axis.dim, np.arange(len(axis)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # texts as coordinates have no final Zarr 3 specification
+        dataset = xarray.Dataset(coords=coordinates, attrs=layout.attributes)
+        encoding = {name: {"compressors": _compressors()} for name in dataset.coords}
+        dataset.to_zarr(place, mode="w", consolidated=False, encoding=encoding)
+    group = zarr.open_group(place, mode="r+")
+    dims, tile = layout.dims, layout.tiles.tile
+    for name in layout.variables:
+        shape, chunks = (*layout.tiles.shape, len(layout.iterations)), (*tile, len(layout.iterations))
+        units = {"units": UNITS[name]}
+        _array(group, name, shape, chunks, layout.dtype, np.nan, (*dims, ITERATION), units)
+    flags = {"flag_values": [int(code) for code in Status], "flag_meanings": " ".join(c.name for c in Status)}
+    _array(group, "status", layout.tiles.shape, tile, np.dtype(np.int8), NOT_DONE, dims, flags)
+    left = {"units": "iterations"}
+    _array(group, "left", layout.tiles.shape, tile, np.dtype(np.int32), NOT_DONE, dims, left)
+    arrays = len(layout.variables) + len(LAST)
+    shape, chunks = (*layout.tiles.counts, arrays), (*[1] * len(tile), arrays)
+    _array(group, DONE, shape, chunks, np.dtype(np.uint64), 0, None, {})
+
+
+def _array(
+    group: Any,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: np.dtype,
+    fill: Any,
+    dims: tuple[str, ...] | None,
+    attributes: dict[str, Any],
+) -> None:
+    group.create_array(
+        name,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        compressors=_compressors(),
+        fill_value=fill,
+        dimension_names=dims,
+        attributes=attributes,
+    )
+
+
+def _compressors() -> tuple[Any, ...]:
+    """With a checksum, so that no reader takes an altered file for a whole one."""
+    codecs = require("zarr.codecs", extra="sweep")
+    return codecs.ZstdCodec(), codecs.Crc32cCodec()
+
+
+def _storable(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(str) if labels.dtype == object else labels

@@ -1,0 +1,183 @@
+"""`sweep`: many settings and seeds as one job."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.arrays import float_dtype, shown
+from jaxcoopt.errors import a_flag, at_least_one, check_seed
+from jaxcoopt.files import located
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.check import received, received_start
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.names import Trio
+from jaxcoopt.study.axes import Axis, Values, axes_of
+from jaxcoopt.study.batcher import Job
+from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
+from jaxcoopt.study.describe import deciding, described
+from jaxcoopt.study.diverged import diverged_points
+from jaxcoopt.study.layout import Layout
+from jaxcoopt.study.riding import Plan, plan
+from jaxcoopt.study.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
+from jaxcoopt.study.store import Store
+from jaxcoopt.study.tiles import cut
+from jaxcoopt.study.width import chunk_width
+from jaxcoopt.study.work import work_off
+from jaxcoopt.theory.auto import warn_of_links
+
+CLOCKS = ("bits", "seconds")
+RECORDS = 20  # of a run, unless said otherwise
+
+
+def sweep(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    grid: Mapping[str, Values] | Sequence[Mapping[str, Any]],
+    *,
+    seeds: int | Sequence[int] = 1,
+    steps: int,
+    seed: int = 0,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    tol: float | None = None,
+    store: str | Path | None = None,
+    memory: int | str | None = None,
+    progress: bool = False,
+    title: str = "sweep",
+) -> Any:
+    """Run every point of `grid` with every seed and return an xarray.Dataset over (names of grid, seed, iteration).
+
+    grid: dotted name of a setting of method, problem or network -> its values: a list of numbers or texts, or a dict
+    label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value (`sample`
+    draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this `seed` does, so
+    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart.
+
+    Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
+    (that the process may take, bytes or "4GiB"; None: half of what is free), go over all local devices, and over all
+    processes after `jax.distributed.initialize`. store: a Zarr store, read with xarray.open_zarr(store,
+    consolidated=False); killed and called again, it goes on where it stood, and ends with the same bits; files that are
+    damaged are named in the log and made anew. None: in memory. Diverged runs have status 2 and are warned of.
+
+    Raises ValueError or TypeError for settings that cannot be run or a store made with others, OSError for a store that
+    cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
+    chunk fits, or without a store not all of the numbers.
+    """
+    place, progress = None if store is None else located("store", store), a_flag("progress", progress)
+    job, layout = planned(
+        Trio(problem, network, method),
+        grid,
+        seeds=seeds,
+        steps=steps,
+        seed=seed,
+        record_every=record_every,
+        initial=initial,
+        tol=tol,
+        memory=memory,
+        store=place,
+        title=title,
+    )
+    return finished(job, layout, place, progress)
+
+
+def finished(job: Job, layout: Layout, store: Path | None, progress: bool = False) -> Any:
+    """Runs what the store lacks, and warns of what its numbers do not show."""
+    place = Store(store)
+    warn_of_links(((trio.method, trio.network) for trio in job.plan.groups()), stacklevel=4)
+    work_off(job, layout, place, progress)
+    table = place.dataset()
+    _warn(job, table)
+    return table
+
+
+def planned(
+    trio: Trio,
+    grid: Any,
+    *,
+    seeds: Any,
+    steps: int,
+    seed: int = 0,
+    record_every: int | None = None,
+    initial: Initial | None = None,
+    tol: float | None = None,
+    memory: int | str | None = None,
+    store: Path | None = None,
+    title: str = "sweep",
+) -> tuple[Job, Layout]:
+    """What is to be run and how it is laid out, all checked."""
+    limit = None if memory is None else size_in_bytes("memory", memory)
+    steps, every = spacing(steps, record_every)
+    seed, initial = check_seed("seed", seed), received_start(initial)
+    if not isinstance(title, str):
+        raise TypeError(f"title: expected a text, got {shown(title)}")
+    trio = Trio(*received(*trio))
+    check_base(trio)
+    check_size(trio.problem, points_in(grid), seeds, steps, every, store)
+    numbers = check_seeds(seeds)
+    laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
+    check_points(laid, initial, tol)
+    job = Job(laid, steps, every, int(seed), numbers, tol, initial)
+    shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
+    tiles = cut(shape, rides, chunk_width(job, limit))
+    given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
+    axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
+    settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
+    layout = Layout(
+        axes=laid.axes,
+        seeds=numbers,
+        iterations=np.cumsum(job.lengths),
+        variables=_variables(laid),
+        dtype=np.dtype(float_dtype()),
+        tiles=tiles,
+        settings=settings | described("sweep", given) | described("sweep", axes),
+        versions=deciding(),
+        title=title,
+    )
+    return job, layout
+
+
+def spacing(steps: int, record_every: int | None) -> tuple[int, int]:
+    """Iterations in all, and from one record to the next."""
+    steps = at_least_one("steps", steps)
+    return steps, max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+
+
+def check_size(problem: Problem, points: int, seeds: Any, steps: int, every: int, store: Path | None) -> None:
+    """Raise MemoryError or OSError for more numbers than there is room for, before any of the points is made."""
+    runs, records = points * seeds_in(seeds), 1 + -(-steps // every)
+    check_room(
+        runs, bytes_of(runs, records, len([*_statistics(problem), *CLOCKS]), np.dtype(float_dtype()).itemsize), store
+    )
+
+
+def _are_axes(grid: Any) -> bool:
+    return isinstance(grid, tuple) and all(isinstance(axis, Axis) for axis in grid)
+
+
+def _variables(plan: Plan) -> tuple[str, ...]:
+    """The statistics that any of the points has."""
+    problems = (plan.group(indices[:, 0].tolist()).problem for indices in blocks(plan))
+    return (*dict.fromkeys(name for problem in problems for name in _statistics(problem)), *CLOCKS)
+
+
+def _statistics(problem: Problem) -> Iterator[str]:
+    """But for what was sent."""
+    if problem.allocation is not None:
+        yield from ("allocation_cost", "allocation_gap", "budget_residual", "box_violation")
+    if problem.training is not None:
+        yield from ("training_loss", "consensus_error")
+        yield from ("training_gap",) if problem.training.loss.convex else ()
+
+
+def _warn(job: Job, table: Any) -> None:
+    """Of what the numbers do not show."""
+    for note in dict.fromkeys(job.optima.notes):
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
+    lines = diverged_points(table)
+    if lines:
+        warnings.warn("\n".join(lines), RuntimeWarning, stacklevel=3)

@@ -1,0 +1,52 @@
+"""How many runs a chunk has."""
+
+import jax
+import numpy as np
+import psutil
+
+from jaxcoopt.run.memory import at_most, available, layout_of
+from jaxcoopt.run.names import Trio
+from jaxcoopt.study.batcher import Job
+
+WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
+COMPILER = 400 * 2**20  # bytes that compiling a program takes, about
+SLACK = 1.05  # on what is said to do
+
+
+def chunk_width(job: Job, limit: int | None) -> int:
+    """At most `WIDEST` runs of a job, fewer where they would not fit: limit, bytes that the process may take."""
+    widest = min(WIDEST, int(np.prod(job.plan.shape)) * len(job.seeds))
+    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit)
+
+
+def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
+    """How many of so many runs fit at once. Raises MemoryError where not even one does."""
+    room = available() // 2
+    if limit is not None:
+        room = min(room, limit - psutil.Process().memory_info().rss - COMPILER)
+    devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
+    if devices * at_most(trio.problem, trio.network, widest) < room:
+        return widest
+    with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device
+        need = layout_of(trio.problem, trio.network, trio.method, widest)
+    each = devices * (need.state + need.working) / widest
+    fits = int((room - need.setup) // each)
+    if fits < 1:
+        raise MemoryError(_too_small(need.setup + each, limit, room))
+    return min(widest, fits)
+
+
+def _too_small(run: float, limit: int | None, room: int) -> str:
+    """What a chunk of one run lacks, in MiB."""
+    taken = psutil.Process().memory_info().rss  # again, as finding out has taken some, too
+    if limit is None or run > available() // 2:
+        return f"memory: a chunk of one run needs {_mib(run)}, and half of what is free is {_mib(room)}"
+    least = SLACK * (taken + COMPILER + run)
+    return (
+        f"memory: {_mib(limit)} are too few; give at least about {_mib(least)} (the process has taken {_mib(taken)}, "
+        f"the compiler takes about {_mib(COMPILER)}, a chunk of one run {_mib(run)})"
+    )
+
+
+def _mib(size: float) -> str:
+    return f"{np.ceil(size / 2**20):,.0f} MiB"
