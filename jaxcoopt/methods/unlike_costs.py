@@ -3,6 +3,7 @@
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.methods.dual_flow import DualFlow
@@ -32,7 +33,7 @@ def check_unlike(
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
         low, high = finite_box(exact, network.nodes)
-        bend = np.asarray(curvature(exact.cost, 0.5 * (low + high)))
+        bend = np.asarray(curvature(exact.cost, jnp.asarray(0.5 * (low + high))))
     seen = (bend > 0) & np.asarray(high > low)
     size = np.log10(np.where(seen, bend, 1))
     most, least = np.where(seen, size, -np.inf).max(axis=0), np.where(seen, size, np.inf).min(axis=0)
