@@ -54,4 +54,4 @@ def draw_curve(axes: Any, curve: Curve, clock: int = 0) -> None:
 def legend_beside(figure: Any, axes: Any, title: str | None = None) -> None:
     """What the lines of a panel are called, on the right of all panels."""
     handles = axes.get_legend_handles_labels()
-    figure.legend(*handles, title=title, loc="outside right center", handlelength=3.5, title_fontsize=9)
+    figure.legend(*handles, title=title, loc="outside right center", handlelength=3.5, fontsize=8, title_fontsize=9)
