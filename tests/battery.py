@@ -121,6 +121,11 @@ OWN: dict[str, dict[str, Any]] = {
     "quadratic": {"features": TABLE.features},
     "fourier": {"features": TABLE.features, "components": 4},
     "tune": {"iterations": 1, "optimizer": None},
+    "compare": {
+        "methods": {"one": METHOD, "other": METHOD},
+        "ours": ["one"],
+        "grids": {"one": {"training.step": [0.1]}},
+    },
     "Training": {"weights": None},
     "Network.with_weights": {"weights": np.full((1, 4), 0.2)},
     "GradientTracking": {"step": 0.1},
@@ -150,8 +155,18 @@ OUTPUTS = (
     "StepBound",
 )
 OUTPUTS = (*OUTPUTS, "Shards", "Dataset", "Network", "Bounds", "Cost", "Loss", "Response", "Channel")
-OTHERS = ("rate_of_run", "iteration_matrix", "marginal", "curvature", "excess", "objective_of")
-# rate_of_run raises KeyError, as it says; the others are the mathematics inside of a program, on its own arrays
+OTHERS = (
+    "params_like",
+    "pytree",
+    "setting",
+    "rate_of_run",
+    "iteration_matrix",
+    "marginal",
+    "curvature",
+    "excess",
+    "objective_of",
+)
+# rate_of_run raises KeyError, as it says; pytree and setting make classes; the others are inside of a program
 
 
 ALSO = {
@@ -281,8 +296,9 @@ def refused(*args: Any, **rest: Any) -> Any:
 
 
 COMPILED = (
-    "jaxcoopt.run.solve.prepare",
+    "jaxcoopt.run.solve.run_batch",
     "jaxcoopt.run.memory.layout_of",
+    "jaxcoopt.study.compare.scores_of",
     "jaxcoopt.study.sweep.finished",
     "jaxcoopt.tuning.tune.Rollout",
     "jaxcoopt.problem.reference._allocation",

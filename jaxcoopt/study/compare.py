@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.arrays import plain_tree
+from jaxcoopt.arrays import plain_tree, shown
 from jaxcoopt.errors import a_flag, at_least_one, check_seed, listed, require, unknown_name
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -67,7 +67,7 @@ def compare(
     networks = [plain_tree(each, "network") for each in listed("network", network, Network)]
     given, initial = listed("problem", problem, Problem), received_start(initial)
     others = given if tuned_on is None else listed("tuned_on", tuned_on, Problem)
-    contenders = _contenders(methods, grids or {}, ours)
+    contenders = _contenders(methods, {} if grids is None else grids, ours)
     evaluation, tuning = (
         instances_of([problems.received(each) for each in each_of], networks[0].nodes, runs, initial)
         for each_of in (given, others)
@@ -112,6 +112,8 @@ def dataset_of(scores: Sequence[Scores], rules: Rules, floor: float = FLOOR) -> 
 
 
 def _checked(checkpoints: Sequence[int] | None, steps: int) -> list[int]:
+    if not isinstance(checkpoints, list | tuple | None):
+        raise TypeError(f"checkpoints: expected a list of iterations, got {shown(checkpoints)}")
     marks = [steps] if checkpoints is None else [at_least_one("checkpoints", mark) for mark in checkpoints]
     if not marks or max(marks) > steps:
         raise ValueError(f"checkpoints: expected one or more up to steps = {steps}, got {marks}")
@@ -122,16 +124,22 @@ def _contenders(
     methods: Mapping[str, CoOptimizer], grids: Mapping[str, Mapping[str, Sequence[float]]], ours: Sequence[str]
 ) -> list[Contender]:
     if not isinstance(methods, Mapping) or not methods:
-        raise TypeError("methods: expected a dict label -> jaxcoopt.CoOptimizer")
+        raise TypeError(f"methods: expected a dict label -> jaxcoopt.CoOptimizer, got {shown(methods)}")
+    if not isinstance(grids, Mapping) or not all(isinstance(grid, Mapping) for grid in grids.values()):
+        raise TypeError(f"grids: expected a dict label -> {{name of a setting: its values}}, got {shown(grids)}")
+    if not isinstance(ours, list | tuple) or not all(isinstance(label, str) for label in ours):
+        raise TypeError(f"ours: expected a list of labels, got {shown(ours)}")
     for argument, labels in (("grids", grids), ("ours", ours)):
         for label in labels:
             if label not in methods:
-                raise unknown_name(argument, label, tuple(methods))
+                raise ValueError(f"{unknown_name(argument, label, tuple(methods))}, the labels of methods")
     if set(ours) >= set(methods):
         raise ValueError("ours: all methods are, so there is no other to compare with")
     return [_contender(label, method, grids.get(label, {}), label in ours) for label, method in methods.items()]
 
 
 def _contender(label: str, method: CoOptimizer, grid: Mapping[str, Sequence[float]], ours: bool) -> Contender:
+    if not isinstance(method, CoOptimizer):
+        raise TypeError(f"methods[{label!r}]: expected a jaxcoopt.CoOptimizer, got {shown(method)}")
     method = plain_tree(method, f"methods[{label!r}]")
     return Contender(label, partial(with_settings, method, argument=f"grids[{label!r}]"), grid, ours)
