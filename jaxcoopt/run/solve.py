@@ -50,11 +50,10 @@ def solve(
     at the end, whatever is recorded. A step "auto" becomes a number, see `result.method`: half of `theory.step_bound`
     where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works, if that is more. The
     trial takes a few seconds, most of them to compile. `optimum` saves computing `reference(problem)` again;
-    another problem's is refused. Works
-    under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`. Raises ValueError or TypeError for
-    bad input, MemoryError for more runs than fit (`memory` tells), warns (RuntimeWarning) of a step beyond which no run
-    can converge and of link weights with which none can, of a derivative rule that is wrong for the channel's placement
-    where the run is traced, and when every run diverged.
+    another problem's is refused. Works under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`.
+    Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells), warns
+    (RuntimeWarning) of a step beyond which no run can converge and of link weights with which none can, of a derivative
+    rule that is wrong for the channel's placement where the run is traced, and when every run diverged.
 
     With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
     outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
@@ -104,14 +103,20 @@ def solve(
             progress=progress,
             spread=spread_nodes if shard == "nodes" else spread_runs,
         )
-    if concrete and np.all(np.asarray(result.status) == Status.DIVERGED):
+    if concrete:
+        _warn_where_all_diverged(result, method, network)
+    return result
+
+
+def _warn_where_all_diverged(result: Result, method: CoOptimizer, network: Network) -> None:
+    status = np.asarray(result.status)
+    if np.all(status == Status.DIVERGED):
         first = int(np.min(np.asarray(result.left)))
         warnings.warn(
-            f"all {runs} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
+            f"all {len(status)} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return result
 
 
 def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
