@@ -1,6 +1,6 @@
 """Budget and box at every iteration, and the optimum on every graph: dual flow beside what stalls or leaves the box.
 
-python benchmarks/full_nodes.py [--instances 20] [--steps 3000] [--out FILE] [--readme README.md]
+python benchmarks/full_nodes.py [--instances 20] [--steps 3000] [--out FILE] [--readme docs/budget.md]
 --table-only: nothing is measured, --readme gets the table of the report that is there.
 """
 
@@ -23,7 +23,7 @@ from jaxcoopt.versions import versions
 DUAL, MEMORYLESS = "dual flow", "dual flow, memoryless"
 LIMIT, MULTIPLIER = "curvature flow, Limit", "curvature flow, Multiplier"
 FLOOR = 1e-15
-BLOCK = "full nodes"  # of the README
+BLOCK = "full nodes"  # of the page in docs/
 AT = (100, 300, 1000, 3000)
 METHODS = {
     DUAL: jc.methods.DualFlow(),
@@ -134,7 +134,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "Over all records of dual flow and Limit the budget is missed by "
         f"{worst['budget_residual']:.0e} at most and the box by {worst['box_violation']:.0e}. "
         f"Smaller gaps than {FLOOR:.0e} are rounding. In float64; written by "
-        "`python benchmarks/full_nodes.py --readme README.md`.",
+        "`python benchmarks/full_nodes.py --readme docs/budget.md`.",
     ]
     return "\n".join(lines)
 

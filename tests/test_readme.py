@@ -1,4 +1,4 @@
-"""The README's Python examples run as printed and do what they say."""
+"""The Python examples of the README and of docs/ run as printed and do what they say."""
 
 import re
 import tomllib
@@ -13,19 +13,24 @@ from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.tune_tables import TUNINGS
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, USE, SWEEP, TUNE = (ROOT / name for name in ("README.md", "docs/use.md", "docs/sweep.md", "docs/tune.md"))
+
+
+def examples(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
 def test_the_examples_run_and_keep_the_budget(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     scope: dict[str, object] = {}
-    exec(blocks[0], scope)
-    trace = scope["result"].trace  # pyright: ignore[reportAttributeAccessIssue]
-    assert trace["training_gap"].shape == (101, 4)
-    assert np.all(np.asarray(trace["training_gap"][-1]) < 1e-3)
-    assert np.max(np.asarray(trace["budget_residual"])) < 1e-6
-    exec("\n".join(blocks[1:]), scope)
+    for page in (README, USE):
+        exec("\n".join(examples(page)), scope)
+        trace = scope["result"].trace  # pyright: ignore[reportAttributeAccessIssue]
+        assert trace["training_gap"].shape == (101, 4)
+        assert np.all(np.asarray(trace["training_gap"][-1]) < 1e-3)
+        assert np.max(np.asarray(trace["budget_residual"])) < 1e-6
+    exec("\n".join([*examples(SWEEP), *examples(TUNE)]), scope)
     table: Any = scope["table"]
     assert dict(table.sizes) == {"channel.rho": 3, "training.step": 4, "network": 2, "seed": 8, "iteration": 21}
     assert np.isfinite(table["training_gap"].values).all()
@@ -41,7 +46,7 @@ def test_it_prints_exactly_two_commands():
 
 def test_its_tune_table_is_one(tmp_path):
     """Put in place of the shipped tuning's own tables of those names."""
-    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (block,) = re.findall(r"```toml\n(.*?)```", TUNE.read_text(), flags=re.DOTALL)
     table = tomllib.loads(TUNINGS.text("ring"))
     new = tomllib.loads(block)
     table |= {"tune": new["tune"], "method": new["method"]}
@@ -49,3 +54,16 @@ def test_its_tune_table_is_one(tmp_path):
     file.write_text(tomli_w.dumps(table))
     assert TUNINGS.read(str(file)).tune.parameters == new["tune"]["parameters"]
     assert build(EXPERIMENTS.read(str(file))).method.allocation.step.until == (200,)
+
+
+@pytest.mark.fast
+def test_it_is_short():
+    assert len(README.read_text().split()) <= 900
+
+
+@pytest.mark.fast
+def test_links_lead_somewhere():
+    """Those to files of the repository, from the README and from docs/."""
+    for page in (README, *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -11,7 +11,7 @@ from benchmarks.engine.rows import best_numpy
 from jaxcoopt.report.readme import markdown
 from jaxcoopt.words import markdown_path, markdown_text, terminal
 
-BLOCK = "bench"  # of the README
+BLOCK = "bench"  # of the page in docs/
 HEADINGS = (
     "n, d, runs, m",
     "links",

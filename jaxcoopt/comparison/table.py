@@ -11,7 +11,7 @@ from jaxcoopt.comparison.summary import ANYTIME
 from jaxcoopt.report.readme import markdown
 from jaxcoopt.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 
-BLOCK = "compare"  # of the README
+BLOCK = "compare"  # of the page in docs/
 OVERALL = "all cases"
 QUARTILES = ("q1", "median", "q3")
 

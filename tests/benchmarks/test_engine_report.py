@@ -86,11 +86,11 @@ def test_an_entrant_that_failed_is_told():
 
 @pytest.mark.fast
 def test_the_readme_holds_what_the_json_gives():
-    """Written by `jaxcoopt bench --out benchmarks/results --readme README.md`."""
-    found = pattern(BLOCK).search((ROOT / "README.md").read_text())
+    """Written by `jaxcoopt bench --out benchmarks/results --readme docs/speed.md`."""
+    found = pattern(BLOCK).search((ROOT / "docs" / "speed.md").read_text())
     if found is None and not (ROOT / f"{RESULTS}.json").exists():
         pytest.skip("no benchmark was committed")
     assert found is not None
     report = json.loads((ROOT / f"{RESULTS}.json").read_text())
-    assert found.group() == block(BLOCK, readme_lines(report, f"{RESULTS}.png"))
+    assert found.group() == block(BLOCK, readme_lines(report, f"../{RESULTS}.png"))
     assert (ROOT / f"{RESULTS}.png").exists()
