@@ -11,7 +11,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
 from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import first_size, in_fitting_units, outgrown, price_at, size_of
+from jaxcoopt.methods.flow import Size, first_size, in_fitting_units, outgrown, price_at, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
@@ -27,13 +27,13 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class CurvatureState:
-    """x, to twice the float type's digits; size: max |x|; price and stiffness, the latter f_i'' and what `bounds` adds;
+    """x, to twice the float type's digits; size: of x; price and stiffness, the latter f_i'' and what `bounds` adds;
     message: the price as sent; flow: what went from tail to head, None without momentum; sides: the box; memory: what
     `bounds` remembers.
     """
 
     x: Total
-    size: Float[Array, "1 runs"]
+    size: Size
     price: Shares
     message: Message
     stiffness: Shares
@@ -71,7 +71,7 @@ class CurvatureFlow(AllocationMethod):
         price = price_at(self.bounds, memory, allocation, at)
         return CurvatureState(
             x=total_of(x),
-            size=first_size(allocation, x, price),
+            size=first_size(allocation, x, price, now),
             price=price,
             message=first_message(channel, price, now.draw),
             stiffness=self._stiffness(allocation, memory, at),
@@ -105,7 +105,9 @@ class CurvatureFlow(AllocationMethod):
         message = send(channel, price, state.message, now.draw)
         stiffness = self._stiffness(allocation, memory, at)
         kept = None if state.flow is None else flow
-        return CurvatureState(x, size_of(x, now), price, message, stiffness, kept, state.sides, memory)
+        return CurvatureState(
+            x, state.size.after(size_of(x, now)), price, message, stiffness, kept, state.sides, memory
+        )
 
     def outgrown(self, state: CurvatureState) -> Bool[Array, ""]:
         """Whether x has outgrown its units."""

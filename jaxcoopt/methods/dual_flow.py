@@ -12,7 +12,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
 from jaxcoopt.compensated import Pair, Total, grown, total_of
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import cost_scale, first_size, in_fitting_units, outgrown, size_of
+from jaxcoopt.methods.flow import Size, cost_scale, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
@@ -60,14 +60,14 @@ class Added:
 @pytree
 @dataclass(frozen=True)
 class DualState:
-    """x and wanted (w), to twice the float type's digits; size: max |x|; best, price: X, p; stiffness: k as sent;
+    """x and wanted (w), to twice the float type's digits; size: of x; best, price: X, p; stiffness: k as sent;
     message: p as sent; turns: how often k turned; nearby: m, None without memory; owed: the backlog o, by tails to
     heads; kept: None without memory; begun: 0 in the first iteration, then 1; sides: the box of x, `FAR` away where it
     has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span: how far a share may move.
     """
 
     x: Total
-    size: Float[Array, "1 runs"]
+    size: Size
     best: Shares
     wanted: Pair
     price: Shares
@@ -140,7 +140,7 @@ class DualFlow(AllocationMethod):
         span = span_of(bounds, jnp.maximum(_mean_share(at), told_apart))
         return DualState(
             x=total_of(x),
-            size=first_size(allocation, x, price),
+            size=first_size(allocation, x, price, now),
             best=at,
             wanted=x,
             price=price,
@@ -195,7 +195,7 @@ class DualFlow(AllocationMethod):
         return replace(
             state,
             x=x,
-            size=size_of(x, now),
+            size=state.size.after(size_of(x, now)),
             best=best,
             wanted=wanted,
             price=price,

@@ -26,6 +26,22 @@ LEAP = 2.0**3  # the first step has room for so much more than its costs tell, a
 
 @pytree
 @dataclass(frozen=True)
+class Size:
+    """largest: what the units need room for; seen: max |x|; [1, runs] each.
+
+    At the start there is room for the first step. It stays until x moves, which may be late where links are down.
+    """
+
+    largest: Float[Array, "1 runs"]
+    seen: Float[Array, "1 runs"]
+
+    def after(self, seen: Float[Array, "1 runs"]) -> "Size":
+        """The size when max |x| is `seen`."""
+        return Size(jnp.where(seen == self.seen, self.largest, seen), seen)
+
+
+@pytree
+@dataclass(frozen=True)
 class HeavyBall:
     """rest: where x would come to rest if nothing flowed any more; velocity: (x(k) - x(k-1)) / (1 - beta).
 
@@ -54,12 +70,12 @@ class FlowState:
     """x: [nodes, runs], to twice the float type's digits; price: [nodes, runs]; message: as sent.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
-    at the two ends of a link, and the sum of x would leak. size: the largest number in x and heavy_ball.
+    at the two ends of a link, and the sum of x would leak. size: of the numbers in x and heavy_ball.
     heavy_ball: None without momentum. memory: what `bounds` remembers.
     """
 
     x: Total
-    size: Float[Array, "1 runs"]
+    size: Size
     heavy_ball: HeavyBall | None
     price: Float[Array, "nodes runs"]
     message: Message
@@ -71,7 +87,7 @@ def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, chan
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-    start, size = total_of(x), first_size(allocation, x, price)
+    start, size = total_of(x), first_size(allocation, x, price, now)
     heavy_ball = None if momentum is None else HeavyBall(rest=start, velocity=still)
     return FlowState(start, size, heavy_ball, price, first_message(channel, price, now.draw), memory)
 
@@ -91,15 +107,17 @@ def moved(
     step, grid = along_runs(step, state.price), state.x.grid
     if state.heavy_ball is None:
         heavy_ball, x = None, state.x.plus(_flow(values, amount, step, grid, now))
-        size = size_of(x, now)
+        seen = size_of(x, now)
     else:
         beta = along_runs(momentum, state.price)
         heavy_ball, x = state.heavy_ball.pushed(_flow(values, amount, step / (1 - beta), grid, now), beta)
-        size = heavy_ball.size(now)
+        seen = heavy_ball.size(now)
     slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, x.value)
-    return FlowState(x, size, heavy_ball, price, send(channel, price, state.message, now.draw), memory)
+    return FlowState(
+        x, state.size.after(seen), heavy_ball, price, send(channel, price, state.message, now.draw), memory
+    )
 
 
 def refreshed(state: FlowState, most: Most) -> FlowState:
@@ -115,10 +133,10 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
     return Pair(proportional(flow.high, flow.low, factor), flow.low)
 
 
-def first_size(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
+def first_size(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"], now: Round) -> Size:
     """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
     shares = jnp.abs(lax.stop_gradient(x.value)).max(axis=0, keepdims=True)
-    return LEAP * jnp.maximum(shares, cost_scale(allocation, x, price))
+    return Size(LEAP * jnp.maximum(shares, cost_scale(allocation, x, price)), size_of(total_of(x), now))
 
 
 def cost_scale(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
@@ -133,27 +151,28 @@ def size_of(x: Total | Pair, now: Round) -> Float[Array, "1 runs"]:
     return now.links.most(lax.stop_gradient(x.high))
 
 
-def outgrown(size: Float[Array, "1 runs"], x: Total) -> Bool[Array, ""]:
+def outgrown(size: Size, x: Total) -> Bool[Array, ""]:
     """Whether the units of x are to be set anew in any run: where its size has doubled, or is half of what it was."""
-    return _misfits(size, x).any()
+    return _misfits(size.largest, x).any()
 
 
 def in_fitting_units(
-    x: Total, size: Float[Array, "1 runs"], most: Most, ball: HeavyBall | None = None
-) -> tuple[Total, Float[Array, "1 runs"], HeavyBall | None]:
+    x: Total, size: Size, most: Most, ball: HeavyBall | None = None
+) -> tuple[Total, Size, HeavyBall | None]:
     """(x, size, what x is made of), in units for `size` or where x stands, the larger, in the runs that need others."""
-    misfits = _misfits(size, x)
+    misfits = _misfits(size.largest, x)
     largest = most(lax.stop_gradient(x.exact if ball is None else ball.rest.exact))
     if ball is not None:
         largest = largest + most(lax.stop_gradient(ball.velocity.value))
-    largest = jnp.where(misfits, jnp.maximum(size, largest), x.largest)
+    largest = jnp.where(misfits, jnp.maximum(size.largest, largest), x.largest)
 
     def fitted(number: Any) -> Any:
         return jax.tree.map(lambda new, old: jnp.where(misfits, new, old), number.in_units_for(largest), number)
 
-    if ball is not None:
-        ball = HeavyBall(fitted(ball.rest), fitted(ball.velocity))
-    return fitted(x), jnp.where(misfits, largest, size), ball
+    x, ball = fitted(x), None if ball is None else HeavyBall(fitted(ball.rest), fitted(ball.velocity))
+    highs = [x.high] if ball is None else [ball.rest.high, ball.velocity.high]
+    seen = sum(most(lax.stop_gradient(high)) for high in highs)  # as `size_of` will see it
+    return x, Size(jnp.where(misfits, largest, size.largest), jnp.where(misfits, seen, size.seen)), ball
 
 
 def _misfits(size: Float[Array, "1 runs"], x: Total) -> Bool[Array, "1 runs"]:
