@@ -105,7 +105,7 @@ def _curves(scores: Sequence[Scores], floor: float) -> list[Curve]:
         clocks = [np.array(each.curve[clock], float) for clock in CLOCKS]
         positive = [np.where(x > 0, x, np.nan) for x in clocks]
         band = np.where(np.isfinite([error[1] for error in each.curve["error"]]), band, np.nan)
-        width, order = (2.0, 5) if ours else (1.2, 3)
+        width, order = (2.0, 5.0) if ours else (1.2, 3.0)
         found.append(Curve(label(each.contender.label), positive, band, color, [stroke] * len(clocks), width, order))
     return found
 
