@@ -79,9 +79,7 @@ def compare(
         raise ValueError(f"network: {len(networks)} cannot share {len(evaluation)} instances evenly; give as many runs")
     for contender in contenders:
         for half in asks_for_auto(contender.first):
-            raise ValueError(
-                f"methods[{contender.label!r}].{half}.step: 'auto' is one problem's; give numbers"
-            )
+            raise ValueError(f"methods[{contender.label!r}].{half}.step: 'auto' is one problem's; give numbers")
         check_run(evaluation.batches[0][0], networks[0], contender.first, len(evaluation), seed, initial)
     on, over = (Case(each, networks, WIDTH, every, seed) for each in (tuning, evaluation))
     scores = []

@@ -137,11 +137,11 @@ def test_diverged_runs_are_marked_and_leave_the_others_alone():
 
 
 def test_no_optimum_is_found_twice(monkeypatch):
-    from jaxcoopt.study import chunk
+    from jaxcoopt.study import batcher
 
     asked = []
-    real = chunk.reference
-    monkeypatch.setattr(chunk, "reference", lambda problem, nodes: asked.append(problem) or real(problem, nodes))
+    real = batcher.reference
+    monkeypatch.setattr(batcher, "reference", lambda problem, nodes: asked.append(problem) or real(problem, nodes))
     monkeypatch.setattr(width, "WIDEST", 6)
     small.sweep({"channel.rho": [0.2, 0.4, 0.6, 0.8], "allocation.budget": [5.0, 6.0, 7.0]})
     training = [each for each in asked if each.training is not None]
