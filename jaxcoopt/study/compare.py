@@ -19,6 +19,7 @@ from jaxcoopt.study.contest import Contender, Rules, Scores, scores_of, with_set
 from jaxcoopt.study.instances import instances_of
 from jaxcoopt.study.jobs import Case
 from jaxcoopt.study.ratios import ratios
+from jaxcoopt.theory.auto import asks_for_auto
 
 RECORDS = 20  # of a run, unless said otherwise
 WIDTH = 100  # runs at once
@@ -68,13 +69,15 @@ def compare(
     given, initial = listed("problem", problem, Problem), received_start(initial)
     others = given if tuned_on is None else listed("tuned_on", tuned_on, Problem)
     contenders = _contenders(methods, {} if grids is None else grids, ours)
-    evaluation, tuning = (
-        instances_of([problems.received(each) for each in each_of], networks[0].nodes, runs, initial)
-        for each_of in (given, others)
-    )
+    given, others = ([problems.received(each) for each in each_of] for each_of in (given, others))
+    if any(each.training is not None and not each.training.loss.convex for each in (*given, *others)):
+        raise ValueError("problem.training.loss: it is not convex, so no optimum is known to compare with")
+    evaluation, tuning = (instances_of(each_of, networks[0].nodes, runs, initial) for each_of in (given, others))
     if len(evaluation) % len(networks):
         raise ValueError(f"network: {len(networks)} cannot share {len(evaluation)} instances evenly; give as many runs")
     for contender in contenders:
+        for half in asks_for_auto(contender.first):
+            raise ValueError(f"methods[{contender.label!r}].{half}.step: 'auto' is one problem's; give numbers")
         check_run(evaluation.batches[0][0], networks[0], contender.first, len(evaluation), seed, initial)
     on, over = (Case(each, networks, WIDTH, every, seed) for each in (tuning, evaluation))
     scores = []

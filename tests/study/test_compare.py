@@ -80,3 +80,13 @@ def test_what_cannot_be_compared_is_explained(network, changed, words):
     networks = [network] * options.pop("network")
     with pytest.raises(ValueError, match=words):
         jc.compare(problem(0), networks, {"flow": FLOW}, steps=STEPS, **options)
+
+
+def test_what_has_no_number_to_compare_is_refused(network, rng):
+    auto = jc.CoOptimizer(jc.methods.LaplacianFlow("auto"))
+    with pytest.raises(ValueError, match=r"methods\['flow'\]\.allocation\.step: 'auto' is one problem's"):
+        jc.compare(problem(0), network, {"flow": auto}, steps=STEPS)
+    deep = jc.Training(jc.losses.MLP((3,)), rng.normal(size=(NODES, 5, 2)), rng.normal(size=(NODES, 5)))
+    tracking = {"tracking": jc.CoOptimizer(training=jc.methods.GradientTracking(0.05))}
+    with pytest.raises(ValueError, match=r"problem\.training\.loss: it is not convex"):
+        jc.compare(jc.Problem(training=deep), network, tracking, steps=STEPS)
