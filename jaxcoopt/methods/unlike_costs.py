@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.host import as_jax
 from jaxcoopt.methods.dual_flow import DualFlow
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.network.network import Network
@@ -31,7 +32,7 @@ def check_unlike(
     if up > SELDOM:
         return
     with jax.enable_x64(True):
-        exact = aligned_allocation(allocation)
+        exact = as_jax(aligned_allocation(allocation))
         low, high = finite_box(exact, network.nodes)
         bend = np.asarray(curvature(exact.cost, jnp.asarray(0.5 * (low + high))))
     seen = (bend > 0) & np.asarray(high > low)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.compensated import compensated_sum
 from jaxcoopt.errors import traced
+from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned, aligned_allocation, columns
 from jaxcoopt.problem.box import box
 from jaxcoopt.problem.models import Params
@@ -40,7 +41,7 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
     with jax.enable_x64(True):
         x = columns(optimum.allocation)
         allocation = aligned_allocation(problem.allocation)
-        total, outside, cost, costs = map(np.asarray, _measured(allocation, x))
+        total, outside, cost, costs = map(np.asarray, _measured(*as_jax((allocation, x))))
         size, budget = np.abs(x).sum(axis=0), np.asarray(allocation.budget)
     yield from _apart("allocation: it adds up to {:.6g} where the budget is {:.6g}", total, budget, size)
     yield from _apart("allocation: it stands {:.3g} outside of the bounds", outside, 0.0, np.abs(x).max(axis=0))

@@ -143,7 +143,7 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     top = scaled_top(_mean_laplacian(network), bend)
     if not np.isfinite(top) or top <= 0:
         raise NoNumber("the cost has no curvature at the optimum")
-    x = as_jax(feasible_point(allocation, nodes)) if start is None else start
+    x = as_jax(feasible_point(allocation, nodes) if start is None else start)
     beside = _beside(target, x)
     beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
     domain = allocation.cost.domain()
