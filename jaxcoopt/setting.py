@@ -1,10 +1,12 @@
-"""Settings: each is declared once, at its field, and read from there by whoever checks, builds, sweeps, tunes or tells.
+"""Settings: each is declared once, at its field, and read from there by whoever checks, sweeps, tunes or explains.
 
+```python
 @jc.pytree
 @dataclass(frozen=True)
 class Tempered(jc.methods.TrainingMethod):
     step: Scalar = jc.setting(above=0, doc="How far a node moves.")
     order: str = jc.setting("cta", choices=("cta", "atc"), doc="What comes first.")
+```
 """
 
 import types
@@ -21,9 +23,8 @@ from jaxcoopt.errors import StandIn, a_flag, check_name, numbers, refuse_unregis
 from jaxcoopt.shown import briefly
 
 KEY = "jaxcoopt.setting"
-Scalar: typing.TypeAlias = (
-    Any  # a number, [runs] of them, or a schedule; while JAX maps over an object, whatever it puts
-)
+# A number, [runs] of them, or a schedule of either; and whatever JAX puts there while it maps over an object.
+Scalar: typing.TypeAlias = Any
 Number: typing.TypeAlias = float | int
 Interval = tuple[Number, Number]
 
