@@ -12,7 +12,7 @@ from jaxcoopt.comparison.networks import PARTS, draw_networks, sizes
 from jaxcoopt.comparison.settings import Comparison, Family, Graphs
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.shown import briefly
-from jaxcoopt.study.contest import Clock, Contender, Rules, Scores, scores_of, timed
+from jaxcoopt.study.contest import Clock, Contender, ContenderScores, Rules, scores_of, timed
 from jaxcoopt.study.instances import Instances
 from jaxcoopt.study.jobs import Case
 
@@ -27,7 +27,7 @@ class Contest:
     problem: str
     network: str
     nodes: int
-    scores: list[Scores]
+    scores: list[ContenderScores]
     skipped: dict[str, str]
     clock: Clock
 

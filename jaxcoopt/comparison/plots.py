@@ -23,7 +23,7 @@ from jaxcoopt.report.style import (
     strokes,
     styled,
 )
-from jaxcoopt.study.contest import Scores
+from jaxcoopt.study.contest import ContenderScores
 from jaxcoopt.words import csv_text, label, labels, picture
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
@@ -91,7 +91,7 @@ def curves_csv(contests: Sequence[Contest]) -> str:
     return text.getvalue()
 
 
-def _curves(scores: Sequence[Scores], floor: float) -> list[Curve]:
+def _curves(scores: Sequence[ContenderScores], floor: float) -> list[Curve]:
     """Ours in colours, the others in greys with strokes of their own; dashed where they lie on each other."""
     bands = [np.clip(np.array(each.curve["error"], float).T, floor, CEILING) for each in scores]
     alike = len({band.shape for band in bands}) == 1

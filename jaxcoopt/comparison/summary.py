@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxcoopt.comparison.compete import Contest, rules_of
 from jaxcoopt.comparison.settings import Comparison, plain
-from jaxcoopt.study.contest import Scores
+from jaxcoopt.study.contest import ContenderScores
 from jaxcoopt.study.ratios import ratios, winners
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.versions import versions
@@ -49,14 +49,14 @@ def standards(settings: Comparison) -> tuple[str, ...]:
 
 
 def case_ratios(
-    contest: Contest, ours: Scores, against: str, quantity: str, horizon: int, floor: float
+    contest: Contest, ours: ContenderScores, against: str, quantity: str, horizon: int, floor: float
 ) -> Float[np.ndarray, " instances"]:
     """ours / best of the rivals on every instance of a case; empty where there are none of that kind."""
     rivals = [each.at[horizon][quantity] for each in contest.scores if _is_rival(each, against)]
     return ratios(ours.at[horizon][quantity], np.min(rivals, axis=0), floor) if rivals else np.zeros(0)
 
 
-def _is_rival(scores: Scores, against: str) -> bool:
+def _is_rival(scores: ContenderScores, against: str) -> bool:
     """Whether it is one of the existing methods that ours are measured against."""
     return not scores.contender.ours and (against == ALL or scores.contender.keeps_budget)
 
@@ -80,7 +80,7 @@ def _case(settings: Comparison, contest: Contest) -> dict[str, Any]:
     }
 
 
-def _method(settings: Comparison, scores: Scores) -> dict[str, Any]:
+def _method(settings: Comparison, scores: ContenderScores) -> dict[str, Any]:
     contender, tuned, rows = scores.contender, scores.tuned, []
     for i, (kind, k) in enumerate(rules_of(settings).horizons):
         at = scores.at[i]

@@ -20,7 +20,7 @@ class Table(BaseModel):
     )
 
 
-class Spread(Table):
+class RandomAmount(Table):
     """Drawn at random for each node, from the experiment's seed: uniform in [low, high], or log-uniform."""
 
     low: float
@@ -66,7 +66,7 @@ def _form(value: Any) -> str | None:
 Amount = Annotated[
     Annotated[float, Tag("number")]
     | Annotated[list[float], Tag("list")]
-    | Annotated[Spread, Tag("spread")]
+    | Annotated[RandomAmount, Tag("spread")]
     | Annotated[OfDemand, Tag("of_demand")]
     | Annotated[OfSamples, Tag("of_samples")],
     Discriminator(
@@ -76,7 +76,7 @@ Amount = Annotated[
         "{of_samples = ..}",
     ),
 ]
-"""One number for all nodes, a list with one for each, or a table: Spread, OfDemand, OfSamples."""
+"""One number for all nodes, a list with one for each, or a table: RandomAmount, OfDemand, OfSamples."""
 
 
 class Amounts:
@@ -94,7 +94,7 @@ class Amounts:
     def value(self, name: str, amount: Any) -> Any:
         """A scalar or [nodes]; raises ValueError naming the key for a list of the wrong length or a missing table."""
         match amount:
-            case Spread():
+            case RandomAmount():
                 return self._spread(name, amount)
             case OfDemand():
                 return amount.of_demand * self._needed(f"{name}.of_demand", self.demand, "demand")
@@ -109,7 +109,7 @@ class Amounts:
             case _:
                 return amount
 
-    def _spread(self, name: str, spread: Spread) -> Float[np.ndarray, " nodes"]:
+    def _spread(self, name: str, spread: RandomAmount) -> Float[np.ndarray, " nodes"]:
         if not spread.low <= spread.high or (spread.log and spread.low <= 0):
             kind = "0 < low <= high" if spread.log else "low <= high"
             raise ValueError(f"{name}: expected {kind}, got low = {spread.low:g} and high = {spread.high:g}")

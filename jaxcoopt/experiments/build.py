@@ -86,7 +86,7 @@ def _graph(path: str, table: data_tables.Backbone | data_tables.Topology) -> nx.
         return datasets.topology(table.name, table.nodes, table.degree, table.probability, table.seed)
 
 
-def _network(table: data_tables.Network, graphs: list[nx.Graph]) -> Network:
+def _network(table: data_tables.NetworkTable, graphs: list[nx.Graph]) -> Network:
     """With weights by a rule, or those that are listed."""
     if isinstance(table.weights, str):
         return Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
@@ -107,7 +107,7 @@ def _demand(table: data_tables.Trace, nodes: int) -> Float[np.ndarray, " nodes"]
         return table.capacity * datasets.demand(table.name, nodes, table.start, table.seed)
 
 
-def _allocation(settings: Experiment, table: problem_tables.Allocation, amounts: Amounts) -> Allocation:
+def _allocation(settings: Experiment, table: problem_tables.AllocationTable, amounts: Amounts) -> Allocation:
     terms = [_cost(f"allocation.cost.{i}", term, settings, amounts) for i, term in enumerate(table.cost)]
     return Allocation(
         cost=sum(terms[1:], start=terms[0]),
@@ -129,7 +129,7 @@ def _cost(path: str, table: Any, settings: Experiment, amounts: Amounts) -> cost
     )
 
 
-def _training(table: problem_tables.Training, samples: Samples | None) -> Training:
+def _training(table: problem_tables.TrainingTable, samples: Samples | None) -> Training:
     assert samples is not None
     shards = samples.shards
     return Training(

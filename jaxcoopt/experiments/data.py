@@ -10,7 +10,7 @@ from jaxcoopt import datasets
 from jaxcoopt.datasets import Dataset
 from jaxcoopt.datasets.shards import Shards
 from jaxcoopt.experiments.amounts import under
-from jaxcoopt.experiments.data_tables import Data, Fourier, Quadratic
+from jaxcoopt.experiments.data_tables import Data, Fourier, QuadraticFeatures
 from jaxcoopt.experiments.limits import check_features
 from jaxcoopt.problem import features
 from jaxcoopt.shown import briefly
@@ -64,14 +64,14 @@ def _scaled(scaling: str, train: Dataset, test: Dataset) -> tuple[Dataset, Datas
     return replace(train, features=train.features - mean), replace(test, features=test.features - mean)
 
 
-def _mapped(chosen: Quadratic | Fourier | None, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+def _mapped(chosen: QuadraticFeatures | Fourier | None, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
     def both(function: Any) -> tuple[Dataset, Dataset]:
         mapped = (replace(part, features=function(part.features)) for part in (train, test))
         return next(mapped), next(mapped)
 
     width, rows = train.features.shape[1], len(train.features) + len(test.features)
     match chosen:
-        case Quadratic():
+        case QuadraticFeatures():
             check_features("data.map: products of features", width * (width + 3) // 2, rows, train.features.itemsize)
             return both(features.quadratic)
         case Fourier():

@@ -61,7 +61,7 @@ class Topology(Table):
 Graph = Annotated[Backbone | Topology, Field(discriminator="kind")]
 
 
-class Network(Table):
+class NetworkTable(Table):
     """Who talks to whom."""
 
     graphs: list[Graph] = Field(min_length=1)
@@ -131,7 +131,7 @@ class ByShards(Table):
 Split = Annotated[Iid | Dirichlet | SizeSkew | ByShards, Field(discriminator="kind")]
 
 
-class Quadratic(Table):
+class QuadraticFeatures(Table):
     """All products of two features: a quadratic kernel."""
 
     kind: Literal["quadratic"]
@@ -149,7 +149,7 @@ class Fourier(Table):
     """Draws the directions."""
 
 
-FeatureMap = Annotated[Quadratic | Fourier, Field(discriminator="kind")]
+FeatureMap = Annotated[QuadraticFeatures | Fourier, Field(discriminator="kind")]
 
 
 class Data(Table):

@@ -49,7 +49,7 @@ Cost: Any = told_apart([LatencyCost, *(_table(kind, make, Amount) for kind, make
 Loss: Any = told_apart([_table(kind, make, float) for kind, make in LOSSES.items()])
 
 
-class Allocation(Table):
+class AllocationTable(Table):
     """The CPU half of the problem: share a budget at least cost."""
 
     budget: Amount
@@ -64,7 +64,7 @@ class Allocation(Table):
     """Where the shares start: a feasible point, or what every node demands (when that is the budget in all)."""
 
 
-class Training(Table):
+class TrainingTable(Table):
     """The training half of the problem."""
 
     loss: Loss  # pyright: ignore[reportInvalidTypeForm]

@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
-from jaxcoopt.experiments.data_tables import Data, Network, Trace
+from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
-from jaxcoopt.experiments.problem_tables import Allocation, Training
+from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
 
 
 class Experiment(Table):
@@ -32,15 +32,15 @@ class Experiment(Table):
     """What is spread over several devices; nodes: of one network too large for a device."""
     work: Amount = 1.0
     """CPU-seconds of a node's iteration at one unit of CPU: iteration k takes max_i work_i / x_i(k)."""
-    network: Network
+    network: NetworkTable
     """Who talks to whom."""
     demand: Trace | None = None
     """What CPU every node asks for."""
     data: Data | None = None
     """What the model is trained on."""
-    allocation: Allocation | None = None
+    allocation: AllocationTable | None = None
     """The CPU half of the problem."""
-    training: Training | None = None
+    training: TrainingTable | None = None
     """The training half of the problem."""
     channel: Channel = Field({"kind": "ideal"}, validate_default=True)  # pyright: ignore[reportInvalidTypeForm]
     """What the links do to what is sent."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcoopt.experiments.notes import print_notes
-from jaxcoopt.experiments.sweep_play import Estimate, estimate, exists, play_sweep
+from jaxcoopt.experiments.sweep_play import SweepEstimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.room import size_in_bytes
@@ -41,7 +41,7 @@ def run_sweep(
     console.print(told + terminal(f"jaxcoopt report {store}", "cyan"))
 
 
-def _estimated(need: Estimate, title: str) -> Table:
+def _estimated(need: SweepEstimate, title: str) -> Table:
     table = Table(title=terminal(title), title_justify="left", show_header=False, box=None, pad_edge=False)
     rows = {
         "points": f"{need.points:,} in {need.groups:,} group{'s' * (need.groups > 1)}, each compiled once",

@@ -28,7 +28,7 @@ TRIED, LONGER = 10, 110  # iterations that are timed to say how long all will ta
 
 @briefly
 @dataclass(frozen=True)
-class Estimate:
+class SweepEstimate:
     """points, groups (each compiled by itself), runs and chunks; bytes of memory and of the store; seconds in all."""
 
     points: int
@@ -54,7 +54,7 @@ def play_sweep(
     return table, notes
 
 
-def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None) -> Estimate:
+def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None) -> SweepEstimate:
     """What it would take: the first chunk is compiled, and a few of its iterations are timed."""
     with jax.enable_x64(settings.precision == "float64"):
         job, layout = _planned(settings, store, limit)
@@ -64,7 +64,7 @@ def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None
             need = memory(trio.problem, trio.network, trio.method, tiles.runs)
         groups = math.prod(size for size, rides in zip(plan.shape, plan.rides, strict=True) if not rides)
         devices = min(jax.local_device_count(), len(tiles))
-        return Estimate(
+        return SweepEstimate(
             points=math.prod(plan.shape),
             groups=groups,
             runs=math.prod(tiles.shape),

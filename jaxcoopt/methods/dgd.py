@@ -55,7 +55,7 @@ class DGD(TrainingMethod):
         return message_bits(channel, state.params)
 
 
-def DPSGD(step: Any, batch_size: int | None = None) -> DGD:
+def DPSGD(step: Scalar, batch_size: int | None = None) -> DGD:
     """DGD with mini-batches; raises ValueError without their size.
 
     Source: Lian et al., Can decentralized algorithms outperform centralized algorithms? NeurIPS 2017.

@@ -253,7 +253,7 @@ def _mean_share(x: Shares) -> Float[Array, "1 runs"]:
     return lax.stop_gradient(jnp.where(mean > 0, mean, 1))
 
 
-def MemorylessDualFlow(gain: Any = 3.0) -> DualFlow:
+def MemorylessDualFlow(gain: Scalar = 3.0) -> DualFlow:
     """`DualFlow` with a = 1/2, S and C over the links of this iteration: faster on dense graphs that switch.
 
     Dual consensus ADMM (Chang, Hong, Wang, IEEE Trans. Signal Process. 63 (2015), DC-ADMM) with weights of its own,

@@ -161,16 +161,16 @@ def _each_node(fn: Any) -> Any:
     return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))
 
 
-def DIGing(step: Any) -> GradientTracking:
+def DIGing(step: Scalar) -> GradientTracking:
     """Gradient tracking that mixes, then moves. Source: Nedic, Olshevsky, Shi, SIAM J. Optim. 27 (2017)."""
     return GradientTracking(step, order="cta")
 
 
-def ATCTracking(step: Any) -> GradientTracking:
+def ATCTracking(step: Scalar) -> GradientTracking:
     """Gradient tracking that moves, then mixes (Aug-DGM). Source: Xu, Zhu, Soh, Xie, CDC 2015."""
     return GradientTracking(step, order="atc")
 
 
-def HeavyBallTracking(step: Any, momentum: Any = 0.5) -> GradientTracking:
+def HeavyBallTracking(step: Scalar, momentum: Scalar = 0.5) -> GradientTracking:
     """Gradient tracking with beta (y(k) - y(k-1)) added. Source: Xin and Khan, IEEE Trans. Autom. Control 65 (2020)."""
     return GradientTracking(step, momentum=momentum)

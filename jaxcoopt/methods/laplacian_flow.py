@@ -72,7 +72,7 @@ class LaplacianFlow(AllocationMethod):
             )
 
 
-def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+def FiniteTimeFlow(step: Scalar, exponent: Scalar = 0.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
     """x_i += eta sum_j w_ij sgn(u) |u|^v, u = p_j - p_i, v = `exponent` in (0, 1).
 
     Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
@@ -80,7 +80,7 @@ def FiniteTimeFlow(step: Any, exponent: Any = 0.5, bounds: Bounds = Penalty()) -
     return LaplacianFlow(step, bounds=bounds, response=SignedPowers(exponent))
 
 
-def FixedTimeFlow(step: Any, low: Any = 0.5, high: Any = 1.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+def FixedTimeFlow(step: Scalar, low: Scalar = 0.5, high: Scalar = 1.5, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
     """x_i += eta sum_j w_ij (sgn(u) |u|^v1 + sgn(u) |u|^v2), u = p_j - p_i, 0 < v1 = `low` < 1 < v2 = `high`.
 
     Source: Doostmohammadian and Aghasi, Accelerated distributed allocation, arXiv 2401.15598.
@@ -88,7 +88,7 @@ def FixedTimeFlow(step: Any, low: Any = 0.5, high: Any = 1.5, bounds: Bounds = P
     return LaplacianFlow(step, bounds=bounds, response=SignedPowers(low, high))
 
 
-def SaturatedFlow(step: Any, level: Any = 1.0, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+def SaturatedFlow(step: Scalar, level: Scalar = 1.0, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
     """x_i += eta sum_j w_ij clip(p_j - p_i, -level, level): actuators that move no faster.
 
     Source: arXiv 2208.14059, on links with saturation.
@@ -96,7 +96,7 @@ def SaturatedFlow(step: Any, level: Any = 1.0, bounds: Bounds = Penalty()) -> La
     return LaplacianFlow(step, bounds=bounds, response=Saturated(level))
 
 
-def SingleBitFlow(step: Any, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+def SingleBitFlow(step: Scalar, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
     """x_i += eta sum_j w_ij sgn(p_j - p_i): one bit a link; chatters in a band set by the step.
 
     Source: Doostmohammadian, Single-bit consensus with finite-time convergence, IEEE Trans. Aerosp. Electron.
@@ -105,7 +105,7 @@ def SingleBitFlow(step: Any, bounds: Bounds = Penalty()) -> LaplacianFlow:  # no
     return LaplacianFlow(step, bounds=bounds, response=SingleBit())
 
 
-def UniformFlow(step: Any, level: Any = 0.1, bits: int = 8, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
+def UniformFlow(step: Scalar, level: Scalar = 0.1, bits: int = 8, bounds: Bounds = Penalty()) -> LaplacianFlow:  # noqa: B008
     """x_i += eta sum_j w_ij level round((p_j - p_i) / level), in words of `bits`; stops in a band of half a level.
 
     Source: Doostmohammadian et al., Fast-convergent anytime-feasible dynamics for distributed allocation of resources

@@ -14,7 +14,7 @@ TICKS = 9  # at most so many labels on an axis of numbers
 
 @briefly
 @dataclass(frozen=True)
-class Axis:
+class SweptAxis:
     """values: the distinct ones, numbers ascending or labels in the order in which they came."""
 
     name: str
@@ -83,14 +83,14 @@ class Axis:
         return places.tolist(), [_number(10**place if self.log else place, 3) for place in places]
 
 
-def axis_of(name: str, given: Shaped[np.ndarray, " entries"]) -> tuple[Axis, Int[np.ndarray, " entries"]]:
+def axis_of(name: str, given: Shaped[np.ndarray, " entries"]) -> tuple[SweptAxis, Int[np.ndarray, " entries"]]:
     """(axis, which of its values each entry is); what is no finite number is a label."""
     if given.dtype.kind in "iuf" and np.isfinite(given).all():
         values, which = np.unique(given, return_inverse=True)
-        return Axis(name, tuple(values.tolist())), which.reshape(given.shape)
+        return SweptAxis(name, tuple(values.tolist())), which.reshape(given.shape)
     texts = [str(value) for value in given.tolist()]
     labels = list(dict.fromkeys(texts))
-    return Axis(name, tuple(labels)), np.array([labels.index(text) for text in texts], np.int64)
+    return SweptAxis(name, tuple(labels)), np.array([labels.index(text) for text in texts], np.int64)
 
 
 def _number(value: int | float, digits: int) -> str:

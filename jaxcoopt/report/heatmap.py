@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.axis import Axis
+from jaxcoopt.report.axis import SweptAxis
 from jaxcoopt.report.best import Ranking, ranking
 from jaxcoopt.report.style import BAD, GRID, INK, QUIET, decades, heading, new_figure, robust_limits, styled, suits_log
 from jaxcoopt.report.swept import Swept
@@ -170,7 +170,7 @@ def _draw(axes: Any, sweep: Swept, values: np.ndarray, panel: Panel, names: tupl
     return axes.scatter(x, y, c=values, norm=norm, s=34, edgecolors="white", linewidths=0.4, plotnonfinite=False)
 
 
-def _ticks(axes: Any, across: Axis, up: Axis, grid: bool) -> None:
+def _ticks(axes: Any, across: SweptAxis, up: SweptAxis, grid: bool) -> None:
     places, labels = across.ticks(grid)
     turned, labels = sum(map(len, labels)) > 40, list(map(picture, labels))
     axes.set_xticks(places, labels, rotation=30 if turned else 0, ha="right" if turned else "center")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import require
-from jaxcoopt.report.axis import Axis
+from jaxcoopt.report.axis import SweptAxis
 from jaxcoopt.report.bands import clocks
 from jaxcoopt.report.best import SAME
 from jaxcoopt.report.style import suits_log, zero_level
@@ -95,7 +95,7 @@ def _packed(arrays: list[np.ndarray]) -> str:
     return base64.b64encode(gzip.compress(kept.tobytes(), compresslevel=6, mtime=0)).decode("ascii")
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: SweptAxis) -> dict[str, Any]:
     (places, labels), (round_places, round_labels) = axis.ticks(), axis.ticks(grid=False)
     return {
         "name": plain(axis.name, LONGEST),

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
 from jaxcoopt.errors import require, unknown_name
-from jaxcoopt.report.axis import Axis, axis_of
+from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import quartiles
@@ -45,7 +45,7 @@ class Swept:
     """
 
     title: str
-    axes: tuple[Axis, ...]
+    axes: tuple[SweptAxis, ...]
     where: Integer[np.ndarray, "points axes"]
     iterations: Int[np.ndarray, " records"]
     metrics: dict[str, Float[np.ndarray, "points seeds records"]]
@@ -209,7 +209,7 @@ def _swept_dims(dataset: Any) -> tuple[str, ...]:
     return tuple(str(dim) for dim in dataset["status"].dims if dim != SEED)
 
 
-def _points(dataset: Any, dims: tuple[str, ...]) -> tuple[tuple[Axis, ...], np.ndarray]:
+def _points(dataset: Any, dims: tuple[str, ...]) -> tuple[tuple[SweptAxis, ...], np.ndarray]:
     """The axes and, for each point in the order of the dims, which of their values it has."""
     if dims == (POINT,):
         names = [str(name) for name, each in dataset.coords.items() if each.dims == (POINT,) and name != POINT]

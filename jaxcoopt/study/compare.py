@@ -15,7 +15,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.check import check_run, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.progress import counted
-from jaxcoopt.study.contest import Contender, Rules, Scores, scores_of, with_settings
+from jaxcoopt.study.contest import Contender, ContenderScores, Rules, scores_of, with_settings
 from jaxcoopt.study.instances import instances_of
 from jaxcoopt.study.jobs import Case
 from jaxcoopt.study.ratios import ratios
@@ -88,7 +88,7 @@ def compare(
     return dataset_of(scores, rules)
 
 
-def dataset_of(scores: Sequence[Scores], rules: Rules, floor: float = FLOOR) -> Any:
+def dataset_of(scores: Sequence[ContenderScores], rules: Rules, floor: float = FLOOR) -> Any:
     """The numbers of several methods at their horizons."""
     xarray = require("xarray", extra="sweep")
     dims = ("algorithm", "horizon", "instance")  # not "method", which xarray's sel takes for its own

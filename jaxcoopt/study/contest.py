@@ -62,7 +62,7 @@ def with_settings(method: CoOptimizer, values: Mapping[str, Any], argument: str)
 
 @briefly
 @dataclass(frozen=True)
-class Tuned:
+class GridWinners:
     """winners: the grid point of each horizon; scores: their median errors; at_edge: the tuned names whose value is the
     first or last of its grid at some horizon.
     """
@@ -74,13 +74,13 @@ class Tuned:
 
 @briefly
 @dataclass(frozen=True)
-class Scores:
+class ContenderScores:
     """One method on one case. at: for each horizon, every quantity [instances]; curve: at every record, error
     quartiles, bits and median seconds with the settings of the last horizon in iterations.
     """
 
     contender: Contender
-    tuned: Tuned
+    tuned: GridWinners
     at: list[dict[str, Float[np.ndarray, " instances"]]]
     curve: dict[str, list[Any]]
 
@@ -113,7 +113,9 @@ class Rules:
         return max(self.steps, record_every * math.ceil(most / record_every - 1e-9))
 
 
-def scores_of(contender: Contender, tuning: Case, evaluation: Case, rules: Rules, clock: Clock | None = None) -> Scores:
+def scores_of(
+    contender: Contender, tuning: Case, evaluation: Case, rules: Rules, clock: Clock | None = None
+) -> ContenderScores:
     """Tuned on one case and run on another: each distinct winner of a horizon once, on all instances."""
     clock = {} if clock is None else clock
     network, problem = evaluation.networks[0], evaluation.instances.batches[0][0]
@@ -126,7 +128,7 @@ def scores_of(contender: Contender, tuning: Case, evaluation: Case, rules: Rules
         tuned = grid_search(contender, tuning, limits, steps, width)
     with timed(clock, "evaluate"):
         at, curve = _evaluated(contender, evaluation, tuned, limits, steps, width, rules)
-    return Scores(contender, tuned, at, curve)
+    return ContenderScores(contender, tuned, at, curve)
 
 
 @contextmanager
@@ -137,18 +139,18 @@ def timed(clock: Clock, stage: str) -> Iterator[None]:
     clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
 
 
-def grid_search(contender: Contender, case: Case, limits: Sequence[Horizon], steps: int, width: int) -> Tuned:
+def grid_search(contender: Contender, case: Case, limits: Sequence[Horizon], steps: int, width: int) -> GridWinners:
     """The point with the least median error over the instances at each limit: all points as one batch of runs."""
     points = contender.points
     if not points:
-        return Tuned([{} for _ in limits], [float("nan")] * len(limits), [])
+        return GridWinners([{} for _ in limits], [float("nan")] * len(limits), [])
     count, instances = len(next(iter(points.values()))), len(case.instances)
     values = {name: np.repeat(each, instances) for name, each in points.items()}
     traces = run_jobs(contender.make, case, values, np.tile(np.arange(instances), count), steps, width)
     scores = point_scores(traces, limits, count)
     best = scores.argmin(axis=1)
     winners = [{name: float(each[i]) for name, each in points.items()} for i in best]
-    return Tuned(winners, scores.min(axis=1).tolist(), _at_edge(winners, contender.grid))
+    return GridWinners(winners, scores.min(axis=1).tolist(), _at_edge(winners, contender.grid))
 
 
 def point_scores(traces: Traces, limits: Sequence[Horizon], count: int) -> Float[np.ndarray, "horizons points"]:
@@ -166,7 +168,7 @@ def _at_edge(winners: Sequence[Mapping[str, float]], grid: Mapping[str, Sequence
 def _evaluated(
     contender: Contender,
     case: Case,
-    tuned: Tuned,
+    tuned: GridWinners,
     limits: Sequence[Horizon],
     steps: int,
     width: int,

@@ -57,7 +57,7 @@ class LinkWeights:
 
 @briefly
 @dataclass(frozen=True)
-class Setting:
+class TunedNumber:
     """A number of the method, or one for each phase; of_theory: whether its largest value is `theory.step_bound`."""
 
     name: str
@@ -94,7 +94,7 @@ class Parameters:
     """All that is tuned, on top of `trio`; cases: every problem and network that is run."""
 
     trio: Trio
-    each: tuple[LinkWeights | Setting, ...]
+    each: tuple[LinkWeights | TunedNumber, ...]
     cases: tuple[Case, ...]
 
     @property
@@ -125,7 +125,7 @@ class Parameters:
 
     def admitted(self, free: Free) -> Free:
         """The same with steps brought below `theory.step_bound`, which moves with the other settings of each start."""
-        steps = [each for each in self.each if isinstance(each, Setting) and each.of_theory]
+        steps = [each for each in self.each if isinstance(each, TunedNumber) and each.of_theory]
         if not steps or len(self.each) == 1:
             return free
         values, free = self.values(free), dict(free)
@@ -155,7 +155,7 @@ def parameters_of(
     for name in given:
         limits = given[name] if isinstance(given, Mapping) else None
         each = _link_weights(name, limits) if name in WEIGHTS else _setting(name, limits, trio, cases, runs)
-        where = each.place if isinstance(each, Setting) else WEIGHTS
+        where = each.place if isinstance(each, TunedNumber) else WEIGHTS
         if where in found:
             raise ValueError(f"parameters: {found[where].name!r} and {name!r} are the same; name it once")
         found[where] = each
@@ -171,19 +171,19 @@ def _link_weights(name: str, limits: Any) -> LinkWeights:
     return LinkWeights(name)
 
 
-def _setting(name: str, limits: Any, trio: Trio, cases: Sequence[Case], runs: int) -> Setting:
+def _setting(name: str, limits: Any, trio: Trio, cases: Sequence[Case], runs: int) -> TunedNumber:
     place = find(name, trio, "parameters")
     if isinstance(read(trio, place), Phases):
         place = Place(place.root, (*place.path, "values"))
     value = read(trio, place)
     _check(name, place, trio, value)
     if limits is not None:
-        return Setting(name, place, _given_interval(name, limits, place, trio, runs))
+        return TunedNumber(name, place, _given_interval(name, limits, place, trio, runs))
     inside, bound = interval(trio.method, place), bound_of(trio.method, place, cases) if is_step(place) else None
     if bound is None:
-        return Setting(name, place, inside)
+        return TunedNumber(name, place, inside)
     if np.max(value) < bound.value:
-        return Setting(name, place, Interval(inside.low, bound.value), of_theory=True)
+        return TunedNumber(name, place, Interval(inside.low, bound.value), of_theory=True)
     if bound.sharp:
         raise ValueError(
             f"parameters: {name} starts at {np.max(value):.3g}, and from {bound.value:.3g} on the iteration grows "
@@ -196,7 +196,7 @@ def _setting(name: str, limits: Any, trio: Trio, cases: Sequence[Case], runs: in
         RuntimeWarning,
         stacklevel=4,
     )
-    return Setting(name, place, inside)
+    return TunedNumber(name, place, inside)
 
 
 def _check(name: str, place: Place, trio: Trio, value: Any) -> None:

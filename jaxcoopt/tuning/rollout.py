@@ -32,7 +32,7 @@ from jaxcoopt.tuning.parameters import Free, LinkWeights, Parameters, Values, st
 ANY = ("seconds", "bits", *FLAGS)  # statistics that may be infinite, or are no numbers
 
 
-class Scores(NamedTuple):
+class Objectives(NamedTuple):
     """objective: [starts]; parts: what the error is made of at the end, the mean over the runs, [starts] each."""
 
     objective: Float[Array, " starts"]
@@ -41,7 +41,7 @@ class Scores(NamedTuple):
 
 @pytree
 @dataclass(frozen=True)
-class Instances:
+class TuningRuns:
     """What all starts are run on. problem: with the runs of all starts, one start after another; optimum: of one
     start's runs; numbers: by which each run draws, the same for all starts.
     """
@@ -51,7 +51,7 @@ class Instances:
     numbers: Int[Array, " runs"]
 
 
-def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int = 0) -> Instances:
+def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int = 0) -> TuningRuns:
     """The problem's own instances, [runs] of its numbers, or `runs` runs of the one it is, numbered from `first`.
 
     Raises RuntimeError where no optimum is found.
@@ -61,7 +61,7 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
     problem = aligned(problem, nodes)
     training = problem.training and replace(problem.training, loss=_repeated(problem.training.loss, starts))
     problem = Problem(_repeated(problem.allocation, starts), training, _repeated(problem.work, starts))
-    return Instances(problem, optimum, numbers)
+    return TuningRuns(problem, optimum, numbers)
 
 
 def _repeated(tree: Any, starts: int) -> Any:
@@ -117,7 +117,7 @@ class Rollout:
         trio = self.parameters.trio._replace(network=network)
         return replace(self, parameters=replace(self.parameters, trio=trio))
 
-    def scores(self, values: Values, on: Instances) -> Scores:
+    def scores(self, values: Values, on: TuningRuns) -> Objectives:
         """Of each start; one start after the other where each has link weights of its own."""
         starts = starts_of(values)
         if starts > 1 and self.parameters.of_links:
@@ -128,7 +128,7 @@ class Rollout:
             return lax.map(alone, values)
         return self._scored(self._run(values, on), on, starts)
 
-    def went_bad(self, free: Free, on: Instances, name: str | None) -> list[str | None]:
+    def went_bad(self, free: Free, on: TuningRuns, name: str | None) -> list[str | None]:
         """For each start, the first statistic of its runs that is not finite, or whose derivative by the parameter
         is not, and the step: from one more run, every iteration of it recorded. None where all are finite.
         """
@@ -151,7 +151,7 @@ class Rollout:
             _first_not_finite({key: rows[:, start] for key, rows in of_start.items()}, what) for start in range(starts)
         ]
 
-    def _settings(self, values: Values, on: Instances) -> Trio:
+    def _settings(self, values: Values, on: TuningRuns) -> Trio:
         """A start's values along its runs, its link weights where it is the only one, and what is not tuned."""
         starts, (_, network, method) = starts_of(values), self.parameters.trio
         failure_rate = _repeated(network.failure_rate, starts)
@@ -164,7 +164,7 @@ class Rollout:
         }
         return self.parameters.applied(trio, along)
 
-    def _run(self, values: Values, on: Instances) -> Result:
+    def _run(self, values: Values, on: TuningRuns) -> Result:
         starts, trio = starts_of(values), self._settings(values, on)
         known = {name: _repeated(getattr(on.optimum, name), starts) for name in SCALARS}
         initial = _repeated_start(self.initial, trio.problem.training, starts)
@@ -172,16 +172,16 @@ class Rollout:
         options = {"optimum": optimum, "seed": self.seed, "initial": initial}
         return run_batch(*trio, on.numbers, lengths, **options, concrete=False)
 
-    def _scored(self, result: Result, on: Instances, starts: int) -> Scores:
+    def _scored(self, result: Result, on: TuningRuns, starts: int) -> Objectives:
         result = replace(result, optimum=on.optimum)
         parts = {name: getattr(result, name) for name in ("allocation", "params", "trace", "status", "left")}
         apart = jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:-1], starts, -1), parts)
         axes = jax.tree.map(lambda leaf: leaf.ndim - 2, apart)
 
-        def of_start(mine: dict[str, Any]) -> Scores:
+        def of_start(mine: dict[str, Any]) -> Objectives:
             own = replace(result, **mine)
             parts = jax.tree.map(jnp.mean, lax.stop_gradient(parts_at_end(own)))
-            return Scores(_score(self.objective, own), parts)
+            return Objectives(_score(self.objective, own), parts)
 
         return jax.vmap(of_start, in_axes=(axes,))(apart)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from jaxcoopt.run.progress import counted
 from jaxcoopt.tuning.parameters import Free, Parameters, Values, starts_of
-from jaxcoopt.tuning.rollout import Instances, Rollout, Scores
+from jaxcoopt.tuning.rollout import Objectives, Rollout, TuningRuns
 from jaxcoopt.tuning.trust import warn_of_slopes
 
 FINITE = "all that is recorded is finite; at_bits is NaN beyond the bits that a run sends"
@@ -21,17 +21,17 @@ class Compiled(NamedTuple):
     """Over one network, for all instances of a shape; slope: from free numbers, scores: from the settings."""
 
     rollout: Rollout
-    slope: Callable[[Free, Instances], Any]
-    scores: Callable[[Values, Instances], Scores]
+    slope: Callable[[Free, TuningRuns], Any]
+    scores: Callable[[Values, TuningRuns], Objectives]
 
 
-Case = tuple[Compiled, Instances]
+Case = tuple[Compiled, TuningRuns]
 
 
 def compiled(rollout: Rollout, options: dict[str, Any]) -> Compiled:
     """For all that is run over the rollout's network."""
 
-    def total(free: Free, on: Instances) -> tuple[Array, Array]:
+    def total(free: Free, on: TuningRuns) -> tuple[Array, Array]:
         scores = rollout.scores(rollout.parameters.values(free), on).objective
         return scores.sum(), scores  # a start's gradient is that of its own score
 
@@ -116,9 +116,9 @@ class Search:
                 self.broken[start] = f"{what} is not finite at iteration {iteration} ({why})"
 
 
-def _mean_scores(cases: list[Case], values: Values) -> Scores:
+def _mean_scores(cases: list[Case], values: Values) -> Objectives:
     """Of each start, over all problems and networks; of the parts, those that all of them have."""
     found = [over.scores(values, on) for over, on in cases]
     names = [name for name in found[0].parts if all(name in each.parts for each in found)]
     parts = {name: np.mean([np.asarray(each.parts[name]) for each in found], axis=0) for name in names}
-    return Scores(np.mean([np.asarray(each.objective) for each in found], axis=0), parts)
+    return Objectives(np.mean([np.asarray(each.objective) for each in found], axis=0), parts)

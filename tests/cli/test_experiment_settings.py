@@ -7,7 +7,7 @@ import pytest
 import tomli_w
 from pydantic import BaseModel
 
-from jaxcoopt.experiments.amounts import Amounts, OfDemand, OfSamples, Spread
+from jaxcoopt.experiments.amounts import Amounts, OfDemand, OfSamples, RandomAmount
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.explain import _models
 from jaxcoopt.experiments.overrides import apply_override, toml_value
@@ -131,10 +131,10 @@ def test_amounts_become_numbers():
     assert amounts.value("a", [1.0, 2.0, 4.0]).tolist() == [1, 2, 4]
     assert amounts.value("a", OfDemand(of_demand=2.0)).tolist() == [2, 4, 6]
     assert amounts.value("a", OfSamples(of_samples=0.1)) == pytest.approx([1, 2, 3])
-    drawn = amounts.value("a", Spread(low=1.0, high=100.0, log=True))
+    drawn = amounts.value("a", RandomAmount(low=1.0, high=100.0, log=True))
     assert ((drawn >= 1) & (drawn <= 100)).all()
-    assert (drawn == amounts.value("a", Spread(low=1.0, high=100.0, log=True))).all()
-    assert (drawn != amounts.value("b", Spread(low=1.0, high=100.0, log=True))).any()
+    assert (drawn == amounts.value("a", RandomAmount(low=1.0, high=100.0, log=True))).all()
+    assert (drawn != amounts.value("b", RandomAmount(low=1.0, high=100.0, log=True))).any()
 
 
 def test_amounts_that_do_not_fit_are_named():
@@ -144,7 +144,7 @@ def test_amounts_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"work.of_samples: there is no \[data\] table"):
         amounts.value("work", OfSamples(of_samples=1.0))
     with pytest.raises(ValueError, match="expected 0 < low <= high"):
-        amounts.value("work", Spread(low=0.0, high=1.0, log=True))
+        amounts.value("work", RandomAmount(low=0.0, high=1.0, log=True))
 
 
 def test_built_default_starts_feasible_with_bounds_that_matter():
