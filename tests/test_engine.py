@@ -177,7 +177,7 @@ def test_memory_is_what_the_compiled_program_takes(unchecked, training):
     per_node = 5 + (training and 6 * (FEATURES + 1))  # x in three parts, price, message; y, z, c, r and two messages
     assert need.state == pytest.approx(500 * 8 * (NODES * per_node + 5), rel=0.02)
     assert need.working > 0
-    assert need.compiling == memory.COMPILING * (1 + training)
+    assert need.compiling == memory.COMPILING + training * memory.SECOND_HALF
     assert need.total == need.setup + need.state + need.working + need.compiling
     assert need.most_runs > 500
     bigger = jc.memory(problem, network, method, 5000)

@@ -22,9 +22,9 @@ from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
 from jaxcoopt.theory.auto import with_placeholders
 
-# Bytes of the host that a first run takes beside its arrays, for the compiler and its programs: for each half. Measured
-# at 124 to 126 MiB for an allocation alone, 196 to 213 MiB for both halves.
-COMPILING = 128 * 2**20
+# Bytes of the host that a first run takes beside its arrays, for the compiler and its programs: with one half, and what
+# the second adds. Measured at 44 to 85 MiB for an allocation alone, 55 to 119 MiB for both (tests/test_engine.py).
+COMPILING, SECOND_HALF = 96 * 2**20, 40 * 2**20
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,19 @@ def layout_of(
     # CPU devices share the host's memory. On others the state starts out on the first one.
     on_host = jax.default_backend() == "cpu"
     times = devices if on_host else 1
-    compiling = COMPILING * halves(problem) if on_host else 0
+    compiling = compiler_memory(problem) if on_host else 0
     return Memory(runs, times * given, state, times * working, compiling, available())
 
 
-def halves(problem: Problem) -> int:
-    """How many the problem has."""
-    return sum(half is not None for half in (problem.allocation, problem.training))
+def compiler_memory(problem: Problem) -> int:
+    """Bytes of the host for compiling a problem's program."""
+    both = problem.allocation is not None and problem.training is not None
+    return COMPILING + both * SECOND_HALF
 
 
 def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:
     """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
-    if at_most(problem, network, runs) + COMPILING * halves(problem) < available() // 4:
+    if at_most(problem, network, runs) + compiler_memory(problem) < available() // 4:
         return
     need = layout_of(problem, network, method, runs, initial)
     if need.total > need.available:

@@ -61,7 +61,7 @@ def solve(
     shard="nodes", for one network too large for a device, spreads the nodes over all of them instead: neighbours on
     different devices exchange what their links carry, and the numbers differ from one device's by rounding.
 
-    JAX keeps compiled programs, some 110 MiB for each new shape. Where those of calls with new shapes have taken
+    JAX keeps compiled programs, tens of MiB for each new shape. Where those of calls with new shapes have taken
     `jaxcoopt.programs.MOST` bytes (768 MiB), all are let go before the next new one, and what is used again is compiled
     again; `jaxcoopt.programs.free_programs()` does so at once.
     """
