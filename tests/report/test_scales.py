@@ -9,7 +9,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.patches import Rectangle
 
 import jaxcoopt as jc
-from jaxcoopt.report.axis import Axis
+from jaxcoopt.report.axis import SweptAxis
 from jaxcoopt.report.best import ranking
 from jaxcoopt.report.network_plot import network_figure
 from jaxcoopt.report.nodes import Nodes
@@ -95,7 +95,7 @@ def test_one_node_far_off_leaves_the_map_its_colours():
 @pytest.mark.parametrize("count", [3, 9, 10, 25, 100])
 @pytest.mark.parametrize("space", [np.linspace, np.geomspace])
 def test_ticks_of_a_grid_are_its_values(count, space):
-    axis = Axis("a", tuple(space(0.013, 0.97, count).tolist()))
+    axis = SweptAxis("a", tuple(space(0.013, 0.97, count).tolist()))
     places, labels = axis.ticks()
     assert set(places) <= set(axis.places.tolist())
     assert 3 <= len(places) <= 9

@@ -11,7 +11,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.report.axis import Axis, axis_of
+from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.report.heatmap import NO_POINT, is_grid, panels
 from jaxcoopt.report.sweep_report import report_store, sweep_report
 from jaxcoopt.report.sweep_table import progress
@@ -146,14 +146,14 @@ def test_points_and_grids_are_one_list():
 
 
 def test_axes_are_logarithmic_where_values_are_spaced_geometrically():
-    assert Axis("a", (1.0, 2.0, 4.0, 8.0)).log
-    assert Axis("a", (0.01, 0.03, 0.1, 0.3)).log
-    assert not Axis("a", (1.0, 2.0, 3.0, 4.0)).log
-    assert not Axis("a", (0.0, 1.0, 10.0, 100.0)).log
-    assert not Axis("a", (1.0, 2.0)).log
-    np.testing.assert_allclose(Axis("a", (1.0, 10.0, 100.0)).edges, [-0.5, 0.5, 1.5, 2.5])
+    assert SweptAxis("a", (1.0, 2.0, 4.0, 8.0)).log
+    assert SweptAxis("a", (0.01, 0.03, 0.1, 0.3)).log
+    assert not SweptAxis("a", (1.0, 2.0, 3.0, 4.0)).log
+    assert not SweptAxis("a", (0.0, 1.0, 10.0, 100.0)).log
+    assert not SweptAxis("a", (1.0, 2.0)).log
+    np.testing.assert_allclose(SweptAxis("a", (1.0, 10.0, 100.0)).edges, [-0.5, 0.5, 1.5, 2.5])
     assert axis_of("a", np.array(["x", "y", "x"]))[1].tolist() == [0, 1, 0]
-    assert len(Axis("a", tuple(np.linspace(0.013, 0.97, 50))).ticks()[0]) <= 10
+    assert len(SweptAxis("a", tuple(np.linspace(0.013, 0.97, 50))).ticks()[0]) <= 10
 
 
 def test_defaults():
