@@ -229,6 +229,16 @@ def test_a_budget_of_zero(rng, bounds, budget):
         np.testing.assert_allclose(found.allocation, np.multiply.outer(share, budget), atol=1e-14)
 
 
+def test_answers_do_not_hang_on_which_rounding_a_flag_was_compiled_with():
+    """Newton's last step is within rounding or not, by how it is compiled; with these numbers it was both at once."""
+    a = [0.620722957338861, 0.6919518468621607, 0.6668717130483889]
+    a = np.array([*a, 1.1158936752169588, 0.9067620906713711, 0.6116195805933817])
+    budget = np.array([1.0, 0.0, 2.0])
+    found = shares(jc.costs.Quadratic(a, 1 / a), budget, -5.0, 5.0)
+    np.testing.assert_allclose(found.allocation, np.multiply.outer(1 / a / (1 / a).sum(), budget), atol=1e-14)
+    np.testing.assert_allclose(found.price, budget / (1 / a).sum() - 1, atol=1e-14)
+
+
 def test_what_linear_costs_leave_open_is_shared_as_evenly_as_bounds_allow():
     found = shares(jc.costs.Power(np.ones(4), 1.0), 10.0, 0.0, np.array([1.0, 5, 5, 5]), 4)
     np.testing.assert_allclose(found.allocation, [1, 3, 3, 3], rtol=1e-14)

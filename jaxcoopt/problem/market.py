@@ -135,31 +135,35 @@ def _no_denormal(price: Array) -> Array:
 
 
 def _answer(cost: Cost, low: Shares, high: Shares, price: Float[Array, "1 runs"]) -> Shares:
-    """The least x in [low, high] with f'(x) >= p, else high: Newton's method inside of a bisection."""
+    """The least x in [low, high] with f'(x) >= p, else high: Newton's method inside of a bisection.
+
+    A node is done when its last two x are the same to rounding. This is read from the stored x: if it were carried
+    along as a flag, flag and x could be compiled apart, round differently, and contradict each other.
+    """
+    rounding = 2 * jnp.finfo(low.dtype).eps
+
+    def still(x: Shares, before: Shares) -> Array:
+        return jnp.abs(x - before) <= rounding * jnp.abs(x)
 
     def moving(state: tuple[Array, ...]) -> Array:
-        *_, done, count = state
-        return ~done.all() & (count < MOST)
+        *_, x, before, count = state
+        return ~still(x, before).all() & (count < MOST)
 
     def narrow(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        low, high, x, step, done, count = state
+        low, high, x, before, count = state
         slope, bend = jax.jvp(lambda at: marginal(cost, at), (x,), (jnp.ones_like(x),))
-        excess = slope - price
+        excess, done = slope - price, still(x, before)
         low, high = jnp.where((excess < 0) & ~done, x, low), jnp.where((excess < 0) | done, high, x)
         newton = x - excess / bend
         halfway = middle(rank(low), rank(high))
-        quick = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * step)
-        reached = jnp.isfinite(bend) & (jnp.abs(newton - x) <= 2 * jnp.finfo(x.dtype).eps * jnp.abs(x))
-        neighbours = halfway <= rank(low)
+        quick = (newton > low) & (newton < high) & (jnp.abs(newton - x) < 0.5 * jnp.abs(x - before))
+        reached = jnp.isfinite(bend) & still(newton, x)
         new = jnp.where(quick, newton, at_rank(halfway))
-        new = jnp.where(neighbours, high, jnp.where(reached, jnp.clip(newton, low, high), new))
-        return low, high, jnp.where(done, x, new), jnp.abs(new - x), done | reached | neighbours, count + 1
+        new = jnp.where(halfway <= rank(low), high, jnp.where(reached, jnp.clip(newton, low, high), new))
+        return low, high, jnp.where(done, x, new), x, count + 1
 
     x = at_rank(middle(rank(low), rank(high)))
-    none = jnp.zeros(x.shape, bool)
-    return lax.while_loop(
-        moving, narrow, (low, high, x, jnp.full_like(x, jnp.finfo(x.dtype).max), none, jnp.asarray(0))
-    )[2]
+    return lax.while_loop(moving, narrow, (low, high, x, jnp.full_like(x, jnp.inf), jnp.asarray(0)))[2]
 
 
 def _share(cost: Cost, budget: Array, first: Shares, below: Shares, above: Shares) -> tuple[Shares, Array]:

@@ -1,6 +1,7 @@
 """`jaxcoopt bench`: grids, what is left out, and a small run of it all."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +17,15 @@ from jaxcoopt.cli import app
 GIB = 2.0**30
 
 
+CHECKOUT = Path(__file__).parents[2]
+
+
 def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command, run in another folder by a Python that finds the benchmark in the checkout, as in its folder."""
     command = [sys.executable, "-c", "from jaxcoopt.cli import app; app()", "bench", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.fast
