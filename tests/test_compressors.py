@@ -1,14 +1,12 @@
 """Compressors and random quantizers: against NumPy, in the mean over many draws, and what a run draws."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.channel.exchange import message_bits, send
+from jaxcoopt.channel.wire import bits_of, numbers_in, opened
 from jaxcoopt.draws import Draw
 
 Natural, QSGD, TopK, RandK = jc.channels.Natural, jc.channels.QSGD, jc.channels.TopK, jc.channels.RandK
@@ -177,13 +175,13 @@ def test_bits_by_hand():
         RandK(3, rescale=True): 64 + 3 * 64,
     }
     for channel, wanted in bits.items():
-        assert float(message_bits(channel, u)) == wanted, channel
+        assert float(bits_of(channel, numbers_in(u))) == wanted, channel
 
 
 @pytest.mark.fast
 def test_bits_of_float32(float32):
     u = jnp.zeros((NODES, 20, 1), jnp.float32)
-    assert [float(message_bits(c, u)) for c in (Natural(), TopK(3), RandK(3))] == [180, 3 * 37, 96]
+    assert [float(bits_of(c, numbers_in(u))) for c in (Natural(), TopK(3), RandK(3))] == [180, 3 * 37, 96]
 
 
 # ---------------------------------------------------------------- what a run draws
@@ -207,13 +205,8 @@ def test_iterations_nodes_and_leaves_draw_apart(rng, name):
 
     def losses(iteration):
         draw = draw_of([0], iteration)
-        sent = send(
-            RANDOM[name],
-            {"a": jnp.asarray(u), "b": jnp.asarray(u)},
-            {"a": jnp.zeros_like(u), "b": jnp.zeros_like(u)},
-            draw,
-        )
-        return jnp.stack([sent["a"][..., 0], sent["b"][..., 0]])
+        known = opened(RANDOM[name], {"a": jnp.asarray(u), "b": jnp.asarray(u)}, draw).known
+        return jnp.stack([known["a"][..., 0], known["b"][..., 0]])
 
     q = np.asarray(jax.jit(jax.vmap(losses))(jnp.arange(many)))  # [iterations, leaves, nodes, size]
     varying = q - q[:1]  # what no draw changes is 0 to the bit, and its mean adds no rounding
@@ -249,8 +242,8 @@ def test_the_derivative_is_finite_and_that_of_what_is_kept(rng, name):
 def test_estimates_of_a_fixed_message_become_exact(rng, channel):
     """Innovations: what is left to send shrinks to nothing."""
     u = jnp.asarray(message(rng, 2))
-    sent = jax.jit(partial(send, channel))
-    heard = jnp.zeros_like(u)
-    for iteration in range(200):
-        heard = sent(u, heard, draw_of([0, 1], iteration))
-    np.testing.assert_allclose(heard, u, rtol=1e-9)
+    send = jax.jit(lambda wire, draw: wire.sent(channel, u, draw))
+    wire = opened(channel, u, draw_of([0, 1]))
+    for iteration in range(1, 200):
+        wire = send(wire, draw_of([0, 1], iteration))
+    np.testing.assert_allclose(wire.known, u, rtol=1e-9)

@@ -62,7 +62,7 @@ def _allocation(setup: Any, engine: Engine) -> float:
 
     def step(at: tuple[Any, CoState]) -> tuple[Any, CoState]:
         iteration, state = at
-        now = Round(_links(setup, iteration), Draw(setup.batch_key, setup.runs), setup.nodes)
+        now = Round(_links(setup, iteration), Draw(setup.batch_key, setup.runs), setup.nodes, method.channel)
         return iteration + 1, method.update(state, problem, now)
 
     state = CoState(engine.whole().state.allocation, None)

@@ -1,14 +1,13 @@
 """ADMM for resource allocation: by tracking the budget's violation, and by consensus on the dual."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod
@@ -24,11 +23,11 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class TrackingAdmmState:
-    """x; (d, lambda), each [nodes, runs], and what was sent of them; the box."""
+    """x; (d, lambda), each [nodes, runs], and their wire; the box."""
 
     x: Shares
     tracked: tuple[Shares, Shares]
-    sent: Message
+    wire: Wire
     box: tuple[Shares, Shares]
 
 
@@ -46,42 +45,36 @@ class TrackingADMM(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> TrackingAdmmState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> TrackingAdmmState:
         """At x, d = x - b/n and lambda = -f'(x)."""
         at = x.value
         tracked = (at - along_runs(allocation.budget, at) / now.nodes, -marginal(allocation.cost, at))
-        return TrackingAdmmState(at, tracked, first_message(channel, tracked, now.draw), own_box(allocation, at))
+        return TrackingAdmmState(at, tracked, now.open(tracked), own_box(allocation, at))
 
-    def update(
-        self, state: TrackingAdmmState, allocation: Allocation, now: Round, channel: Channel
-    ) -> TrackingAdmmState:
+    def update(self, state: TrackingAdmmState, allocation: Allocation, now: Round) -> TrackingAdmmState:
         """Mix, solve the node's own problem, track."""
-        mixed_error, mixed_dual = mix(channel, now.links, state.tracked, state.sent)
+        mixed_error, mixed_dual = now.mix(state.wire, state.tracked)
         error, dual = state.tracked[0] + mixed_error, state.tracked[1] + mixed_dual
         penalty = along_runs(self.penalty, state.x)
         x = least_cost(allocation.cost, dual, penalty * jnp.ones_like(dual), state.x - error, state.box, state.x)
         error = error + x - state.x
         tracked = (error, dual + penalty * error)
-        return TrackingAdmmState(x, tracked, send(channel, tracked, state.sent, now.draw), state.box)
+        return TrackingAdmmState(x, tracked, now.send(state.wire, tracked), state.box)
 
     def estimate(self, state: TrackingAdmmState) -> Shares:
         """Where the nodes stand: x."""
         return state.x
 
-    def bits(self, state: TrackingAdmmState, channel: Channel) -> Any:
-        """d and lambda."""
-        return message_bits(channel, state.tracked)
-
 
 @pytree
 @dataclass(frozen=True)
 class DualAdmmState:
-    """x, lambda and p, [nodes, runs] each, and what was sent of lambda; the box."""
+    """x, lambda and p, [nodes, runs] each, and the wire of lambda; the box."""
 
     x: Shares
     dual: Shares
     summed: Shares
-    sent: Message
+    wire: Wire
     box: tuple[Shares, Shares]
 
 
@@ -100,21 +93,20 @@ class DualConsensusADMM(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualAdmmState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> DualAdmmState:
         """At x, lambda = -f'(x) and p = 0."""
         at = x.value
         dual = -marginal(allocation.cost, at)
-        sent = first_message(channel, dual, now.draw)
-        return DualAdmmState(at, dual, jnp.zeros_like(at), sent, own_box(allocation, at))
+        return DualAdmmState(at, dual, jnp.zeros_like(at), now.open(dual), own_box(allocation, at))
 
-    def update(self, state: DualAdmmState, allocation: Allocation, now: Round, channel: Channel) -> DualAdmmState:
+    def update(self, state: DualAdmmState, allocation: Allocation, now: Round) -> DualAdmmState:
         """The dual's disagreement, the node's own problem, the new dual; a node without neighbours waits."""
         penalty = along_runs(self.penalty, state.x)
 
         def unweighted(own: Array, other: Array, weight: Array) -> Array:
-            return jnp.where(weight > 0, difference(channel, own, other), 0)
+            return jnp.where(weight > 0, now.difference(own, other), 0)
 
-        apart = now.links.total(heard(channel, state.dual, state.sent), unweighted)
+        apart = now.links.total(now.heard(state.wire, state.dual), unweighted)
         degree = now.links.degree().reshape(state.x.shape[0], -1)
         linked, links = degree > 0, jnp.maximum(degree, 1)
         summed = state.summed - penalty * apart
@@ -125,12 +117,8 @@ class DualConsensusADMM(AllocationMethod):
         x = least_cost(allocation.cost, jnp.zeros_like(center), stiffness, center, state.box, state.x)
         x = jnp.where(linked, x, state.x)
         dual = jnp.where(linked, (total + (x - share - summed) / penalty) / (2 * links), state.dual)
-        return DualAdmmState(x, dual, summed, send(channel, dual, state.sent, now.draw), state.box)
+        return DualAdmmState(x, dual, summed, now.send(state.wire, dual), state.box)
 
     def estimate(self, state: DualAdmmState) -> Shares:
         """Where the nodes stand: x."""
         return state.x
-
-    def bits(self, state: DualAdmmState, channel: Channel) -> Any:
-        """lambda."""
-        return message_bits(channel, state.dual)

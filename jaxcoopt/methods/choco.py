@@ -1,10 +1,9 @@
 """CHOCO: gossip over compressed links, with or without mini-batches."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, plus, times
@@ -21,7 +20,7 @@ class ChocoState:
 
     params: Params
     moved: Params
-    sent: Message
+    wire: Wire
 
 
 @pytree
@@ -38,24 +37,20 @@ class CHOCO(TrainingMethod):
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours' estimates pull.")
     batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ChocoState:
+    def init(self, training: Training, params: Params, now: Round) -> ChocoState:
         """The first step, over all samples, is sent."""
         moved = plus(params, times(-self.step, training.gradient(params)))
-        return ChocoState(params, moved, first_message(channel, moved, now.draw))
+        return ChocoState(params, moved, now.open(moved))
 
-    def update(self, state: ChocoState, training: Training, now: Round, channel: Channel) -> ChocoState:
+    def update(self, state: ChocoState, training: Training, now: Round) -> ChocoState:
         """Gossip, then descend and send what changed."""
-        params = plus(state.moved, times(self.gain, mix(channel, now.links, state.moved, state.sent)))
+        params = plus(state.moved, times(self.gain, now.mix(state.wire, state.moved)))
         moved = plus(params, times(-self.step, gradient(training, params, now, self.batch_size)))
-        return ChocoState(params, moved, send(channel, moved, state.sent, now.draw))
+        return ChocoState(params, moved, now.send(state.wire, moved))
 
     def estimate(self, state: ChocoState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: ChocoState, channel: Channel) -> Any:
-        """One compressed change of y'."""
-        return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
         """The channel carries innovations."""

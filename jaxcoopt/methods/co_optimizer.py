@@ -59,23 +59,19 @@ class CoOptimizer:
         """
         allocation = training = None
 
-        def named(half: str) -> Round:
-            return replace(now, draw=now.draw.named(half))
-
         if self.allocation is not None and problem.allocation is not None and x is not None:
-            allocation = self.allocation.init(problem.allocation, x, self.channel, named("allocation"))
+            allocation = self.allocation.init(problem.allocation, x, self._half(now, "allocation"))
         if self.training is not None and problem.training is not None:
-            training = self.training.init(problem.training, params, self.channel, named("training"))
+            training = self.training.init(problem.training, params, self._half(now, "training"))
         return CoState(allocation, training)
 
     def update(self, state: CoState, problem: Problem, now: Round) -> CoState:
         """One iteration of both halves."""
         allocation, training = state.allocation, state.training
-        drawn = {half: replace(now, draw=now.draw.named(half)) for half in ("allocation", "training")}
         if self.allocation is not None and problem.allocation is not None and allocation is not None:
-            allocation = self.allocation.update(allocation, problem.allocation, drawn["allocation"], self.channel)
+            allocation = self.allocation.update(allocation, problem.allocation, self._half(now, "allocation"))
         if self.training is not None and problem.training is not None and training is not None:
-            training = self.training.update(training, problem.training, drawn["training"], self.channel)
+            training = self.training.update(training, problem.training, self._half(now, "training"))
         return CoState(allocation, training)
 
     def refresh(self, state: CoState) -> CoState:
@@ -102,6 +98,9 @@ class CoOptimizer:
             None if self.allocation is None or state.allocation is None else self.allocation.estimate(state.allocation),
             None if self.training is None or state.training is None else self.training.estimate(state.training),
         )
+
+    def _half(self, now: Round, name: str) -> Round:
+        return now.half(name, self.channel)
 
     def bits(self, state: CoState) -> Any:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""

@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 from jaxcoopt.channel.log_levels import level_value, nearest_level
 from jaxcoopt.derivative import derivative_from
 
-BITS = 8
 COARSE, FINE = math.log(2) / 2, math.log(2) / 4
 LEAST, MOST = -128, 127  # codes of positive numbers: 2^-64 to 2^63.5
 LEAST_SHARE = 2.0**-63  # of shares: 253 levels, 0 and 1

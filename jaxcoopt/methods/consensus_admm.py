@@ -7,8 +7,7 @@ import jax
 from jax import lax
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
@@ -21,11 +20,11 @@ from jaxcoopt.setting import Scalar, setting
 @pytree
 @dataclass(frozen=True)
 class AdmmState:
-    """y and the dual phi, leaves [nodes, *shape, runs], and what was sent of y; sum_i phi_i = 0."""
+    """y and the dual phi, leaves [nodes, *shape, runs], and the wire of y; sum_i phi_i = 0."""
 
     params: Params
     dual: Params
-    sent: Message
+    wire: Wire
 
 
 @pytree
@@ -42,13 +41,13 @@ class DecentralizedADMM(TrainingMethod):
     curvature: Scalar = setting(above=0, doc="At least that of a node's loss.")
     inner: int = setting(1, whole=True, doc="Gradient steps on a node's own problem.")
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> AdmmState:
+    def init(self, training: Training, params: Params, now: Round) -> AdmmState:
         """At y, which is sent, with phi = 0."""
-        return AdmmState(params, zeros(params), first_message(channel, params, now.draw))
+        return AdmmState(params, zeros(params), now.open(params))
 
-    def update(self, state: AdmmState, training: Training, now: Round, channel: Channel) -> AdmmState:
+    def update(self, state: AdmmState, training: Training, now: Round) -> AdmmState:
         """The dual from what was heard, then the local problem."""
-        pull = times(self.penalty, mix(channel, now.links, state.params, state.sent))
+        pull = times(self.penalty, now.mix(state.wire, state.params))
         dual = minus(state.dual, pull)
         strength = now.links.strength()
 
@@ -68,12 +67,8 @@ class DecentralizedADMM(TrainingMethod):
             )
 
         params = lax.fori_loop(0, self.inner, descend, state.params) if self.inner > 1 else descend(0, state.params)
-        return AdmmState(params, dual, send(channel, params, state.sent, now.draw))
+        return AdmmState(params, dual, now.send(state.wire, params))
 
     def estimate(self, state: AdmmState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: AdmmState, channel: Channel) -> Any:
-        """One copy of y."""
-        return message_bits(channel, state.params)

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import Size, first_size, in_fitting_units, outgrown, price_at, size_of
@@ -28,14 +27,14 @@ Shares = Float[Array, "nodes runs"]
 @dataclass(frozen=True)
 class CurvatureState:
     """x, to twice the float type's digits; size: of x; price and stiffness, the latter f_i'' and what `bounds` adds;
-    message: the price as sent; flow: what went from tail to head, None without momentum; sides: the box; memory: what
+    wire: of the price; flow: what went from tail to head, None without momentum; sides: the box; memory: what
     `bounds` remembers.
     """
 
     x: Total
     size: Size
     price: Shares
-    message: Message
+    wire: Wire
     stiffness: Shares
     flow: Float[Array, "edges runs"] | None
     sides: tuple[Shares, Shares]
@@ -65,7 +64,7 @@ class CurvatureFlow(AllocationMethod):
         """With `Limit`."""
         return self.bounds.keeps_box
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> CurvatureState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> CurvatureState:
         """At rest at x."""
         at, memory = x.value, self.bounds.init(x.value)
         price = price_at(self.bounds, memory, allocation, at)
@@ -73,25 +72,25 @@ class CurvatureFlow(AllocationMethod):
             x=total_of(x),
             size=first_size(allocation, x, price, now),
             price=price,
-            message=first_message(channel, price, now.draw),
+            wire=now.open(price, codes=3 if self.bounds.keeps_box else 1),
             stiffness=self._stiffness(allocation, memory, at),
             flow=None if self.momentum is None else jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype),
             sides=hard_box(allocation, at),
             memory=memory,
         )
 
-    def update(self, state: CurvatureState, allocation: Allocation, now: Round, channel: Channel) -> CurvatureState:
+    def update(self, state: CurvatureState, allocation: Allocation, now: Round) -> CurvatureState:
         """What flows between the prices as sent; then the new prices and stiffnesses are sent."""
         links = now.links
         degree = links.degree().reshape(state.price.shape[0], -1)
         stiff = now.stored(codes.above(state.stiffness * degree))
-        known = heard(channel, state.price, state.message)
+        known = now.heard(state.wire, state.price)
         (price_tail, stiff_tail), (price_head, stiff_head) = links.at_ends((known, stiff))
         live = links.weight() > 0
         weight = jnp.where(
             live, along_runs(self.gain, known) / jnp.maximum(jnp.maximum(stiff_tail, stiff_head), 1e-30), 0
         )
-        push = weight * difference(channel, price_head, price_tail)
+        push = weight * now.difference(price_head, price_tail)
         if state.flow is not None:
             push = push + jnp.where(live, along_runs(self.momentum, known) * state.flow, 0)
         flow = now.stored(push)
@@ -102,12 +101,10 @@ class CurvatureFlow(AllocationMethod):
         slope = curvature(allocation.cost, at) if self.bounds.needs_curvature else None
         memory = self.bounds.update(state.memory, at, slope, allocation.lower, allocation.upper)
         price = price_at(self.bounds, memory, allocation, at)
-        message = send(channel, price, state.message, now.draw)
         stiffness = self._stiffness(allocation, memory, at)
         kept = None if state.flow is None else flow
-        return CurvatureState(
-            x, state.size.after(size_of(x, now)), price, message, stiffness, kept, state.sides, memory
-        )
+        size, wire = state.size.after(size_of(x, now)), now.send(state.wire, price)
+        return CurvatureState(x, size, price, wire, stiffness, kept, state.sides, memory)
 
     def outgrown(self, state: CurvatureState) -> Bool[Array, ""]:
         """Whether x has outgrown its units."""
@@ -121,10 +118,6 @@ class CurvatureFlow(AllocationMethod):
     def estimate(self, state: CurvatureState) -> Shares:
         """Where the nodes stand: x."""
         return state.x.exact
-
-    def bits(self, state: CurvatureState, channel: Channel) -> Any:
-        """The price, and codes of h_i d_i and, with `Limit`, of both shares."""
-        return message_bits(channel, state.price) + (3 if self.bounds.keeps_box else 1) * codes.BITS
 
     def _stiffness(self, allocation: Allocation, memory: Any, x: Shares) -> Shares:
         """f_i'' and what the bounds add."""

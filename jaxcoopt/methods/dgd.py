@@ -1,10 +1,8 @@
 """Decentralised gradient descent, with all samples or with mini-batches."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, plus, times
@@ -17,10 +15,10 @@ from jaxcoopt.setting import Scalar, setting
 @pytree
 @dataclass(frozen=True)
 class DescentState:
-    """y, leaves [nodes, *shape, runs], and what was sent of it."""
+    """y, leaves [nodes, *shape, runs], and its wire."""
 
     params: Params
-    sent: Message
+    wire: Wire
 
 
 @pytree
@@ -36,23 +34,19 @@ class DGD(TrainingMethod):
     step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
     batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DescentState:
+    def init(self, training: Training, params: Params, now: Round) -> DescentState:
         """At y, which is sent."""
-        return DescentState(params, first_message(channel, params, now.draw))
+        return DescentState(params, now.open(params))
 
-    def update(self, state: DescentState, training: Training, now: Round, channel: Channel) -> DescentState:
+    def update(self, state: DescentState, training: Training, now: Round) -> DescentState:
         """Mix and descend at once."""
         slope = gradient(training, state.params, now, self.batch_size)
-        params = plus(state.params, mix(channel, now.links, state.params, state.sent), times(-self.step, slope))
-        return DescentState(params, send(channel, params, state.sent, now.draw))
+        params = plus(state.params, now.mix(state.wire, state.params), times(-self.step, slope))
+        return DescentState(params, now.send(state.wire, params))
 
     def estimate(self, state: DescentState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: DescentState, channel: Channel) -> Any:
-        """One copy of y."""
-        return message_bits(channel, state.params)
 
 
 def DPSGD(step: Scalar, batch_size: int | None = None) -> DGD:

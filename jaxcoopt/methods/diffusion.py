@@ -1,15 +1,14 @@
 """Exact diffusion, NIDS and LEAD: adapt, correct, combine; they differ in the first step and in what links carry."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
-from jaxcoopt.draws import Draw
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
@@ -22,7 +21,7 @@ from jaxcoopt.setting import Scalar, setting
 @pytree
 @dataclass(frozen=True)
 class DiffusionState:
-    """y, v = y - alpha grad g(y) - s and s, leaves [nodes, *shape, runs], and what was sent of v; sum_i s_i = 0.
+    """y, v = y - alpha grad g(y) - s and s, leaves [nodes, *shape, runs], and the wire of v; sum_i s_i = 0.
 
     share: of the mix that the next iteration takes, [runs], 0 where it is to move alone.
     """
@@ -30,7 +29,7 @@ class DiffusionState:
     params: Params
     adapted: Params
     dual: Params
-    sent: Message
+    wire: Wire
     share: Float[Array, " runs"]
 
 
@@ -51,28 +50,23 @@ class ExactDiffusion(TrainingMethod):
         doc="Whether the first iteration mixes; local: NIDS.",
     )
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> DiffusionState:
+    def init(self, training: Training, params: Params, now: Round) -> DiffusionState:
         """At y; the first v is sent."""
         adapted = plus(params, times(-self.step, training.gradient(params)))
-        sent, leaf = first_message(channel, adapted, now.draw), jax.tree.leaves(params)[0]
-        share = 0.5 if self.start == "combined" else 0.0
-        return DiffusionState(params, adapted, zeros(params), sent, jnp.full(leaf.shape[-1], share, leaf.dtype))
+        leaf = jax.tree.leaves(params)[0]
+        share = jnp.full(leaf.shape[-1], 0.5 if self.start == "combined" else 0.0, leaf.dtype)
+        return DiffusionState(params, adapted, zeros(params), now.open(adapted), share)
 
-    def update(self, state: DiffusionState, training: Training, now: Round, channel: Channel) -> DiffusionState:
+    def update(self, state: DiffusionState, training: Training, now: Round) -> DiffusionState:
         """Combine what was adapted, then adapt anew."""
-        mixed = times(state.share, mix(channel, now.links, state.adapted, state.sent))
+        mixed = times(state.share, now.mix(state.wire, state.adapted))
         params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
         adapted = minus(plus(params, times(-self.step, training.gradient(params))), dual)
-        sent = send(channel, adapted, state.sent, now.draw)
-        return DiffusionState(params, adapted, dual, sent, jnp.full_like(state.share, 0.5))
+        return DiffusionState(params, adapted, dual, now.send(state.wire, adapted), jnp.full_like(state.share, 0.5))
 
     def estimate(self, state: DiffusionState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: DiffusionState, channel: Channel) -> Any:
-        """One copy of v."""
-        return message_bits(channel, state.params)
 
 
 def NIDS(step: Scalar) -> ExactDiffusion:
@@ -86,13 +80,13 @@ def NIDS(step: Scalar) -> ExactDiffusion:
 @pytree
 @dataclass(frozen=True)
 class LeadState:
-    """As `DiffusionState`; memory: H, heard: H + q(v - H), leaves [nodes, *shape, runs]."""
+    """As `DiffusionState`; wire: of v, known as H + q(v - H); memory: H, None over lossless links."""
 
     params: Params
     adapted: Params
     dual: Params
-    memory: Params
-    heard: Params
+    wire: Wire
+    memory: Params | None
 
 
 @pytree
@@ -109,27 +103,23 @@ class LEAD(TrainingMethod):
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours pull.")
     damping: Scalar = setting(0.5, above=0, most=1, doc="Of the neighbours' memory, in (0, 1].")
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> LeadState:
+    def init(self, training: Training, params: Params, now: Round) -> LeadState:
         """At y, with H = 0."""
         adapted = plus(params, times(-self.step, training.gradient(params)))
-        memory, heard = self._sent(adapted, zeros(params), channel, now.draw)
-        return LeadState(params, adapted, zeros(params), memory, heard)
+        wire = now.open(adapted)
+        return LeadState(params, adapted, zeros(params), wire, self._remembered(zeros(params), wire))
 
-    def update(self, state: LeadState, training: Training, now: Round, channel: Channel) -> LeadState:
+    def update(self, state: LeadState, training: Training, now: Round) -> LeadState:
         """Combine what was heard, then adapt anew and send."""
-        mixed = times(0.5 * self.gain, now.links.mix(state.heard))
+        mixed = times(0.5 * self.gain, now.mix(state.wire, state.adapted))
         params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
         adapted = minus(plus(params, times(-self.step, training.gradient(params))), dual)
-        memory, heard = self._sent(adapted, state.memory, channel, now.draw)
-        return LeadState(params, adapted, dual, memory, heard)
+        wire = now.send(replace(state.wire, known=state.memory), adapted)
+        return LeadState(params, adapted, dual, wire, self._remembered(state.memory, wire))
 
     def estimate(self, state: LeadState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: LeadState, channel: Channel) -> Any:
-        """One compressed v."""
-        return message_bits(channel, state.params)
 
     def check(self, training: Training, channel: Channel) -> None:
         """An unbiased quantizer of innovations."""
@@ -141,8 +131,8 @@ class LEAD(TrainingMethod):
         if not channel.lossless and channel.placement != "innovation":
             raise ValueError(f"channel.placement: LEAD sends innovations, got {channel.placement!r}; use 'innovation'")
 
-    def _sent(self, adapted: Params, memory: Params, channel: Channel, draw: Draw) -> tuple[Params, Params]:
-        if channel.lossless:
-            return memory, adapted
-        heard = send(channel, adapted, memory, draw)
-        return plus(memory, times(self.damping, minus(heard, memory))), heard
+    def _remembered(self, memory: Params | None, wire: Wire) -> Params | None:
+        """H moves to what is known of v now."""
+        if wire.known is None:
+            return None
+        return plus(memory, times(self.damping, minus(wire.known, memory)))

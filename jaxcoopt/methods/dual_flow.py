@@ -1,17 +1,15 @@
 """Dual flow: what ADMM on the prices wants to move is a backlog on the links, transferred as budget and box allow."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, difference, first_message, heard, message_bits, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, grown, total_of
-from jaxcoopt.methods import codes
 from jaxcoopt.methods.flow import Size, cost_scale, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
@@ -24,6 +22,7 @@ from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
 TOLD_APART = 64  # times the rounding of where prices lead: over less, marginal costs would not be seen to differ
+CODES = 4  # sent beside the price: of k_i, of k_i d_i, and of both shares of `Limit`
 NEWTON_STEPS = 8  # held to a bracket; from the last X fewer would do, but for the first iterations
 
 Shares = Float[Array, "nodes runs"]
@@ -61,7 +60,7 @@ class Added:
 @dataclass(frozen=True)
 class DualState:
     """x and wanted (w), to twice the float type's digits; size: of x; best, price: X, p; stiffness: k as sent;
-    message: p as sent; turns: how often k turned; nearby: m, None without memory; owed: the backlog o, by tails to
+    wire: of p; turns: how often k turned; nearby: m, None without memory; owed: the backlog o, by tails to
     heads; kept: None without memory; begun: 0 in the first iteration, then 1; sides: the box of x, `FAR` away where it
     has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span: how far a share may move.
     """
@@ -71,7 +70,7 @@ class DualState:
     best: Shares
     wanted: Pair
     price: Shares
-    message: Message
+    wire: Wire
     stiffness: Shares
     turns: Shares
     nearby: Shares | None
@@ -131,7 +130,7 @@ class DualFlow(AllocationMethod):
     keeps_box: ClassVar[bool] = True
     flat_costs: ClassVar[FlatCosts] = "slow"
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> DualState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> DualState:
         """At rest at x, nothing owed, with the marginal costs as prices."""
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
@@ -144,7 +143,7 @@ class DualFlow(AllocationMethod):
             best=at,
             wanted=x,
             price=price,
-            message=first_message(channel, price, now.draw),
+            wire=now.open(price, codes=CODES),
             stiffness=first_stiffness(allocation.cost, at, bounds, span),
             turns=jnp.zeros_like(at),
             nearby=None if self.relaxation is None else jnp.zeros_like(at),
@@ -157,18 +156,18 @@ class DualFlow(AllocationMethod):
             span=span,
         )
 
-    def update(self, state: DualState, allocation: Allocation, now: Round, channel: Channel) -> DualState:
+    def update(self, state: DualState, allocation: Allocation, now: Round) -> DualState:
         """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
         links = now.links
         degree, around = links.total((state.free, 1 / state.stiffness), linked)
         known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
         speed = tempo(state.stiffness, known_links, now)
-        known = heard(channel, state.price, state.message)
+        known = now.heard(state.wire, state.price)
         tails, heads = links.at_ends((known, speed, state.free))
         (price_tail, speed_tail, free_tail), (price_head, speed_head, free_head) = tails, heads
         live = jnp.where(links.weight() > 0, free_tail * free_head, 0) > 0
         weight = jnp.where(live, along_runs(self.gain, speed_tail) * speed_tail * speed_head, 0)
-        push = weight * difference(channel, price_head, price_tail)
+        push = weight * now.difference(price_head, price_tail)
         met = state.begun > 0 if state.kept is None else state.kept.weight > 0
         toward = jnp.where(met, 0.5, _of_head(speed_tail, speed_head))
         ends = 2 * (weight * price_tail - toward * push), 2 * (weight * price_head + (1 - toward) * push)
@@ -199,7 +198,7 @@ class DualFlow(AllocationMethod):
             best=best,
             wanted=wanted,
             price=price,
-            message=send(channel, price, state.message, now.draw),
+            wire=now.send(state.wire, price),
             stiffness=stiffness,
             turns=turns,
             nearby=None if state.nearby is None else nearby,
@@ -220,10 +219,6 @@ class DualFlow(AllocationMethod):
     def estimate(self, state: DualState) -> Shares:
         """Where the nodes stand: x."""
         return state.x.exact
-
-    def bits(self, state: DualState, channel: Channel) -> Any:
-        """The price, and codes of k_i, of k_i d_i, and of both shares of `Limit`."""
-        return message_bits(channel, state.price) + 4 * codes.BITS
 
     def _relaxed(
         self, kept: Kept | None, weight: Flows, live: Array, old: Array, push: Flows, ends: tuple[Flows, Flows]

@@ -1,10 +1,8 @@
 """EXTRA: decentralised gradient descent with its error summed up and taken away."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import plus, times, zeros
@@ -17,11 +15,11 @@ from jaxcoopt.setting import Scalar, setting
 @pytree
 @dataclass(frozen=True)
 class ExtraState:
-    """y and s, leaves [nodes, *shape, runs], and what was sent of y; at all times sum_i s_i = 0."""
+    """y and s, leaves [nodes, *shape, runs], and the wire of y; at all times sum_i s_i = 0."""
 
     params: Params
     summed: Params
-    sent: Message
+    wire: Wire
 
 
 @pytree
@@ -35,21 +33,17 @@ class EXTRA(TrainingMethod):
 
     step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> ExtraState:
+    def init(self, training: Training, params: Params, now: Round) -> ExtraState:
         """At y, which is sent."""
-        return ExtraState(params, zeros(params), first_message(channel, params, now.draw))
+        return ExtraState(params, zeros(params), now.open(params))
 
-    def update(self, state: ExtraState, training: Training, now: Round, channel: Channel) -> ExtraState:
+    def update(self, state: ExtraState, training: Training, now: Round) -> ExtraState:
         """Mix and descend, corrected by what the mixes have summed up to."""
-        mixed = mix(channel, now.links, state.params, state.sent)
+        mixed = now.mix(state.wire, state.params)
         params = plus(state.params, mixed, times(-self.step, training.gradient(state.params)), state.summed)
         summed = plus(state.summed, times(0.5, mixed))
-        return ExtraState(params, summed, send(channel, params, state.sent, now.draw))
+        return ExtraState(params, summed, now.send(state.wire, params))
 
     def estimate(self, state: ExtraState) -> Params:
         """Where the nodes stand: y."""
         return state.params
-
-    def bits(self, state: ExtraState, channel: Channel) -> Any:
-        """One copy of y."""
-        return message_bits(channel, state.params)

@@ -9,8 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Grid, Pair, Total, add, scale, total_of
 from jaxcoopt.derivative import proportional
 from jaxcoopt.methods.method import Most
@@ -67,7 +66,7 @@ class HeavyBall:
 @pytree
 @dataclass(frozen=True)
 class FlowState:
-    """x: [nodes, runs], to twice the float type's digits; price: [nodes, runs]; message: as sent.
+    """x: [nodes, runs], to twice the float type's digits; price: [nodes, runs]; wire: of the price.
 
     The price is kept, not computed where it is mixed: fused into the mix, the compiler may round p_j - p_i differently
     at the two ends of a link, and the sum of x would leak. size: of the numbers in x and heavy_ball.
@@ -78,18 +77,18 @@ class FlowState:
     size: Size
     heavy_ball: HeavyBall | None
     price: Float[Array, "nodes runs"]
-    message: Message
+    wire: Wire
     memory: Any
 
 
-def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
+def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, now: Round) -> FlowState:
     """The state at the start x, nothing moving, the first prices sent."""
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
     start, size = total_of(x), first_size(allocation, x, price, now)
     heavy_ball = None if momentum is None else HeavyBall(rest=start, velocity=still)
-    return FlowState(start, size, heavy_ball, price, first_message(channel, price, now.draw), memory)
+    return FlowState(start, size, heavy_ball, price, now.open(price), memory)
 
 
 def moved(
@@ -101,7 +100,6 @@ def moved(
     bounds: Bounds,
     allocation: Allocation,
     now: Round,
-    channel: Channel,
 ) -> FlowState:
     """One iteration: what flows, `step` times `amount` of the neighbours' `values`; then the new prices are sent."""
     step, grid = along_runs(step, state.price), state.x.grid
@@ -115,9 +113,7 @@ def moved(
     slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, x.value)
-    return FlowState(
-        x, state.size.after(seen), heavy_ball, price, send(channel, price, state.message, now.draw), memory
-    )
+    return FlowState(x, state.size.after(seen), heavy_ball, price, now.send(state.wire, price), memory)
 
 
 def refreshed(state: FlowState, most: Most) -> FlowState:

@@ -7,7 +7,7 @@ import jax
 import optax
 
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import gradient, minus, plus, times, zeros
@@ -20,7 +20,7 @@ from jaxcoopt.setting import Scalar, setting
 @pytree
 @dataclass(frozen=True)
 class TrackingState:
-    """y, z, c and r of z = c + grad g(y) - r, leaves [nodes, *shape, runs]; what was sent of y and z; optax's state.
+    """y, z, c and r of z = c + grad g(y) - r, leaves [nodes, *shape, runs]; the wires of y and z; optax's state.
 
     c collects what z gets from its neighbours, so that no old gradient need be kept; r is the gradient at the last
     `refresh`, without which c would be as large as the gradients, and float32 too coarse for what z gets in the end.
@@ -31,8 +31,8 @@ class TrackingState:
     tracker: Params
     correction: Params
     reference: Params
-    sent_params: Message
-    sent_tracker: Message
+    params_wire: Wire
+    tracker_wire: Wire
     optimizer: Any
     previous: Params | None = None
 
@@ -67,7 +67,7 @@ class GradientTracking(TrainingMethod):
     )
     momentum: Scalar = setting(None, least=0, below=1, doc="Of the heavy-ball term, in [0, 1).")
 
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> TrackingState:
+    def init(self, training: Training, params: Params, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
         tracker = training.gradient(params)
         first = (zeros(params), zeros(params)) if self.order == "atc" else (params, tracker)
@@ -76,16 +76,16 @@ class GradientTracking(TrainingMethod):
             tracker=tracker,
             correction=tracker,
             reference=tracker,
-            sent_params=first_message(channel, first[0], now.draw.named("y")),
-            sent_tracker=first_message(channel, first[1], now.draw.named("z")),
+            params_wire=now.open(first[0], "y"),
+            tracker_wire=now.open(first[1], "z"),
             optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
             previous=None if self.momentum is None else params,
         )
 
-    def update(self, state: TrackingState, training: Training, now: Round, channel: Channel) -> TrackingState:
+    def update(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
         """One iteration, in either order."""
         move = self._combine_then_adapt if self.order == "cta" else self._adapt_then_combine
-        return move(state, training, now, channel)
+        return move(state, training, now)
 
     def refresh(self, state: TrackingState) -> TrackingState:
         """The same z and gradient with r the gradient and c = z."""
@@ -96,10 +96,6 @@ class GradientTracking(TrainingMethod):
         """Where the nodes stand: y."""
         return state.params
 
-    def bits(self, state: TrackingState, channel: Channel) -> Any:
-        """A copy of y and one of z."""
-        return 2 * message_bits(channel, state.params)
-
     def check(self, training: Training, channel: Channel) -> None:
         """Either step or optimizer."""
         if (self.step is None) == (self.optimizer is None):
@@ -107,34 +103,30 @@ class GradientTracking(TrainingMethod):
                 "method.training: give either step or optimizer (its learning rate included), not both or neither"
             )
 
-    def _combine_then_adapt(
-        self, state: TrackingState, training: Training, now: Round, channel: Channel
-    ) -> TrackingState:
+    def _combine_then_adapt(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
         move, optimizer = self._move(state)
         previous = None if state.previous is None else state.params
-        params = plus(state.params, mix(channel, now.links, state.params, state.sent_params), move)
-        correction = plus(state.correction, mix(channel, now.links, state.tracker, state.sent_tracker))
+        params = plus(state.params, now.mix(state.params_wire, state.params), move)
+        correction = plus(state.correction, now.mix(state.tracker_wire, state.tracker))
         tracker = plus(correction, self._change(state, training, params, now))
-        sent_params = send(channel, params, state.sent_params, now.draw.named("y"))
-        sent_tracker = send(channel, tracker, state.sent_tracker, now.draw.named("z"))
+        params_wire = now.send(state.params_wire, params)
+        tracker_wire = now.send(state.tracker_wire, tracker)
         return TrackingState(
-            params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer, previous
+            params, tracker, correction, state.reference, params_wire, tracker_wire, optimizer, previous
         )
 
-    def _adapt_then_combine(
-        self, state: TrackingState, training: Training, now: Round, channel: Channel
-    ) -> TrackingState:
+    def _adapt_then_combine(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
         move, optimizer = self._move(state)
         previous = None if state.previous is None else state.params
         moved = plus(state.params, move)
-        sent_params = send(channel, moved, state.sent_params, now.draw.named("y"))
-        params = plus(moved, mix(channel, now.links, moved, sent_params))
+        params_wire = now.send(state.params_wire, moved)
+        params = plus(moved, now.mix(params_wire, moved))
         moved = plus(state.correction, self._change(state, training, params, now))
-        sent_tracker = send(channel, moved, state.sent_tracker, now.draw.named("z"))
-        mixed = mix(channel, now.links, moved, sent_tracker)
+        tracker_wire = now.send(state.tracker_wire, moved)
+        mixed = now.mix(tracker_wire, moved)
         tracker, correction = plus(moved, mixed), plus(state.correction, mixed)
         return TrackingState(
-            params, tracker, correction, state.reference, sent_params, sent_tracker, optimizer, previous
+            params, tracker, correction, state.reference, params_wire, tracker_wire, optimizer, previous
         )
 
     def _move(self, state: TrackingState) -> tuple[Params, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import difference, heard
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.flow import FlowState, at_rest, moved, outgrown, refreshed
 from jaxcoopt.methods.method import AllocationMethod, Most
@@ -34,18 +33,18 @@ class LaplacianFlow(AllocationMethod):
     bounds: Bounds = setting(Penalty(), part=Bounds, example=BOUNDS, doc="How the bounds are kept.")
     response: Response = setting(Linear(), part=Response, example=RESPONSES, doc="What flows at a price difference.")
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> FlowState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> FlowState:
         """At rest at x."""
-        return at_rest(self.bounds, self.momentum, allocation, x, channel, now)
+        return at_rest(self.bounds, self.momentum, allocation, x, now)
 
-    def update(self, state: FlowState, allocation: Allocation, now: Round, channel: Channel) -> FlowState:
+    def update(self, state: FlowState, allocation: Allocation, now: Round) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""
 
         def amount(own: Array, other: Array, weight: Array) -> Array:
-            return weight * self.response(difference(channel, own, other))
+            return weight * self.response(now.difference(own, other))
 
-        prices = heard(channel, state.price, state.message)
-        return moved(state, prices, amount, self.step, self.momentum, self.bounds, allocation, now, channel)
+        prices = now.heard(state.wire, state.price)
+        return moved(state, prices, amount, self.step, self.momentum, self.bounds, allocation, now)
 
     def outgrown(self, state: FlowState) -> Bool[Array, ""]:
         """Whether x has outgrown its units."""
@@ -61,7 +60,7 @@ class LaplacianFlow(AllocationMethod):
 
     def bits(self, state: FlowState, channel: Channel) -> Any:
         """One price, or what the response needs of it."""
-        return self.response.word_bits(channel.message_bits(1, state.price.dtype))
+        return self.response.word_bits(super().bits(state, channel))
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
         """Not with `Limit`."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.wire import wires_of
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
@@ -24,20 +25,20 @@ class AllocationMethod(abc.ABC):
     flat_costs: ClassVar[FlatCosts] = "fine"  # where f_i'' is 0: `solve` warns, or refuses
 
     @abc.abstractmethod
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> Any:
-        """The state at the start x, the first messages sent; now: the links of the first iteration."""
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> Any:
+        """The state at the start x, its wires opened; now: the links of the first iteration."""
 
     @abc.abstractmethod
-    def update(self, state: Any, allocation: Allocation, now: Round, channel: Channel) -> Any:
+    def update(self, state: Any, allocation: Allocation, now: Round) -> Any:
         """One iteration."""
 
     @abc.abstractmethod
     def estimate(self, state: Any) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
 
-    @abc.abstractmethod
     def bits(self, state: Any, channel: Channel) -> Any:
-        """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
+        """Bits that a node sends over each of its links in an iteration, scalar or [runs]: those of its wires."""
+        return sum(wire.bits(channel) for wire in wires_of(state))
 
     def outgrown(self, state: Any) -> Bool[Array, ""] | None:
         """Whether `refresh` is due before the next iteration, in any run; None: never. By a run's own numbers alone."""
@@ -59,20 +60,20 @@ class TrainingMethod(abc.ABC):
     """Moves the parameters y, leaves [nodes, *shape, runs]. A method is a frozen dataclass, as above."""
 
     @abc.abstractmethod
-    def init(self, training: Training, params: Params, channel: Channel, now: Round) -> Any:
-        """The state at the start, the first messages sent; now: the links of the first iteration."""
+    def init(self, training: Training, params: Params, now: Round) -> Any:
+        """The state at the start, its wires opened; now: the links of the first iteration."""
 
     @abc.abstractmethod
-    def update(self, state: Any, training: Training, now: Round, channel: Channel) -> Any:
+    def update(self, state: Any, training: Training, now: Round) -> Any:
         """One iteration."""
 
     @abc.abstractmethod
     def estimate(self, state: Any) -> Params:
         """Where the nodes stand: y."""
 
-    @abc.abstractmethod
     def bits(self, state: Any, channel: Channel) -> Any:
-        """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
+        """Bits that a node sends over each of its links in an iteration, scalar or [runs]: those of its wires."""
+        return sum(wire.bits(channel) for wire in wires_of(state))
 
     def refresh(self, state: Any) -> Any:
         """The same state, made ready for many more iterations in finite precision: called once a record."""

@@ -1,14 +1,13 @@
 """The initialization-free primal-dual method for resource allocation."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.local_problem import own_box
 from jaxcoopt.methods.method import AllocationMethod
@@ -24,11 +23,11 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class PrimalDualState:
-    """x; (lambda, z), each [nodes, runs], and what was sent of them; the box."""
+    """x; (lambda, z), each [nodes, runs], and their wire; the box."""
 
     x: Shares
     duals: tuple[Shares, Shares]
-    sent: Message
+    wire: Wire
     box: tuple[Shares, Shares]
 
 
@@ -46,25 +45,21 @@ class PrimalDual(AllocationMethod):
     keeps_sum: ClassVar[bool] = False
     keeps_box: ClassVar[bool] = True
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> PrimalDualState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> PrimalDualState:
         """At x, lambda = f'(x) and z = 0."""
         at = x.value
         duals = (marginal(allocation.cost, at), jnp.zeros_like(at))
-        return PrimalDualState(at, duals, first_message(channel, duals, now.draw), own_box(allocation, at))
+        return PrimalDualState(at, duals, now.open(duals), own_box(allocation, at))
 
-    def update(self, state: PrimalDualState, allocation: Allocation, now: Round, channel: Channel) -> PrimalDualState:
+    def update(self, state: PrimalDualState, allocation: Allocation, now: Round) -> PrimalDualState:
         """One Euler step of all three."""
         x, (price, integral), step = state.x, state.duals, along_runs(self.step, state.x)
-        mixed_price, mixed_integral = mix(channel, now.links, state.duals, state.sent)
+        mixed_price, mixed_integral = now.mix(state.wire, state.duals)
         share = along_runs(allocation.budget, x) / now.nodes
         duals = (price + step * (mixed_price + mixed_integral + share - x), integral - step * mixed_price)
         x = x + step * (jnp.clip(x - marginal(allocation.cost, x) + price, *state.box) - x)
-        return PrimalDualState(x, duals, send(channel, duals, state.sent, now.draw), state.box)
+        return PrimalDualState(x, duals, now.send(state.wire, duals), state.box)
 
     def estimate(self, state: PrimalDualState) -> Shares:
         """Where the nodes stand: x."""
         return state.x
-
-    def bits(self, state: PrimalDualState, channel: Channel) -> Any:
-        """lambda and z."""
-        return message_bits(channel, state.duals)

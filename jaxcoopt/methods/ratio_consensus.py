@@ -1,14 +1,14 @@
 """Quantized ratio consensus: the price of quadratic costs as a ratio of two means."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import Message, first_message, message_bits, mix, send
+from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
@@ -22,10 +22,10 @@ Shares = Float[Array, "nodes runs"]
 @pytree
 @dataclass(frozen=True)
 class RatioState:
-    """(y, z), each [nodes, runs], and what was sent of them; the costs' centers c and 1/a."""
+    """(y, z), each [nodes, runs], and their wire; the costs' centers c and 1/a."""
 
     masses: tuple[Shares, Shares]
-    sent: Message
+    wire: Wire
     center: Shares
     softness: Shares
 
@@ -43,29 +43,25 @@ class RatioConsensus(AllocationMethod):
 
     keeps_sum: ClassVar[bool] = False
 
-    def init(self, allocation: Allocation, x: Pair, channel: Channel, now: Round) -> RatioState:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> RatioState:
         """Both masses from the node's own cost."""
         cost, like = allocation.cost, x.value
         assert isinstance(cost, Quadratic)
         center = jnp.broadcast_to(cost.center, like.shape)
         softness = jnp.broadcast_to(1 / cost.curvature, like.shape)
         masses = (along_runs(allocation.budget, like) / now.nodes - center, softness)
-        return RatioState(masses, first_message(channel, masses, now.draw), center, softness)
+        return RatioState(masses, now.open(masses), center, softness)
 
-    def update(self, state: RatioState, allocation: Allocation, now: Round, channel: Channel) -> RatioState:
+    def update(self, state: RatioState, allocation: Allocation, now: Round) -> RatioState:
         """Both masses mix."""
-        mixed = mix(channel, now.links, state.masses, state.sent)
+        mixed = now.mix(state.wire, state.masses)
         masses = (state.masses[0] + mixed[0], state.masses[1] + mixed[1])
-        return RatioState(masses, send(channel, masses, state.sent, now.draw), state.center, state.softness)
+        return RatioState(masses, now.send(state.wire, masses), state.center, state.softness)
 
     def estimate(self, state: RatioState) -> Shares:
         """c + (y / z) / a."""
         y, z = state.masses
         return state.center + y / z * state.softness
-
-    def bits(self, state: RatioState, channel: Channel) -> Any:
-        """y and z."""
-        return message_bits(channel, state.masses)
 
     def check(self, allocation: Allocation, channel: Channel) -> None:
         """The cost is quadratic."""

@@ -1,9 +1,13 @@
 """What an iteration brings to every node."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from jaxtyping import Array
+
 from jaxcoopt.arrays import stored
+from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.wire import Wire, difference, opened
 from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 from jaxcoopt.pytrees import pytree
@@ -12,15 +16,44 @@ from jaxcoopt.pytrees import pytree
 @pytree(static=("nodes",))
 @dataclass(frozen=True)
 class Round:
-    """The links of this iteration, and what random numbers are drawn from.
+    """The links of this iteration, what random numbers are drawn from, and the channel that all goes through.
 
-    nodes: how many there are in the whole network. An array here may hold only the nodes of one device, so its length
-    is no count of them, and a sum over its first axis is no sum over the network.
+    A method opens a wire for each quantity that it sends, mixes what its wires carry, and sends the new values at the
+    end of its iteration. nodes: how many there are in the whole network. An array here may hold only the nodes of one
+    device, so its length is no count of them, and a sum over its first axis is no sum over the network.
     """
 
     links: Links
     draw: Draw
     nodes: int
+    channel: Channel
+
+    def half(self, name: str, channel: Channel) -> "Round":
+        """The same iteration for one half of the method: with its channel, and draws of its own."""
+        return replace(self, draw=self.draw.named(name), channel=channel)
+
+    def open(self, u: Any, name: str | None = None, codes: int = 0) -> Wire:
+        """A wire for u, leaves [nodes, *shape, runs], which is sent; a name for each if there are several.
+
+        codes: how many whole numbers of 8 bits go beside u in every transmission.
+        """
+        return opened(self.channel, u, self.draw, name, codes)
+
+    def send(self, wire: Wire, u: Any) -> Wire:
+        """The wire after u was sent."""
+        return wire.sent(self.channel, u, self.draw)
+
+    def mix(self, wire: Wire, u: Any) -> Any:
+        """sum_j w_ij (q(u_j) - q(u_i)), of u as it was last sent: q by the channel and its placement."""
+        return wire.mix(self.channel, self.links, u)
+
+    def heard(self, wire: Wire, u: Any) -> Any:
+        """What both ends of a link know of u as it was last sent; take `difference` of it."""
+        return wire.heard(self.channel, u)
+
+    def difference(self, own: Array, other: Array) -> Array:
+        """u_j - u_i over a link, of values that were `heard`."""
+        return difference(self.channel, own, other)
 
     def stored(self, tree: Any) -> Any:
         """The same arrays, computed once, whoever reads them (see `jaxcoopt.arrays.stored`)."""

@@ -83,7 +83,7 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
     iteration = jnp.asarray(0, jnp.int32)
     links = setup.network.links(setup.network_key, iteration, setup.runs)
-    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes)
+    now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes, setup.method.channel)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
     carry = Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
     return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
@@ -289,7 +289,8 @@ def _layout(carry: Carry) -> tuple[Callable[[Carry], Carry], Callable[[Carry], C
 def _iterate(setup: Setup, carry: Carry) -> Carry:
     key, here = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
     links = setup.network.links(key, carry.iteration, setup.runs)
-    now = Round(links, Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here), setup.nodes)
+    draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
+    now = Round(links, draw, setup.nodes, setup.method.channel)
     duration = _duration(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)

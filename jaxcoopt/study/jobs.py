@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.channel.exchange import message_bits
+from jaxcoopt.channel.wire import bits_of, numbers_in
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.losses import params_like
@@ -146,7 +146,7 @@ def one_number(channel: Channel, problem: Problem, nodes: int) -> float:
         params = params_like(loss, features)
         shapes += [leaf.shape for leaf in jax.tree.leaves(params)]
     sent = [jax.ShapeDtypeStruct((nodes, *shape, 1), float_dtype()) for shape in shapes]
-    return float(np.min(message_bits(channel, sent)))
+    return float(np.min(bits_of(channel, numbers_in(sent))))
 
 
 def bits_at(network: Network, bits: float, iterations: Int[np.ndarray, " records"]) -> Float[np.ndarray, " records"]:

@@ -65,13 +65,13 @@ def lyapunov(
 
         def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
             def now(k: Array) -> Round:
-                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes)
+                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes, channel)
 
             def one(state: Any, k: Array) -> tuple[Any, Array]:
-                state = method.update(state, half, now(k), channel)
+                state = method.update(state, half, now(k))
                 return state, value(half, state)
 
-            begin = method.init(half, first, channel, now(jnp.asarray(0)))
+            begin = method.init(half, first, now(jnp.asarray(0)))
             _, rest = jax.lax.scan(one, begin, jnp.arange(steps))
             return jnp.concatenate([value(half, begin)[None], rest])
 

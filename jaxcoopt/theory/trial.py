@@ -267,18 +267,18 @@ def _distances(
     key, numbers = jax.random.key(0), jnp.zeros(TRIED, jnp.int32)  # the same draws for all
 
     def now(k: Array) -> Round:
-        return Round(network.links(key, k, numbers), Draw(jax.random.fold_in(key, k), numbers), network.nodes)
+        return Round(network.links(key, k, numbers), Draw(jax.random.fold_in(key, k), numbers), network.nodes, channel)
 
     def one(k: Array, at: tuple[Any, Array]) -> tuple[Any, Array]:
         state, total = at
-        state = method.update(state, half, now(k), channel)
+        state = method.update(state, half, now(k))
         return state, total + _distance(half, method.estimate(state), target)
 
     def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
         state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(TRIED)))
         return state, total / length
 
-    state = method.init(half, start, channel, now(jnp.asarray(0)))
+    state = method.init(half, start, now(jnp.asarray(0)))
     _, found = jax.lax.scan(quarter, state, jnp.arange(4) * length)
     return jnp.concatenate([_distance(half, method.estimate(state), target)[None], found])
 
