@@ -65,7 +65,7 @@ def build(settings: Experiment) -> Built:
         settings=settings,
         problem=problem,
         network=network,
-        method=build_method(settings.method, settings.channel),
+        method=build_method(settings.method, settings.channel, settings.allocation_channel),
         initial=_initial(settings, demand),
         graphs=graphs,
         demand=demand,

@@ -8,9 +8,9 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import Phases
 
 
-def build_method(method: Method, channel: Any) -> CoOptimizer:
-    """Both halves over one channel."""
-    return CoOptimizer(_made(method.allocation), _made(method.training), _made(channel))
+def build_method(method: Method, channel: Any, allocation_channel: Any = None) -> CoOptimizer:
+    """Both halves over one channel, unless the allocation has its own."""
+    return CoOptimizer(*map(_made, (method.allocation, method.training, channel, allocation_channel)))
 
 
 def _made(value: Any) -> Any:

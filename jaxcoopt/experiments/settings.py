@@ -44,6 +44,8 @@ class Experiment(Table):
     """The training half of the problem."""
     channel: Channel = Field({"kind": "ideal"}, validate_default=True)  # pyright: ignore[reportInvalidTypeForm]
     """What the links do to what is sent."""
+    allocation_channel: Channel | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """What they do to what the allocation sends; left out: as `channel` says."""
     method: Method
     """How the nodes move."""
 

@@ -20,7 +20,7 @@ from jaxcoopt.run.names import Place, Trio, find, read
 from jaxcoopt.study.axes import POINT, Axis, sample
 
 FIXED = ("title", "steps", "runs", "seed", "record_every", "tol", "precision", "shard", "sweep")
-OF_METHOD = ("channel", "method")
+OF_METHOD = ("channel", "allocation_channel", "method")
 
 
 def axes_of_keys(table: dict[str, Any], sweep: Sweep, base: Built) -> tuple[Axis, ...]:
@@ -96,12 +96,15 @@ def _variant(table: dict[str, Any], point: Mapping[str, Any], base: Built) -> Bu
 
 def _method(settings: Experiment, base: Built) -> CoOptimizer:
     """Halves whose tables did not change stay the same objects: two optimizers made alike are not equal."""
-    made, was = build_method(settings.method, settings.channel), base.settings
-    return CoOptimizer(
-        base.method.allocation if settings.method.allocation == was.method.allocation else made.allocation,
-        base.method.training if settings.method.training == was.method.training else made.training,
-        base.method.channel if settings.channel == was.channel else made.channel,
-    )
+    made = build_method(settings.method, settings.channel, settings.allocation_channel)
+    now, was = settings, base.settings
+    same = {
+        "allocation": now.method.allocation == was.method.allocation,
+        "training": now.method.training == was.method.training,
+        "channel": now.channel == was.channel,
+        "allocation_channel": now.allocation_channel == was.allocation_channel,
+    }
+    return CoOptimizer(**{name: getattr(base.method if kept else made, name) for name, kept in same.items()})
 
 
 def _trio(built: Built) -> Trio:

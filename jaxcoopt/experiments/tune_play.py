@@ -79,8 +79,8 @@ def _intervals(parameters: Any) -> Any:
 
 
 def _put(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """The halves of the method have tables of their own below [method], its channel has one at the top."""
-    *way, last = path if path[0] == "channel" else ("method", *path)
+    """The halves of the method have tables of their own below [method], its channels have theirs at the top."""
+    *way, last = path if path[0] in ("channel", "allocation_channel") else ("method", *path)
     for part in way:
         table = table.setdefault(part, {})
     if np.ndim(value):  # of `Phases`, whose name may be given without or with its "values"

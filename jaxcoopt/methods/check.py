@@ -41,9 +41,12 @@ def _check_settings(method: CoOptimizer, problem: Problem, runs: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(method):
         name = f"method{jax.tree_util.keystr(path)}"
         check_axes(name, finite(name, leaf), ("runs",), {"runs": runs})
-    check_channel(method.channel)
+    for channel in method.channels():
+        check_channel(channel)
+    if method.allocation is None and method.allocation_channel is not None:
+        raise ValueError("method.allocation_channel: there is no method.allocation; give both, or channel alone")
     check_values(method, "method")
     if method.allocation is not None and problem.allocation is not None:
-        method.allocation.check(problem.allocation, method.channel)
+        method.allocation.check(problem.allocation, method.channel_of("allocation"))
     if method.training is not None and problem.training is not None:
-        method.training.check(problem.training, method.channel)
+        method.training.check(problem.training, method.channel_of("training"))

@@ -37,7 +37,10 @@ class CoState:
 @pytree
 @dataclass(frozen=True)
 class CoOptimizer:
-    """Both halves move in every iteration, over the same links of the same graph. Either may be left out."""
+    """Both halves move in every iteration, over the same links of the same graph. Either may be left out.
+
+    Both send through `channel`, unless the allocation has a channel of its own.
+    """
 
     allocation: AllocationMethod | None = setting(
         None, part=AllocationMethod, example="one of jaxcoopt.methods, such as LaplacianFlow", doc="Of the CPU shares."
@@ -51,6 +54,22 @@ class CoOptimizer:
     channel: Channel = setting(
         Ideal(), part=Channel, example="one of jaxcoopt.channels, such as Ideal()", doc="What links carry."
     )
+    allocation_channel: Channel | None = setting(
+        None,
+        part=Channel,
+        example="one of jaxcoopt.channels, such as Ideal()",
+        doc="What links carry of the allocation; left out: as `channel` says.",
+    )
+
+    def channel_of(self, half: str) -> Channel:
+        """What links carry of "allocation" or "training"."""
+        own = self.allocation_channel if half == "allocation" else None
+        return self.channel if own is None else own
+
+    def channels(self) -> list[Channel]:
+        """All that is in use."""
+        used = [self.channel_of(half) for half in ("allocation", "training") if getattr(self, half) is not None]
+        return used[:1] if used[0] is used[-1] else used
 
     def init(self, problem: Problem, x: Pair | None, params: Params | None, now: Round) -> CoState:
         """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs].
@@ -100,13 +119,13 @@ class CoOptimizer:
         )
 
     def _half(self, now: Round, name: str) -> Round:
-        return now.half(name, self.channel)
+        return now.half(name, self.channel_of(name))
 
     def bits(self, state: CoState) -> Any:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""
         bits = 0
         if self.allocation is not None and state.allocation is not None:
-            bits = bits + self.allocation.bits(state.allocation, self.channel)
+            bits = bits + self.allocation.bits(state.allocation, self.channel_of("allocation"))
         if self.training is not None and state.training is not None:
-            bits = bits + self.training.bits(state.training, self.channel)
+            bits = bits + self.training.bits(state.training, self.channel_of("training"))
         return bits

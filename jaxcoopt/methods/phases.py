@@ -75,7 +75,7 @@ def in_each_phase(method: Any) -> list[Any]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
         if is_phases(leaf):
             name = f"method{jax.tree_util.keystr(path)}"
-            if name.startswith("method.channel"):
+            if name.startswith(("method.channel", "method.allocation_channel")):
                 raise ValueError(f"{name}: settings of a channel are the same all the way; give one number, or [runs]")
             leaf.check(name)
             starts.update(leaf.until)

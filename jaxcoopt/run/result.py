@@ -117,7 +117,7 @@ class Result:
         halves = {"allocation": self.allocation, "params": self.params}
         stands = [f"  {name} {short(value)}" for name, value in halves.items() if value is not None]
         method = [type(part).__name__ for part in (self.method.allocation, self.method.training) if part is not None]
-        method += [type(self.method.channel).__name__]
+        method += [type(channel).__name__ for channel in self.method.channels()]
         last = [f"{name} {_last(self.trace[name])}" for name in TOLD if name in self.trace]
         told = ["  at the end: " + ", ".join(last)] if last else []
         return [first, *stands, *told, f"  by {', '.join(method)}"]

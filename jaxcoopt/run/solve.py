@@ -81,7 +81,8 @@ def solve(
             warn_of_steps(method, problem, network)
             warn_of_links([(method, network)])
         if traced(problem, method, initial):
-            warn_of_rule(method.channel)
+            for channel in method.channels():
+                warn_of_rule(channel)
         if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
             check_memory(problem, network, method, runs, initial)
         if optimum is None:

@@ -51,7 +51,7 @@ def with_steps(method: CoOptimizer, problem: Problem, network: Network, start: A
     for half in asks_for_auto(method):
         part, begin = replace(getattr(method, half), step=1.0), getattr(start, IN_INITIAL[half], None)
         try:
-            steps = [_step(each, problem, network, method.channel, begin) for each in in_each_phase(part)]
+            steps = [_step(each, problem, network, method.channel_of(half), begin) for each in in_each_phase(part)]
         except NoNumber as reason:
             raise ValueError(f"method.{half}.step: 'auto' found no step, as {reason}; give a number") from None
         step = reduce(np.minimum, steps)
@@ -64,11 +64,12 @@ def with_steps(method: CoOptimizer, problem: Problem, network: Network, start: A
 def check_auto(method: CoOptimizer, problem: Problem, network: Network) -> None:
     """As `with_steps` where that raises without having tried anything."""
     for half in asks_for_auto(method):
+        channel = method.channel_of(half)
         for part in in_each_phase(replace(getattr(method, half), step=1.0)):
             try:
-                known_bound(part, problem, network, method.channel)
+                known_bound(part, problem, network, channel)
             except NoNumber as reason:
-                if not may_try(part, problem, network, method.channel):
+                if not may_try(part, problem, network, channel):
                     raise ValueError(f"method.{half}.step: 'auto' found no step, as {reason}; give a number") from None
 
 
@@ -101,15 +102,15 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
     if traced(method, problem, network):
         return
     for half in HALVES:
-        part = getattr(method, half)
+        part, channel = getattr(method, half), method.channel_of(half)
         step = getattr(part, "step", None)
         if (
             step is None
             or is_phases(step)
-            or not _one_run((replace(part, step=0.0), getattr(problem, half), method.channel), half)
+            or not _one_run((replace(part, step=0.0), getattr(problem, half), channel), half)
         ):
             continue
-        limit = unstable_beyond(part, problem, network, method.channel, step=float(np.max(step)))
+        limit = unstable_beyond(part, problem, network, channel, step=float(np.max(step)))
         if limit is not None and np.max(step) > limit * (1 + 1e-6):
             warnings.warn(
                 f"method.{half}.step: {np.max(step):.3g} is beyond {limit:.3g}, where the iteration of "
@@ -125,8 +126,8 @@ def warn_of_links(cases: Iterable[tuple[CoOptimizer, Network]], stacklevel: int 
     told = {}
     for method, network in cases:
         if not traced(method, network):
-            for part in (getattr(method, half) for half in HALVES):
-                words = None if part is None else too_strong(part, network, method.channel, surely=True)
+            for half, part in _parts(method):
+                words = too_strong(part, network, method.channel_of(half), surely=True)
                 if words is not None:
                     told.setdefault(type(part), words)
     for words in told.values():
@@ -135,10 +136,13 @@ def warn_of_links(cases: Iterable[tuple[CoOptimizer, Network]], stacklevel: int 
 
 def why_diverged(method: CoOptimizer, network: Network) -> str:
     """What to do about runs that all diverged."""
-    parts = [part for half in HALVES if (part := getattr(method, half)) is not None]
-    told = [too_strong(part, network, method.channel, surely=False) for part in parts]
+    told = [too_strong(part, network, method.channel_of(half), surely=False) for half, part in _parts(method)]
     found = [each for each in told if each is not None]
     return found[0] if found else "make the steps smaller, or start inside the domain of the cost"
+
+
+def _parts(method: CoOptimizer) -> list[tuple[str, Any]]:
+    return [(half, part) for half in HALVES if (part := getattr(method, half)) is not None]
 
 
 def _one_run(settings: Any, half: str) -> bool:

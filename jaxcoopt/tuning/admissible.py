@@ -65,9 +65,9 @@ def is_step(place: Place) -> bool:
 
 def bound_of(method: CoOptimizer, place: Place, cases: Sequence[tuple[Problem, Network]]) -> StepBound | None:
     """The least bound of `theory.step_bound` for a step in all cases and phases, None where one is not known."""
-    phases = in_each_phase(_owner(method, place))
+    phases, channel = in_each_phase(_owner(method, place)), method.channel_of(_way(place)[0])
     try:
-        bounds = [known_bound(phase, *case, method.channel) for phase in phases for case in cases]
+        bounds = [known_bound(phase, *case, channel) for phase in phases for case in cases]
     except NoNumber:
         return None
     least = min(bounds, key=lambda bound: float(np.min(bound.value)))

@@ -147,7 +147,8 @@ def tune(
     for (each, net), size in zip(all_cases, sizes, strict=True):
         check_run(each, net, with_placeholders(method), size, seed, initial)
     method = _with_steps(method, all_cases, initial)
-    warn_of_rule(method.channel)
+    for channel in method.channels():
+        warn_of_rule(channel)
     found = parameters_of(parameters, method, all_cases, sizes[0])
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
