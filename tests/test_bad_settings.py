@@ -98,7 +98,7 @@ NETWORKS: dict[str, Case] = {
         ValueError,
         (r"weights\[1\]", "asymmetric"),
     ),
-    "directed": (graphs(nx.DiGraph([(0, 1), (1, 0)])), ValueError, (r"graphs\[0\]", "directed", "to_undirected")),
+    "directed": (graphs(nx.DiGraph([(0, 1), (1, 0)])), ValueError, ("metropolis", "undirected", "balanced")),
     "other nodes": (graphs([RING, nx.cycle_graph(5)]), ValueError, (r"graphs\[1\]", "lacks|adds", "same nodes")),
     "other labels": (
         graphs([nx.path_graph(3), nx.path_graph("abc")]),

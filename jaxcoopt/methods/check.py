@@ -37,6 +37,22 @@ def check_method(method: CoOptimizer, problem: Problem, runs: int) -> None:
         _check_settings(each, problem, runs)
 
 
+def check_directed(method: CoOptimizer) -> None:
+    """Raise ValueError for a method that cannot run over directed links."""
+    for half in ("allocation", "training"):
+        part, channel = getattr(method, half), method.channel_of(half)
+        if part is None:
+            continue
+        reason = part.no_directed_links(channel)
+        if reason is None and channel.placement == "difference" and not channel.lossless:
+            reason = "channel.placement 'difference' needs the value at both ends; use 'innovation' or 'message'"
+        if reason is not None:
+            raise ValueError(
+                f"method.{half}: the network is directed, and {reason}; over directed links run LaplacianFlow, "
+                "GradientTracking or DGD, or make the graphs undirected"
+            )
+
+
 def _check_settings(method: CoOptimizer, problem: Problem, runs: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(method):
         name = f"method{jax.tree_util.keystr(path)}"

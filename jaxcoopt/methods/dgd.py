@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
@@ -47,6 +48,10 @@ class DGD(TrainingMethod):
     def estimate(self, state: DescentState) -> Params:
         """Where the nodes stand: y."""
         return state.params
+
+    def no_directed_links(self, channel: Channel) -> None:
+        """It can."""
+        return
 
 
 def DPSGD(step: Scalar, batch_size: int | None = None) -> DGD:

@@ -96,6 +96,10 @@ class GradientTracking(TrainingMethod):
         """Where the nodes stand: y."""
         return state.params
 
+    def no_directed_links(self, channel: Channel) -> None:
+        """It can."""
+        return
+
     def check(self, training: Training, channel: Channel) -> None:
         """Either step or optimizer."""
         if (self.step is None) == (self.optimizer is None):

@@ -62,6 +62,12 @@ class LaplacianFlow(AllocationMethod):
         """One price, or what the response needs of it."""
         return self.response.word_bits(super().bits(state, channel))
 
+    def no_directed_links(self, channel: Channel) -> str | None:
+        """It can where what flows is linear in the prices, and so is known to whoever sends it."""
+        if isinstance(self.response, Linear):
+            return None
+        return f"the response {type(self.response).__name__} needs the difference of both ends' prices"
+
     def check(self, allocation: Allocation, channel: Channel) -> None:
         """Not with `Limit`."""
         if self.bounds.keeps_box:

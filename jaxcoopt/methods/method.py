@@ -51,6 +51,10 @@ class AllocationMethod(abc.ABC):
         """
         return state
 
+    def no_directed_links(self, channel: Channel) -> str | None:
+        """Why it cannot run over directed links with balanced weights; None: it can."""
+        return f"{type(self).__name__} needs links that go both ways"
+
     def check(self, allocation: Allocation, channel: Channel) -> None:
         """Raise ValueError or TypeError, naming the argument, for what the method cannot do."""
         return
@@ -78,6 +82,10 @@ class TrainingMethod(abc.ABC):
     def refresh(self, state: Any) -> Any:
         """The same state, made ready for many more iterations in finite precision: called once a record."""
         return state
+
+    def no_directed_links(self, channel: Channel) -> str | None:
+        """Why it cannot run over directed links with balanced weights; None: it can."""
+        return f"{type(self).__name__} needs links that go both ways"
 
     def check(self, training: Training, channel: Channel) -> None:
         """Raise ValueError or TypeError, naming the argument, for what the method cannot do."""

@@ -18,8 +18,9 @@ from jaxcoopt.pytrees import pytree
 class Edges:
     """The edges of the union of all graphs, in the order of the tables' `link`.
 
-    tail, head: [edges], the ends, tail < head; weights: [edges], [graphs, edges] in a network, 0 where a graph lacks
-    the edge. number: the numbers of the edges that are here, [edges]; None: all, in order.
+    tail, head: [edges], the ends, tail < head, or from tail to head where links are directed; weights: [edges],
+    [graphs, edges] in a network, 0 where a graph lacks the edge. number: the numbers of the edges that are here,
+    [edges]; None: all, in order.
     """
 
     tail: Int[Array, " edges"]
@@ -38,11 +39,11 @@ class Edges:
         return jnp.arange(self.count, dtype=jnp.uint32) if self.number is None else self.number
 
 
-def build_edges(links: Sequence[LinkList]) -> Edges:
+def build_edges(links: Sequence[LinkList], directed: bool) -> Edges:
     """The edges of several graphs over the same nodes."""
     nodes = links[0].nodes
-    forward = [of.own < of.neighbour for of in links]
-    name = [of.own[up] * nodes + of.neighbour[up] for of, up in zip(links, forward, strict=True)]
+    forward = [of.neighbour < of.own if not directed else np.full(len(of.own), True) for of in links]
+    name = [of.neighbour[up] * nodes + of.own[up] for of, up in zip(links, forward, strict=True)]
     union = np.unique(np.concatenate(name))
     weights = np.zeros((len(links), len(union)))
     for row, of, up, edge in zip(weights, links, forward, name, strict=True):

@@ -15,7 +15,7 @@ from jaxcoopt.errors import unknown_name
 
 
 def listed(graphs: Any) -> list[nx.Graph]:
-    """The graphs as a list, each checked: undirected, all over the same nodes, at least two of them."""
+    """The graphs as a list, each checked: all over the same nodes, at least two of them; all directed if any is."""
     if not isinstance(graphs, Iterable):
         raise TypeError(f"graphs: expected a networkx graph or a list of them, got {type(graphs).__name__}")
     try:
@@ -27,15 +27,16 @@ def listed(graphs: Any) -> list[nx.Graph]:
     for i, graph in enumerate(graphs):
         if not isinstance(graph, nx.Graph):
             raise TypeError(f"graphs[{i}]: expected a networkx graph, got {type(graph).__name__}")
-        if graph.is_directed():
-            raise ValueError(f"graphs[{i}] is directed; links go both ways here: use graph.to_undirected()")
     if len(graphs[0]) < 2:
         raise ValueError(f"graphs: a network needs at least 2 nodes, got {len(graphs[0])}")
     graphs = _by_name(graphs)
     for i, graph in enumerate(graphs):
         _refuse_other_nodes(i, graph, graphs[0])
+    if any(graph.is_directed() for graph in graphs):
+        graphs = [graph if graph.is_directed() else graph.to_directed() for graph in graphs]
     # Parallel edges become one, which has the attributes of all of them.
-    return [nx.Graph(graph) if graph.is_multigraph() else graph for graph in graphs]
+    plain = nx.DiGraph if graphs[0].is_directed() else nx.Graph
+    return [plain(graph) if graph.is_multigraph() else graph for graph in graphs]
 
 
 def _refuse_other_nodes(i: int, graph: nx.Graph, first: nx.Graph) -> None:
@@ -136,21 +137,24 @@ def edge_ends(graph: nx.Graph, order: list[Hashable]) -> Int[np.ndarray, "edges 
     return ends.reshape(-1, 2)
 
 
-def adjacency(ends: Int[np.ndarray, "edges 2"], nodes: int) -> Any:
-    """1 at both directions of every edge, scipy.sparse [nodes, nodes], self-loops dropped."""
-    i, j = ends[ends[:, 0] != ends[:, 1]].T
-    rows, columns = np.concatenate([i, j]), np.concatenate([j, i])
+def adjacency(ends: Int[np.ndarray, "edges 2"], nodes: int, directed: bool) -> Any:
+    """1 at row i, column j where i hears j, scipy.sparse [nodes, nodes]: at both directions of an edge, or at (head,
+    tail) of a directed one; self-loops dropped.
+    """
+    tail, head = ends[ends[:, 0] != ends[:, 1]].T
+    rows, columns = (head, tail) if directed else (np.concatenate([tail, head]), np.concatenate([head, tail]))
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(nodes, nodes))
 
 
-def check_connected(adjacencies: Sequence[Any], order: list[Hashable]) -> None:
+def check_connected(adjacencies: Sequence[Any], order: list[Hashable], directed: bool) -> None:
     """Raise ValueError, naming the smallest part, where the union of the graphs falls apart."""
     union = sum(adjacencies[1:], start=adjacencies[0])
-    parts, part = sparse.csgraph.connected_components(union, directed=False)
+    parts, part = sparse.csgraph.connected_components(union, directed, connection="strong")
     if parts > 1:
         smallest = np.flatnonzero(part == np.bincount(part).argmin())
+        strongly = "strongly connected (a way from every node to every other)" if directed else "connected"
         raise ValueError(
-            f"graphs: their union is not connected but falls into {parts} parts, the smallest with nodes "
+            f"graphs: their union is not {strongly} but falls into {parts} parts, the smallest with nodes "
             f"{sorted((order[int(i)] for i in smallest), key=str)[:5]}; "
             "add edges (or graphs to the switching sequence) that join them"
         )

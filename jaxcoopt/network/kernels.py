@@ -16,9 +16,11 @@ SHIFTS_COLUMNS = 4
 LARGEST = 2**30  # numbers in one array of a network
 
 
-def check(kernel: str, fails: bool) -> None:
+def check(kernel: str, fails: bool, directed: bool) -> None:
     """Raise ValueError for what is no kernel, or cannot mix where links fail: each run has other links then."""
     check_name("kernel", kernel, KERNELS)
+    if directed and kernel in ("dense", "shifts"):
+        raise ValueError(f"kernel: {kernel!r} is for undirected links; use 'auto', 'table' or 'buckets'")
     if fails and kernel in ("dense", "shifts"):
         raise ValueError(
             f"kernel: {kernel!r} cannot leave out the links that fail in each run; use 'auto', 'table' or 'buckets', "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,13 +12,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcoopt.compensated import Grid, Pair, settled, split
 from jaxcoopt.derivative import derivative_from
+from jaxcoopt.linear import linear, symmetric
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.halo import Halo, most
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
 from jaxcoopt.pytrees import pytree
-from jaxcoopt.symmetric import symmetric
 
 Quantize = Callable[[Array], Array]
 Rule = Callable[[Any, Any, Array], Any]  # (u_i, u_j, w_ij), pytrees of [nodes, runs], to what i gets from j
@@ -35,7 +36,8 @@ class Links:
 
     up: which edges of the union hold, [edges, runs], None where all do. shifts, matrix: the same weights in the forms
     that other kernels take, where the network keeps them. halo: what the tables' neighbours count on beside the nodes
-    that are here, where the nodes are spread over devices.
+    that are here, where the nodes are spread over devices. outward: where links are directed who hears each node, while
+    `tables` say whom it hears.
     """
 
     tables: Tables
@@ -45,6 +47,7 @@ class Links:
     matrix: Float[Array, "nodes nodes"] | None = None
     kernel: Kernel = "auto"
     halo: Halo | None = None
+    outward: Tables | None = None
 
     @property
     def most_neighbours(self) -> int:
@@ -58,29 +61,49 @@ class Links:
         """
         if through is not None:
             return jax.tree.map(lambda u: self._mix_by_tables(u, through), values)
-        return jax.tree.map(lambda u: symmetric(Links._mix_linear, self, u), values)
+        if self.outward is None:
+            return jax.tree.map(lambda u: symmetric(Links._mix_linear, self, u), values)
+        return jax.tree.map(lambda u: linear(Links._mix_linear, Links._mix_outward, self, u), values)
 
     def flow(self, values: Any, amount: Rule, grid: Grid) -> Pair:
         """sum_j amount(u_i, u_j, w_ij) in whole units of the grid: one end gains exactly what the other loses.
 
         values: a pytree, leaves [nodes, runs], that is stored: computed on the way, the compiler may round it
         differently at the two ends. amount: odd, amount(u_i, u_j, w) = -amount(u_j, u_i, w), and 0 for w = 0.
+
+        Where links are directed, j -> i: sum_j amount(0, u_j, w_ij) - sum_k amount(0, u_i, w_ki), as nobody knows both
+        ends: what a node sends on a link it loses.
         """
+        if self.outward is not None:
+            return self._flow_one_way(values, amount, grid)
 
         def add(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
-            # The select is the identity. It keeps the compiler from contracting a product with the sum it goes into,
-            # which may round it differently at the two ends. Its condition must differ from number to number: one on
-            # the weight alone is moved out of the loop over runs, and the contraction is back.
             unlike = jax.tree.leaves(other)[0] - jax.tree.leaves(own)[0]
-            part = amount(own, other, weight)
-            moved = split(derivative_from(jnp.where(jnp.isnan(unlike), unlike, part), part), grid)
+            moved = split(_rounded_once(amount(own, other, weight), unlike), grid)
             return Pair(total.high + moved.high, total.low + moved.low)
 
-        def start(own: Any) -> Pair:
-            zero = jnp.zeros_like(jax.tree.leaves(own)[0])
-            return Pair(zero, zero)
+        return self._over_tables(values, add, _nothing, settle=lambda total: settled(total, grid))
 
-        return self._over_tables(values, add, start, settle=lambda total: settled(total, grid))
+    def _flow_one_way(self, values: Any, amount: Rule, grid: Grid) -> Pair:
+        """What comes in and what goes out, each link's number rounded alike at both ends."""
+
+        def sent(value: Any, weight: Array) -> Pair:
+            leaf = jax.tree.leaves(value)[0]
+            none = jax.tree.map(jnp.zeros_like, value)
+            return split(_rounded_once(amount(none, value, weight), leaf), grid)
+
+        def gain(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+            moved = sent(other, weight)
+            return Pair(total.high + moved.high, total.low + moved.low)
+
+        def lose(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+            moved = sent(own, weight)
+            return Pair(total.high - moved.high, total.low - moved.low)
+
+        settle = partial(settled, grid=grid)
+        gained = self._over_tables(values, gain, _nothing, settle=settle)
+        lost = self._over_tables(values, lose, _nothing, settle=settle, tables=self.outward)
+        return settle(Pair(gained.high + lost.high, gained.low + lost.low))
 
     def most(self, values: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
         """max_i |u_i|."""
@@ -142,10 +165,10 @@ class Links:
         count = self._over_tables(held, add, jnp.zeros_like)
         return count[:, 0] if self.up is None else count
 
-    def strength(self) -> Float[Array, "nodes *runs"]:
-        """sum_j w_ij over the live links of each node."""
+    def strength(self, tables: Tables | None = None) -> Float[Array, "nodes *runs"]:
+        """sum_j w_ij over the live links of each node; tables: other ones than those of whom it hears."""
         held = jnp.zeros((self.tables.nodes, 1 if self.up is None else self.up.shape[1]), self.tables.weights.dtype)
-        total = self._over_tables(held, lambda total, own, other, weight: total + weight, jnp.zeros_like)
+        total = self._over_tables(held, lambda total, own, other, weight: total + weight, jnp.zeros_like, tables=tables)
         return total[:, 0] if self.up is None else total
 
     def dense(self) -> Float[Array, "nodes nodes *runs"]:
@@ -172,12 +195,19 @@ class Links:
             return self.shifts.mix(u)
         return self._mix_by_tables(u, None, NARROW_CHUNK if 1 < runs < NARROW else CHUNK)
 
-    def _mix_by_tables(self, u: Array, through: Quantize | None, chunk: int = CHUNK) -> Array:
+    def _mix_outward(self, u: Float[Array, "nodes *shape runs"]) -> Float[Array, "nodes *shape runs"]:
+        """The transpose of the mix over directed links: sum_k w_ki u_k - sum_j w_ij u_i."""
+        surplus = self.strength(self.outward) - self.strength()
+        return self._mix_by_tables(u, None, tables=self.outward) + _column(surplus, u) * u
+
+    def _mix_by_tables(
+        self, u: Array, through: Quantize | None, chunk: int = CHUNK, tables: Tables | None = None
+    ) -> Array:
         def add(total: Array, own: Array, other: Array, weight: Array) -> Array:
             difference = other - own
             return total + weight * (difference if through is None else through(difference))
 
-        return self._over_tables(u, add, jnp.zeros_like, chunk)
+        return self._over_tables(u, add, jnp.zeros_like, chunk, tables=tables)
 
     def _over_tables(
         self,
@@ -186,13 +216,15 @@ class Links:
         start: Callable,
         chunk: int = CHUNK,
         settle: Callable | None = None,
+        tables: Tables | None = None,
     ) -> Any:
         """Folds add(total, u_i, u_j, w_ij) over the neighbours j of each node i, from start(u_i) = 0."""
+        tables = self.tables if tables is None else tables
         leaves, form = jax.tree.flatten(values)
         around = self._within_reach(values)
-        owns = zip(*(self.tables.by_block(leaf) for leaf in leaves), strict=True)
+        owns = zip(*(tables.by_block(leaf) for leaf in leaves), strict=True)
         parts = []
-        for block, of_rows in zip(self.tables.blocks(), owns, strict=True):
+        for block, of_rows in zip(tables.blocks(), owns, strict=True):
             own = form.unflatten(of_rows)
 
             def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Any = own) -> Any:
@@ -202,7 +234,7 @@ class Links:
 
             columns = block.neighbours, block.weights, block.link
             parts.append(_folded(block, add_column, start(own), columns, chunk, settle))
-        return self.tables.in_order(parts)
+        return tables.in_order(parts)
 
     def _within_reach(self, values: Any) -> Any:
         """Values of the nodes that the tables and edges may name, leaves [nodes + those of other devices, ...]."""
@@ -211,6 +243,19 @@ class Links:
     def _number(self, node: Int[Array, " rows"]) -> Int[Array, " rows"]:
         """The nodes' numbers in the network."""
         return node if self.halo is None else take(self.halo.number, node)
+
+
+def _nothing(own: Any) -> Pair:
+    zero = jnp.zeros_like(jax.tree.leaves(own)[0])
+    return Pair(zero, zero)
+
+
+def _rounded_once(part: Array, other: Array) -> Array:
+    """The part itself, kept from being contracted with the sum it goes into, which may round it differently at the two
+    ends. other: numbers that differ from one to the next: a condition on the weight alone would be moved out of the
+    loop over runs, and the contraction would be back.
+    """
+    return derivative_from(jnp.where(jnp.isnan(other), other, part), part)
 
 
 def _folded(

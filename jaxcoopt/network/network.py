@@ -1,6 +1,6 @@
 """A changing network: which graph an iteration sees, and which of its links fail."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel
 from jaxcoopt.network.links import Links
 from jaxcoopt.network.shifts import Shifts, recognised
-from jaxcoopt.network.tables import Tables, build_tables
+from jaxcoopt.network.tables import Tables, both_ways, build_tables, of_listener, of_sender
 from jaxcoopt.network.weights import LinkList, link_weights, matrices, weights_of
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
@@ -49,7 +49,8 @@ class Network:
     mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
     kernel may use them. kernel: how links that do not fail are mixed. halo: see `jaxcoopt.network.blocks`. names: see
-    `labels`; None where these are 0 .. nodes - 1.
+    `labels`; None where these are 0 .. nodes - 1. outward: where links are directed who hears each node, while `tables`
+    say whom it hears; None where all links go both ways.
     """
 
     tables: Tables
@@ -63,6 +64,12 @@ class Network:
     kernel: Kernel = "auto"
     halo: Halo | None = None
     names: tuple[Hashable, ...] | None = None
+    outward: Tables | None = None
+
+    @property
+    def directed(self) -> bool:
+        """Whether links go one way."""
+        return self.outward is not None
 
     @property
     def labels(self) -> tuple[Hashable, ...]:
@@ -96,12 +103,14 @@ class Network:
         switching: str | Sequence[int] | Int[np.ndarray, " length"] = "cycle",
         kernel: str = "auto",
     ) -> "Network":
-        """A network from undirected networkx graphs over the same nodes.
+        """A network from networkx graphs over the same nodes; where one is directed (u -> v: v hears u) all are.
 
         weights: "metropolis", "max_degree", a number, an edge attribute's name, or an array [nodes, nodes], dense or
-        scipy.sparse (one for each graph, or one for all). failure_rate: the chance that a link, both directions
-        together, is down at an iteration. switching: "cycle" (iteration k uses graph k mod the number of graphs),
-        "random" (uniform, the same for all runs) or a sequence of graph indices, repeated. Self-loops are dropped.
+        scipy.sparse (one for each graph, or one for all); of directed graphs a number, an attribute or an array w[i, j]
+        of the links j -> i, which must be balanced: the same sum into and out of every node. failure_rate: the chance
+        that a link, both directions together, is down at an iteration; 0 where links are directed. switching: "cycle"
+        (iteration k uses graph k mod the number of graphs), "random" (uniform, the same for all runs) or a sequence of
+        graph indices, repeated. Self-loops are dropped.
 
         Node i, row i of every array, is the i-th label: labels that are whole numbers, or texts of them, count in
         ascending order, all others in the order of the first graph; `labels` has them. Several graphs are matched by
@@ -113,26 +122,37 @@ class Network:
         with the nodes in their natural order; "auto" picks the fastest by a measured rule. The result differs by
         rounding only. Links that fail, or that quantize differences, and allocation flows always go by tables.
 
-        Raises ValueError where the graphs' nodes differ, the union of the graphs in use is not connected, a weight is
-        asymmetric, negative or missing, or the kernel does not apply.
+        Raises ValueError where the graphs' nodes differ, the union of the graphs in use is not (strongly) connected, a
+        weight is asymmetric, not balanced, negative or missing, or the kernel does not apply.
         """
         graphs = listed(graphs)
-        order = node_order(graphs)
+        order, directed = node_order(graphs), graphs[0].is_directed()
         sequence = switching_sequence(switching, len(graphs))
         ends = [edge_ends(graph, order) for graph in graphs]
         in_use = range(len(graphs)) if sequence is None else sorted(set(sequence.tolist()))
-        check_connected([adjacency(ends[i], len(order)) for i in in_use], order)
+        check_connected([adjacency(ends[i], len(order), directed) for i in in_use], order, directed)
         rate = failure_chance("failure_rate", failure_rate)
+        if directed and rate.any():
+            raise ValueError(
+                "failure_rate: where a directed link is down the weights of that iteration are not balanced, and the "
+                "optimum is missed; give 0, or undirected graphs"
+            )
         links = [
             link_weights(graph, end, weight, where, order)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)
         ]
-        tables, shifts, matrix = _kept(links, kernel, fails=bool(rate.any()))
+        if directed:
+            kernels.check(kernel, False, directed)
+            tables = _tables(links, kernel, of_listener)
+            outward = _tables([of_graph.transposed() for of_graph in links], kernel, of_sender)
+            shifts = matrix = None
+        else:
+            (tables, shifts, matrix), outward = _kept(links, kernel, fails=bool(rate.any())), None
         labels = node_labels(graphs, order)
         return cls(
             tables=tables,
             links_sent=array_of([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
-            edges=build_edges(links),
+            edges=build_edges(links, directed),
             failure_rate=rate if rate.any() else None,
             sequence=None if sequence is None else array_of(sequence, np.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
@@ -140,6 +160,7 @@ class Network:
             matrix=matrix,
             kernel=kernel,  # pyright: ignore[reportArgumentType]
             names=None if labels == list(range(len(labels))) else tuple(labels),
+            outward=outward,
         )
 
     def _about(self) -> list[str]:
@@ -147,7 +168,8 @@ class Network:
         graphs = "one graph" if self.graphs == 1 else f"{self.graphs} graphs {SWITCHED[self.switching]}"
         rate = self.failure_rate
         fails = "never fail" if rate is None else f"fail with chance {short(rate)}"
-        first = f"Network: {self.nodes:,} nodes, {graphs}, {self.edges.count:,} links in all, which {fails}"
+        kind = "directed links" if self.directed else "links"
+        first = f"Network: {self.nodes:,} nodes, {graphs}, {self.edges.count:,} {kind} in all, which {fails}"
         if self.names is None:
             return [first]
         few = ", ".join(f"{label!r:.30}" for label in self.names[:SHOWN])
@@ -156,8 +178,10 @@ class Network:
     def with_weights(self, weights: Any) -> "Network":
         """The same links with other weights, above 0, [graphs, edges] in the order of `edges`; may be traced.
 
-        Raises ValueError for another shape.
+        Raises ValueError for another shape, and where links are directed.
         """
+        if self.directed:
+            raise ValueError("weights: those of directed links must stay balanced; make a new network with from_graphs")
         given, weights = weights, array_of(plain("weights", weights), self.edges.weights.dtype)
         if weights.shape != self.edges.weights.shape:
             raise ValueError(f"weights: expected [graphs, edges] = {self.edges.weights.shape}, got {weights.shape}")
@@ -189,28 +213,33 @@ class Network:
 
     def links(self, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]) -> Links:
         """The links of an iteration, with failures drawn for each of the runs (numbered by `runs`)."""
-        kept = self.tables, self.edges.weights, self.shifts, self.matrix
+        kept = self.tables, self.edges.weights, self.shifts, self.matrix, self.outward
         if self.graphs == 1:  # nothing to look up, and no copy
-            tables, weights, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
+            tables, weights, shifts, matrix, outward = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
         else:
             graph = self.graph_at(key, iteration)
-            tables, weights, shifts, matrix = jax.tree.map(lambda of_graphs: of_graphs[graph], kept)
+            tables, weights, shifts, matrix, outward = jax.tree.map(lambda of_graphs: of_graphs[graph], kept)
         up = None
         if self.failure_rate is not None:
             key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
             up = links_up(key, self.edges.numbers, runs, self.failure_rate)
-        return Links(tables, replace(self.edges, weights=weights), up, shifts, matrix, self.kernel, self.halo)
+        edges = replace(self.edges, weights=weights)
+        return Links(tables, edges, up, shifts, matrix, self.kernel, self.halo, outward)
+
+
+def _tables(links: list[LinkList], kernel: str, name: Callable[[LinkList], np.ndarray]) -> Tables:
+    buckets = plan(np.stack([of_graph.degree for of_graph in links]), kernel)
+    kernels.check_size(kernel, len(links) * sum(rows * slots for rows, slots in buckets))
+    return build_tables(links, buckets, name)
 
 
 def _kept(
     links: list[LinkList], kernel: str, fails: bool
 ) -> tuple[Tables, Shifts | None, Float[Array, "graphs nodes nodes"] | None]:
     """The tables, and the forms of the weights that the kernel may use beside them."""
-    kernels.check(kernel, fails)
-    nodes, buckets = links[0].nodes, plan(np.stack([of_graph.degree for of_graph in links]), kernel)
-    entries = sum(rows * slots for rows, slots in buckets)
-    kernels.check_size(kernel, len(links) * entries)
-    tables = build_tables(links, buckets)
+    kernels.check(kernel, fails, directed=False)
+    nodes, tables = links[0].nodes, _tables(links, kernel, both_ways)
+    entries = sum(rows * slots for rows, slots in tables.buckets)
     shifts = matrix = None
     if not fails and kernels.may_shift(kernel):
         shifts = recognised(links)

@@ -25,8 +25,8 @@ class Tables:
     """A table [slots, nodes] of every node's first neighbours, then one [slots, rows] for each bucket, with those that
     hubs have beyond; flattened and one after another, padded with the node itself.
 
-    neighbours, weights (0 where padded), link: [entries], [graphs, entries] in a network; `link` numbers the
-    undirected edges of the union, so that both ends of one see the same failure. buckets: (rows, slots) of each, all
+    neighbours, weights (0 where padded), link: [entries], [graphs, entries] in a network; `link` numbers the edges of
+    the union, so that both ends of one see the same failure. buckets: (rows, slots) of each, all
     nodes first. node: the node of each further row; row: which of these a node has, from 1, or 0; None where there
     are none.
     """
@@ -131,11 +131,28 @@ def take(u: Array, index: Array) -> Array:
     return u.at[index].get(mode="promise_in_bounds")
 
 
-def build_tables(links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...]) -> Tables:
-    """The tables of several graphs in buckets planned for them."""
-    name = [np.minimum(of.own, of.neighbour) * of.nodes + np.maximum(of.own, of.neighbour) for of in links]
-    union = np.unique(np.concatenate(name))
-    tables = [fill(of, np.searchsorted(union, edge), buckets) for of, edge in zip(links, name, strict=True)]
+def both_ways(links: LinkList) -> np.ndarray:
+    """The same number for the links i -> j and j -> i."""
+    return np.minimum(links.own, links.neighbour) * links.nodes + np.maximum(links.own, links.neighbour)
+
+
+def of_listener(links: LinkList) -> np.ndarray:
+    """The number of the directed edge from the neighbour, who is heard."""
+    return links.neighbour * links.nodes + links.own
+
+
+def of_sender(links: LinkList) -> np.ndarray:
+    """The number of the directed edge to the neighbour, who hears."""
+    return links.own * links.nodes + links.neighbour
+
+
+def build_tables(
+    links: Sequence[LinkList], buckets: tuple[tuple[int, int], ...], name: Callable[[LinkList], np.ndarray]
+) -> Tables:
+    """The tables of several graphs in buckets planned for them; name: a number for the edge of each link."""
+    name_of = [name(of) for of in links]
+    union = np.unique(np.concatenate(name_of))
+    tables = [fill(of, np.searchsorted(union, edge), buckets) for of, edge in zip(links, name_of, strict=True)]
     neighbours, weights, link, node, row = (np.stack(part) for part in zip(*tables, strict=True))
     plain = len(buckets) == 1
     return Tables(

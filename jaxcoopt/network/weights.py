@@ -1,4 +1,4 @@
-"""Link weights of one graph: symmetric, non-negative, one for each edge."""
+"""Link weights of one graph: non-negative, one for each edge; symmetric, or balanced where links are directed."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,10 @@ RULES = ("metropolis", "max_degree")
 
 
 class LinkList(NamedTuple):
-    """The links of one graph, both directions, by node and then by neighbour: w_ij with i `own`, j `neighbour`."""
+    """The links of one graph, by node and then by neighbour: w_ij with i `own`, who hears j, `neighbour`.
+
+    An undirected edge is two links, one each way, with the same weight.
+    """
 
     nodes: int
     own: Int[np.ndarray, " links"]
@@ -25,8 +28,13 @@ class LinkList(NamedTuple):
 
     @property
     def degree(self) -> Int[np.ndarray, " nodes"]:
-        """How many neighbours each node has."""
+        """How many neighbours each node hears."""
         return np.bincount(self.own, minlength=self.nodes)
+
+    def transposed(self) -> "LinkList":
+        """The same links by who is heard: w_ij with j `own`, i `neighbour`."""
+        order = np.lexsort((self.own, self.neighbour))
+        return LinkList(self.nodes, self.neighbour[order], self.own[order], self.weight[order])
 
 
 def weights_of(weights: Any, graphs: int) -> list[tuple[str, Any]]:
@@ -55,10 +63,17 @@ def link_weights(
 
     ends: the node numbers of `graph.edges`; order: the labels of nodes 0, 1, ..., for errors. weights: "metropolis"
     1 / (1 + max(d_i, d_j)); "max_degree" 1 / (1 + max d); a positive number, the same for all edges; the name of an
-    edge attribute; or a symmetric [nodes, nodes] array, dense or scipy.sparse.
+    edge attribute; or a [nodes, nodes] array, dense or scipy.sparse, symmetric, of a directed graph balanced.
     """
-    links = adjacency(ends, len(graph))
+    directed = graph.is_directed()
+    links = adjacency(ends, len(graph), directed)
     if isinstance(weights, str) and weights in RULES:
+        if directed:
+            raise ValueError(
+                f"{where}: {weights!r} is for undirected graphs; give weights of the directed links that are balanced "
+                "(the same sum into and out of every node): a number, an edge attribute's name, or an array w[i, j] of "
+                "the links j -> i"
+            )
         return _by_degree(_listed(links), weights)
     if isinstance(weights, str):
         given = _from_attribute(graph, ends, weights, where)
@@ -68,7 +83,7 @@ def link_weights(
     else:
         array = numbers(where, weights)
         given = sparse.coo_array(links * float(array) if array.ndim == 0 else array)
-    return _checked(given, links, where, range(len(graph)) if order is None else order)
+    return _checked(given, links, where, range(len(graph)) if order is None else order, directed)
 
 
 def _listed(matrix: Any) -> LinkList:
@@ -95,14 +110,13 @@ def _from_attribute(graph: nx.Graph, ends: np.ndarray, name: str, where: str) ->
     if missing is not None:
         raise ValueError(f"{where}: edge {missing} has no attribute {name!r}; every edge needs a weight")
     values = np.array([float(numbers(where, data[name])) for *_, data in edges])
-    i, j = ends[proper].T
-    return sparse.coo_array(
-        (np.concatenate([values, values]), (np.concatenate([i, j]), np.concatenate([j, i]))),
-        shape=(len(graph), len(graph)),
-    )
+    tail, head = ends[proper].T
+    if not graph.is_directed():
+        values, tail, head = np.tile(values, 2), np.concatenate([tail, head]), np.concatenate([head, tail])
+    return sparse.coo_array((values, (head, tail)), shape=(len(graph), len(graph)))
 
 
-def _checked(given: Any, links: Any, where: str, order: Sequence[Hashable]) -> LinkList:
+def _checked(given: Any, links: Any, where: str, order: Sequence[Hashable], directed: bool) -> LinkList:
     """The links of `given`, after checking it against the graph's own; both scipy.sparse, [nodes, nodes]."""
     if given.shape != links.shape:
         raise ValueError(f"{where}: expected an array [nodes, nodes] = {links.shape}, got {given.shape}")
@@ -111,12 +125,27 @@ def _checked(given: Any, links: Any, where: str, order: Sequence[Hashable]) -> L
     given.eliminate_zeros()
     if not np.isfinite(given.data).all():
         raise ValueError(f"{where}: holds NaN or infinity; every weight must be a finite number")
-    _refuse(given != given.T, given, order, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
+    if not directed:
+        _refuse(given != given.T, given, order, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
     _refuse(given < 0, given, order, f"{where}: negative; every weight must be above 0")
     unlike = links - abs(given).sign()
     _refuse(unlike > 0, given, order, f"{where}: missing (0) on an edge; give every edge a weight above 0")
     _refuse(unlike < 0, given, order, f"{where}: given where the graph has no edge; add the edge or set it to 0")
+    if directed:
+        _refuse_unbalanced(given, where, order)
     return _listed(given)
+
+
+def _refuse_unbalanced(given: Any, where: str, order: Sequence[Hashable]) -> None:
+    """Raise ValueError for weights that do not sum to the same into and out of every node, to 1e-9 of the largest."""
+    into, out = np.asarray(given.sum(axis=1)).ravel(), np.asarray(given.sum(axis=0)).ravel()
+    apart = np.abs(into - out)
+    if apart.max() > 1e-9 * max(into.max(), out.max()):
+        node = int(apart.argmax())
+        raise ValueError(
+            f"{where}: not balanced, so the optimum would be missed: at node {order[node]!r} the links in have "
+            f"{into[node]:g} in all, the links out {out[node]:g}; make the two the same at every node"
+        )
 
 
 def _refuse(bad: Any, given: Any, order: Sequence[Hashable], message: str) -> None:

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jax.lax import Precision
 from jaxtyping import Array, Float
 
+from jaxcoopt.linear import symmetric
 from jaxcoopt.problem.models import Params
 from jaxcoopt.pytrees import pytree
-from jaxcoopt.symmetric import symmetric
 
 SMALL_FEATURES, SMALL_RUNS = 20, 32  # sizes up to which sums of products are quicker on a CPU (benchmarks/NOTES.md)
 

@@ -10,7 +10,7 @@ from jaxcoopt.errors import StandIn, check_name, check_seed, finite, positive, s
 from jaxcoopt.host import inside_jit
 from jaxcoopt.layout import check_axes
 from jaxcoopt.methods import check as methods
-from jaxcoopt.methods.check import check_method
+from jaxcoopt.methods.check import check_directed, check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.flat_costs import check_flat
 from jaxcoopt.methods.unlike_costs import check_unlike
@@ -83,16 +83,20 @@ def check_run(
         chance = failure_chance("network.failure_rate", network.failure_rate)
         check_axes("network.failure_rate", chance, ("runs",), {"runs": runs})
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
+    if network.directed:
+        check_directed(method)
     if not traced(problem):
         check_flat(method.allocation, problem.allocation, network.nodes)
         if not traced(network):
             check_unlike(method.allocation, problem.allocation, network)
 
 
-def check_shard(shard: Any, *given: Any) -> None:
+def check_shard(shard: Any, network: Network, *given: Any) -> None:
     """The nodes are spread by a plan made of the network's numbers, so these must be there."""
     check_name("shard", shard, SHARDS)
-    if shard == "nodes" and (inside_jit() or traced(*given)):
+    if shard == "nodes" and network.directed:
+        raise ValueError("shard: 'nodes' is for undirected links; use shard='runs'")
+    if shard == "nodes" and (inside_jit() or traced(network, *given)):
         raise ValueError("shard: 'nodes' does not work inside jit or grad; use shard='runs' there")
 
 

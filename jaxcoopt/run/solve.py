@@ -70,7 +70,7 @@ def solve(
     progress = a_flag("progress", progress)
     problem, network, method = received(problem, network, method)
     initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
-    check_shard(shard, problem, network, method, initial)
+    check_shard(shard, network, problem, method, initial)
     where = in_host_memory() if shard == "nodes" else nullcontext()
     with bounded_programs("solve", problem, network, method, initial, runs, shard), where:
         with evaluated_now():

@@ -28,7 +28,7 @@ def received(method: Any, problem: Problem, network: Network) -> tuple[Any, Prob
     halves: dict[str, Any] = {half: method}
     method = getattr(received_method(CoOptimizer(**halves)), half)
     _check_finite("method", method)
-    network = received_network(network)
+    network = refuse_directed(received_network(network))
     return method, received_problem(problem, network.nodes), network
 
 
@@ -45,6 +45,13 @@ def received_network(network: Network) -> Network:
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
     return plain_tree(network, "network")
+
+
+def refuse_directed(network: Network) -> Network:
+    """The network. Raises ValueError where its links go one way."""
+    if network.directed:
+        raise ValueError("network: it is directed, and this is known for links that go both ways only")
+    return network
 
 
 def received_channel(channel: Channel | None) -> Channel:

@@ -12,6 +12,7 @@ from jaxcoopt.draws import random_bits
 from jaxcoopt.errors import at_least_one, check_seed, one_number
 from jaxcoopt.network.network import Network
 from jaxcoopt.shown import briefly
+from jaxcoopt.theory.check import refuse_directed
 from jaxcoopt.theory.laplacian import average_laplacian, failure_rate, lambda_2, lambda_max, laplacians
 
 SAMPLES_AT_ONCE = 2**22  # numbers drawn to a call
@@ -42,6 +43,7 @@ def connectivity(network: Network) -> Connectivity:
     1.0
     """
     each, average = laplacians(network), average_laplacian(network)
+    refuse_directed(network)
     algebraic = lambda_2(average)
     return Connectivity(
         lambda_2=np.array([lambda_2(of_graph) for of_graph in each]),
@@ -88,6 +90,7 @@ def failure_threshold(
     if not 0 < probability < 1:
         raise ValueError(f"probability: expected a number between 0 and 1, got {probability}")
     laplacians(network)  # raises for what is no network
+    refuse_directed(network)
     iterations = window * (network.graphs if network.sequence is None else len(network.sequence))
     at_once = min(samples, max(1, SAMPLES_AT_ONCE // network.edges.count))
     parts = [

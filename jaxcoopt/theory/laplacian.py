@@ -24,9 +24,10 @@ def laplacians(network: Network) -> list[Any]:
         raise TypeError(f"network: expected a jaxcoopt.Network of known numbers, got {type(network).__name__}")
     found, nodes = [], network.nodes
     tail, head = np.asarray(network.edges.tail), np.asarray(network.edges.head)
-    ends = np.concatenate([tail, head]), np.concatenate([head, tail])
+    ends = (head, tail) if network.directed else (np.concatenate([tail, head]), np.concatenate([head, tail]))
     for weight in np.asarray(network.edges.weights, np.float64):
-        weights = sparse.csr_array((np.tile(weight, 2), ends), shape=(nodes, nodes))
+        weight = weight if network.directed else np.tile(weight, 2)
+        weights = sparse.csr_array((weight, ends), shape=(nodes, nodes))
         weights.eliminate_zeros()
         found.append(sparse.csr_array(sparse.diags_array(weights.sum(axis=1)) - weights))
     return found

@@ -18,7 +18,7 @@ from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.shown import briefly
-from jaxcoopt.theory.check import received, received_channel, received_network, received_problem
+from jaxcoopt.theory.check import received, received_channel, received_network, received_problem, refuse_directed
 from jaxcoopt.theory.curvature import (
     NoNumber,
     bounded,
@@ -87,6 +87,8 @@ def known_bound(method: Any, problem: Problem, network: Network, channel: Channe
     half = half_of(method, problem)
     if traced(half, network, channel, method):
         raise NoNumber("it follows from numbers that are not known before the run (it is inside jax.jit or jax.grad)")
+    if network.directed:
+        raise NoNumber("no bound is known for directed links")
     if isinstance(half, Training):
         return _training(threshold(method, channel), half, network, channel)
     return allocation_bound(method, half, network, channel)
@@ -113,7 +115,7 @@ def paper_bound(problem: Problem, network: Network, channel: Channel | None = No
     lambda_2 of the average Laplacian. It vanishes with the connectivity, which the sharp one does not: see
     `step_bound`. Source: arXiv 2510.25176, theorem 1.
     """
-    network = received_network(network)
+    network = refuse_directed(received_network(network))
     problem = received_problem(problem, network.nodes)
     if problem.training is None:
         raise ValueError("problem.training: missing; the bound is one of gradient tracking")
@@ -206,6 +208,8 @@ def unstable_beyond(
     sector bound; links that fail: the mean of the iteration follows the expected Laplacian. All settings scalars.
     """
     half = half_of(method, problem)
+    if network.directed:
+        return None
     settled = network.graphs == 1 or network.switching == "random"
     if not settled or network.nodes > SHARP_NODES or np.ndim(network.failure_rate if _fails(network) else 0.0):
         return None

@@ -54,6 +54,8 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
 
     surely: only where mixing grows in the mean over failures, and not where a sufficient condition fails.
     """
+    if network.directed:
+        return None
     most = [np.asarray(strongest(part), np.float64) for part in in_each_phase(method)]
     least, limit = min(float(np.min(each)) for each in most), max(float(np.max(each)) for each in most)
     lower, upper, _ = sector_of(channel)

@@ -59,7 +59,7 @@ class Trial(NamedTuple):
 
 def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -> bool:
     """Whether a trial can tell: linear flows, and convex losses by methods that have a bound at all."""
-    if traced(method, problem, network, channel):
+    if traced(method, problem, network, channel) or network.directed:
         return False
     if isinstance(method, LaplacianFlow):
         return isinstance(method.response, Linear)

@@ -1,4 +1,4 @@
-"""Products with symmetric operators, whose transposes are themselves: reverse mode runs what forward mode does.
+"""Products with linear operators whose transposes are given: reverse mode runs these, symmetric ones run themselves.
 
 JAX would make scatters of a mix's gathers, and a slow layout of a matrix product. A primitive of our own, as only that
 has a transpose of its own under jvp, vjp and vmap, nested in any order.
@@ -17,27 +17,35 @@ from jaxtyping import Array
 Apply = Callable[[Any, Array], Array]
 
 
-def symmetric(apply: Apply, operator: Any, u: Array) -> Array:
-    """A u = apply(operator, u), of u's shape, linear in the operator's floats and in u, with v . A u = u . A v."""
+def linear(apply: Apply, transposed: Apply, operator: Any, u: Array) -> Array:
+    """A u = apply(operator, u), of u's shape, linear in the operator's floats and in u.
+
+    transposed: A^T u, as apply gives A u.
+    """
     parts, form = jax.tree.flatten(operator)
-    return _product.bind(*parts, u, apply=apply, form=form)
+    return _product.bind(*parts, u, apply=apply, transposed=transposed, form=form)
 
 
-_product = Primitive("symmetric_product")
+def symmetric(apply: Apply, operator: Any, u: Array) -> Array:
+    """The same with v . A u = u . A v."""
+    return linear(apply, apply, operator, u)
 
 
-def _plain(*args: Array, apply: Apply, form: Any) -> Array:
+_product = Primitive("linear_product")
+
+
+def _plain(*args: Array, apply: Apply, transposed: Apply, form: Any) -> Array:
     *parts, u = args
     return apply(form.unflatten(parts), u)
 
 
-def _jvp(primals: Any, tangents: Any, *, apply: Apply, form: Any) -> tuple[Array, Any]:
+def _jvp(primals: Any, tangents: Any, *, apply: Apply, **kind: Any) -> tuple[Array, Any]:
     (*parts, u), (*moved, u_moved) = primals, tangents
-    out, changes = _product.bind(*parts, u, apply=apply, form=form), []
+    out, changes = _product.bind(*parts, u, apply=apply, **kind), []
     if not isinstance(u_moved, ad.Zero):
-        changes.append(_product.bind(*parts, u_moved, apply=apply, form=form))
+        changes.append(_product.bind(*parts, u_moved, apply=apply, **kind))
     if not all(isinstance(each, ad.Zero) for each in moved):
-        changes.append(apply(form.unflatten(list(map(_tangent, parts, moved))), u))
+        changes.append(apply(kind["form"].unflatten(list(map(_tangent, parts, moved))), u))
     return out, sum(changes[1:], start=changes[0])
 
 
@@ -48,13 +56,13 @@ def _tangent(part: Array, moved: Any) -> Array:
     return jnp.zeros_like(part) if isinstance(moved, ad.Zero) else moved
 
 
-def _transpose(change: Array, *args: Any, apply: Apply, form: Any) -> list[Any]:
+def _transpose(change: Array, *args: Any, apply: Apply, transposed: Apply, form: Any) -> list[Any]:
     *parts, _ = args
-    return [None] * len(parts) + [_product.bind(*parts, change, apply=apply, form=form)]
+    return [None] * len(parts) + [_product.bind(*parts, change, apply=transposed, transposed=apply, form=form)]
 
 
-def _batched(args: Any, axes: Any, *, apply: Apply, form: Any) -> tuple[Array, int]:
-    return jax.vmap(lambda *each: _plain(*each, apply=apply, form=form), axes)(*args), 0
+def _batched(args: Any, axes: Any, **kind: Any) -> tuple[Array, int]:
+    return jax.vmap(lambda *each: _plain(*each, **kind), axes)(*args), 0
 
 
 _product.def_impl(_plain)
