@@ -6,7 +6,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.trees import gradient, plus, times
+from jaxcoopt.methods.trees import plus, times
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
@@ -28,24 +28,22 @@ class ChocoState:
 class CHOCO(TrainingMethod):
     """y(k+1) = y'(k) + gamma sum_j w_ij (e_j - e_i),   y' = y - alpha grad g(y),   e_i += q(y'_i - e_i).
 
-    alpha = `step`, gamma = `gain`, scalars or [runs]; `batch_size`: samples of a node, drawn anew each iteration,
-    default all. Source: Koloskova, Stich, Jaggi, Decentralized stochastic optimization and gossip algorithms with
-    compressed communication, ICML 2019.
+    alpha = `step`, gamma = `gain`, scalars or [runs]. Source: Koloskova, Stich, Jaggi, Decentralized stochastic
+    optimization and gossip algorithms with compressed communication, ICML 2019.
     """
 
     step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours' estimates pull.")
-    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
-    def init(self, training: Training, params: Params, now: Round) -> ChocoState:
+    def init(self, params: Params, now: Round) -> ChocoState:
         """The first step, over all samples, is sent."""
-        moved = plus(params, times(-self.step, training.gradient(params)))
+        moved = plus(params, times(-self.step, now.gradient(params)))
         return ChocoState(params, moved, now.open(moved))
 
-    def update(self, state: ChocoState, training: Training, now: Round) -> ChocoState:
+    def update(self, state: ChocoState, now: Round) -> ChocoState:
         """Gossip, then descend and send what changed."""
         params = plus(state.moved, times(self.gain, now.mix(state.wire, state.moved)))
-        moved = plus(params, times(-self.step, gradient(training, params, now, self.batch_size)))
+        moved = plus(params, times(-self.step, now.gradient(params)))
         return ChocoState(params, moved, now.send(state.wire, moved))
 
     def estimate(self, state: ChocoState) -> Params:

@@ -11,7 +11,7 @@ from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.method import AllocationMethod, Most, TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import setting
 
@@ -81,7 +81,7 @@ class CoOptimizer:
         if self.allocation is not None and problem.allocation is not None and x is not None:
             allocation = self.allocation.init(problem.allocation, x, self._half(now, "allocation"))
         if self.training is not None and problem.training is not None:
-            training = self.training.init(problem.training, params, self._half(now, "training"))
+            training = self.training.init(params, self._half(now, "training", problem.training))
         return CoState(allocation, training)
 
     def update(self, state: CoState, problem: Problem, now: Round) -> CoState:
@@ -90,7 +90,9 @@ class CoOptimizer:
         if self.allocation is not None and problem.allocation is not None and allocation is not None:
             allocation = self.allocation.update(allocation, problem.allocation, self._half(now, "allocation"))
         if self.training is not None and problem.training is not None and training is not None:
-            training = self.training.update(training, problem.training, self._half(now, "training"))
+            training = self.training.update(
+                training, self._half(now, "training", problem.training, self.training.batch_size)
+            )
         return CoState(allocation, training)
 
     def refresh(self, state: CoState) -> CoState:
@@ -118,8 +120,8 @@ class CoOptimizer:
             None if self.training is None or state.training is None else self.training.estimate(state.training),
         )
 
-    def _half(self, now: Round, name: str) -> Round:
-        return now.half(name, self.channel_of(name))
+    def _half(self, now: Round, name: str, training: Training | None = None, batch_size: int | None = None) -> Round:
+        return replace(now.half(name, self.channel_of(name)), training=training, batch_size=batch_size)
 
     def bits(self, state: CoState) -> Any:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""

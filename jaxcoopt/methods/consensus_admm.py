@@ -12,7 +12,6 @@ from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -41,11 +40,11 @@ class DecentralizedADMM(TrainingMethod):
     curvature: Scalar = setting(above=0, doc="At least that of a node's loss.")
     inner: int = setting(1, whole=True, doc="Gradient steps on a node's own problem.")
 
-    def init(self, training: Training, params: Params, now: Round) -> AdmmState:
+    def init(self, params: Params, now: Round) -> AdmmState:
         """At y, which is sent, with phi = 0."""
         return AdmmState(params, zeros(params), now.open(params))
 
-    def update(self, state: AdmmState, training: Training, now: Round) -> AdmmState:
+    def update(self, state: AdmmState, now: Round) -> AdmmState:
         """The dual from what was heard, then the local problem."""
         pull = times(self.penalty, now.mix(state.wire, state.params))
         dual = minus(state.dual, pull)
@@ -56,7 +55,7 @@ class DecentralizedADMM(TrainingMethod):
             return 2 * along_runs(self.penalty, leaf) * own
 
         def descend(_: Any, params: Params) -> Params:
-            slope = minus(plus(training.gradient(params), dual), pull)
+            slope = minus(plus(now.gradient(params), dual), pull)
             return jax.tree.map(
                 lambda y, g, y_old: (
                     y - (g + stiffness(y) * (y - y_old)) / (stiffness(y) + along_runs(self.curvature, y))

@@ -6,9 +6,8 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.trees import gradient, plus, times
+from jaxcoopt.methods.trees import plus, times
 from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -27,21 +26,19 @@ class DescentState:
 class DGD(TrainingMethod):
     """y_i(k+1) = y_i(k) + sum_j w_ij (q(y_j) - q(y_i)) - alpha grad g_i(y_i(k)).
 
-    alpha = `step`, scalar or [runs]; with `batch_size` the gradient is over that many samples a node, drawn anew each
-    iteration. Stops at a distance of the optimum proportional to alpha. Source: Nedic and Ozdaglar, IEEE Trans. Autom.
-    Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
+    alpha = `step`, scalar or [runs]. Stops at a distance of the optimum proportional to alpha. Source: Nedic and
+    Ozdaglar, IEEE Trans. Autom. Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
     """
 
     step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
-    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
-    def init(self, training: Training, params: Params, now: Round) -> DescentState:
+    def init(self, params: Params, now: Round) -> DescentState:
         """At y, which is sent."""
         return DescentState(params, now.open(params))
 
-    def update(self, state: DescentState, training: Training, now: Round) -> DescentState:
+    def update(self, state: DescentState, now: Round) -> DescentState:
         """Mix and descend at once."""
-        slope = gradient(training, state.params, now, self.batch_size)
+        slope = now.gradient(state.params)
         params = plus(state.params, now.mix(state.wire, state.params), times(-self.step, slope))
         return DescentState(params, now.send(state.wire, params))
 
@@ -63,4 +60,4 @@ def DPSGD(step: Scalar, batch_size: int | None = None) -> DGD:
         raise ValueError(
             "method.training.batch_size: D-PSGD draws samples, so say how many a node; for all samples use DGD"
         )
-    return DGD(step, batch_size)
+    return DGD(step, batch_size=batch_size)

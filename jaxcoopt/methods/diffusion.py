@@ -50,18 +50,18 @@ class ExactDiffusion(TrainingMethod):
         doc="Whether the first iteration mixes; local: NIDS.",
     )
 
-    def init(self, training: Training, params: Params, now: Round) -> DiffusionState:
+    def init(self, params: Params, now: Round) -> DiffusionState:
         """At y; the first v is sent."""
-        adapted = plus(params, times(-self.step, training.gradient(params)))
+        adapted = plus(params, times(-self.step, now.gradient(params)))
         leaf = jax.tree.leaves(params)[0]
         share = jnp.full(leaf.shape[-1], 0.5 if self.start == "combined" else 0.0, leaf.dtype)
         return DiffusionState(params, adapted, zeros(params), now.open(adapted), share)
 
-    def update(self, state: DiffusionState, training: Training, now: Round) -> DiffusionState:
+    def update(self, state: DiffusionState, now: Round) -> DiffusionState:
         """Combine what was adapted, then adapt anew."""
         mixed = times(state.share, now.mix(state.wire, state.adapted))
         params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
-        adapted = minus(plus(params, times(-self.step, training.gradient(params))), dual)
+        adapted = minus(plus(params, times(-self.step, now.gradient(params))), dual)
         return DiffusionState(params, adapted, dual, now.send(state.wire, adapted), jnp.full_like(state.share, 0.5))
 
     def estimate(self, state: DiffusionState) -> Params:
@@ -69,12 +69,12 @@ class ExactDiffusion(TrainingMethod):
         return state.params
 
 
-def NIDS(step: Scalar) -> ExactDiffusion:
+def NIDS(step: Scalar, *, batch_size: int | None = None) -> ExactDiffusion:
     """y(k+1) = (I + W)/2 (2 y(k) - y(k-1) - alpha (grad g(y(k)) - grad g(y(k-1)))),   y(1) = y(0) - alpha grad g(y(0)).
 
     Exact diffusion but for that first step. Source: Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019).
     """
-    return ExactDiffusion(step, start="local")
+    return ExactDiffusion(step, start="local", batch_size=batch_size)
 
 
 @pytree
@@ -103,17 +103,17 @@ class LEAD(TrainingMethod):
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours pull.")
     damping: Scalar = setting(0.5, above=0, most=1, doc="Of the neighbours' memory, in (0, 1].")
 
-    def init(self, training: Training, params: Params, now: Round) -> LeadState:
+    def init(self, params: Params, now: Round) -> LeadState:
         """At y, with H = 0."""
-        adapted = plus(params, times(-self.step, training.gradient(params)))
+        adapted = plus(params, times(-self.step, now.gradient(params)))
         wire = now.open(adapted)
         return LeadState(params, adapted, zeros(params), wire, self._remembered(zeros(params), wire))
 
-    def update(self, state: LeadState, training: Training, now: Round) -> LeadState:
+    def update(self, state: LeadState, now: Round) -> LeadState:
         """Combine what was heard, then adapt anew and send."""
         mixed = times(0.5 * self.gain, now.mix(state.wire, state.adapted))
         params, dual = plus(state.adapted, mixed), minus(state.dual, mixed)
-        adapted = minus(plus(params, times(-self.step, training.gradient(params))), dual)
+        adapted = minus(plus(params, times(-self.step, now.gradient(params))), dual)
         wire = now.send(replace(state.wire, known=state.memory), adapted)
         return LeadState(params, adapted, dual, wire, self._remembered(state.memory, wire))
 

@@ -7,7 +7,6 @@ from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import plus, times, zeros
 from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -33,14 +32,14 @@ class EXTRA(TrainingMethod):
 
     step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
 
-    def init(self, training: Training, params: Params, now: Round) -> ExtraState:
+    def init(self, params: Params, now: Round) -> ExtraState:
         """At y, which is sent."""
         return ExtraState(params, zeros(params), now.open(params))
 
-    def update(self, state: ExtraState, training: Training, now: Round) -> ExtraState:
+    def update(self, state: ExtraState, now: Round) -> ExtraState:
         """Mix and descend, corrected by what the mixes have summed up to."""
         mixed = now.mix(state.wire, state.params)
-        params = plus(state.params, mixed, times(-self.step, training.gradient(state.params)), state.summed)
+        params = plus(state.params, mixed, times(-self.step, now.gradient(state.params)), state.summed)
         summed = plus(state.summed, times(0.5, mixed))
         return ExtraState(params, summed, now.send(state.wire, params))
 

@@ -10,7 +10,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.trees import gradient, minus, plus, times, zeros
+from jaxcoopt.methods.trees import minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
@@ -47,10 +47,10 @@ class GradientTracking(TrainingMethod):
 
     alpha = `step`, beta = `momentum`, scalars or [runs], no momentum unless said. `optimizer`, any optax
     transformation (its learning rate included), replaces -alpha z: each node of each run applies it to its own z.
-    `batch_size`: gradients over that many samples a node, drawn anew each iteration; the difference is between this
-    iteration's sampled gradient and the last one's, so that it telescopes (benchmarks/minibatch.py compares). order
-    "atc" moves first, then mixes what it moved to. At all times sum_i z_i = sum_i grad g_i(y_i), over the samples last
-    drawn. Sources: arXiv 2510.25176, 2406.00621; mini-batches: Pu and Nedic, Math. Program. 187 (2021).
+    With `batch_size` the difference is between this iteration's sampled gradient and the last one's, so that it
+    telescopes (benchmarks/minibatch.py compares). order "atc" moves first, then mixes what it moved to. At all times
+    sum_i z_i = sum_i grad g_i(y_i), over the samples last drawn. Sources: arXiv 2510.25176, 2406.00621; mini-batches:
+    Pu and Nedic, Math. Program. 187 (2021).
     """
 
     step: Scalar = setting(None, above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
@@ -61,15 +61,14 @@ class GradientTracking(TrainingMethod):
         compiled=True,
         doc="An optax optimizer that takes the place of the plain step.",
     )
-    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
     order: Literal["cta", "atc"] = setting(
         "cta", choices=("cta", "atc"), doc="cta: mix, then move; atc: the other way."
     )
     momentum: Scalar = setting(None, least=0, below=1, doc="Of the heavy-ball term, in [0, 1).")
 
-    def init(self, training: Training, params: Params, now: Round) -> TrackingState:
+    def init(self, params: Params, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
-        tracker = training.gradient(params)
+        tracker = now.gradient(params)
         first = (zeros(params), zeros(params)) if self.order == "atc" else (params, tracker)
         return TrackingState(
             params=params,
@@ -82,10 +81,10 @@ class GradientTracking(TrainingMethod):
             previous=None if self.momentum is None else params,
         )
 
-    def update(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
+    def update(self, state: TrackingState, now: Round) -> TrackingState:
         """One iteration, in either order."""
         move = self._combine_then_adapt if self.order == "cta" else self._adapt_then_combine
-        return move(state, training, now)
+        return move(state, now)
 
     def refresh(self, state: TrackingState) -> TrackingState:
         """The same z and gradient with r the gradient and c = z."""
@@ -107,25 +106,25 @@ class GradientTracking(TrainingMethod):
                 "method.training: give either step or optimizer (its learning rate included), not both or neither"
             )
 
-    def _combine_then_adapt(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
+    def _combine_then_adapt(self, state: TrackingState, now: Round) -> TrackingState:
         move, optimizer = self._move(state)
         previous = None if state.previous is None else state.params
         params = plus(state.params, now.mix(state.params_wire, state.params), move)
         correction = plus(state.correction, now.mix(state.tracker_wire, state.tracker))
-        tracker = plus(correction, self._change(state, training, params, now))
+        tracker = plus(correction, self._change(state, params, now))
         params_wire = now.send(state.params_wire, params)
         tracker_wire = now.send(state.tracker_wire, tracker)
         return TrackingState(
             params, tracker, correction, state.reference, params_wire, tracker_wire, optimizer, previous
         )
 
-    def _adapt_then_combine(self, state: TrackingState, training: Training, now: Round) -> TrackingState:
+    def _adapt_then_combine(self, state: TrackingState, now: Round) -> TrackingState:
         move, optimizer = self._move(state)
         previous = None if state.previous is None else state.params
         moved = plus(state.params, move)
         params_wire = now.send(state.params_wire, moved)
         params = plus(moved, now.mix(params_wire, moved))
-        moved = plus(state.correction, self._change(state, training, params, now))
+        moved = plus(state.correction, self._change(state, params, now))
         tracker_wire = now.send(state.tracker_wire, moved)
         mixed = now.mix(tracker_wire, moved)
         tracker, correction = plus(moved, mixed), plus(state.correction, mixed)
@@ -147,9 +146,9 @@ class GradientTracking(TrainingMethod):
             return move
         return plus(move, times(self.momentum, minus(state.params, state.previous)))
 
-    def _change(self, state: TrackingState, training: Training, params: Params, now: Round) -> Params:
+    def _change(self, state: TrackingState, params: Params, now: Round) -> Params:
         """grad g(y) - r, over all samples or this iteration's."""
-        return minus(gradient(training, params, now, self.batch_size), state.reference)
+        return minus(now.gradient(params), state.reference)
 
 
 def _each_node(fn: Any) -> Any:
@@ -157,16 +156,16 @@ def _each_node(fn: Any) -> Any:
     return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))
 
 
-def DIGing(step: Scalar) -> GradientTracking:
+def DIGing(step: Scalar, *, batch_size: int | None = None) -> GradientTracking:
     """Gradient tracking that mixes, then moves. Source: Nedic, Olshevsky, Shi, SIAM J. Optim. 27 (2017)."""
-    return GradientTracking(step, order="cta")
+    return GradientTracking(step, order="cta", batch_size=batch_size)
 
 
-def ATCTracking(step: Scalar) -> GradientTracking:
+def ATCTracking(step: Scalar, *, batch_size: int | None = None) -> GradientTracking:
     """Gradient tracking that moves, then mixes (Aug-DGM). Source: Xu, Zhu, Soh, Xie, CDC 2015."""
-    return GradientTracking(step, order="atc")
+    return GradientTracking(step, order="atc", batch_size=batch_size)
 
 
-def HeavyBallTracking(step: Scalar, momentum: Scalar = 0.5) -> GradientTracking:
+def HeavyBallTracking(step: Scalar, momentum: Scalar = 0.5, *, batch_size: int | None = None) -> GradientTracking:
     """Gradient tracking with beta (y(k) - y(k-1)) added. Source: Xin and Khan, IEEE Trans. Autom. Control 65 (2020)."""
-    return GradientTracking(step, momentum=momentum)
+    return GradientTracking(step, momentum=momentum, batch_size=batch_size)

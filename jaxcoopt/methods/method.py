@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Array, Bool, Float
@@ -12,6 +13,7 @@ from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
+from jaxcoopt.setting import setting
 
 Most = Callable[[Array], Array]
 FlatCosts = Literal["fine", "slow", "refused"]
@@ -60,16 +62,24 @@ class AllocationMethod(abc.ABC):
         return
 
 
+@dataclass(frozen=True)
 class TrainingMethod(abc.ABC):
-    """Moves the parameters y, leaves [nodes, *shape, runs]. A method is a frozen dataclass, as above."""
+    """Moves the parameters y, leaves [nodes, *shape, runs]. A method is a frozen dataclass, as above.
+
+    batch_size: gradients are taken over so many samples of a node, drawn anew in each iteration; those at the start
+    over all.
+    """
+
+    _: KW_ONLY
+    batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
     @abc.abstractmethod
-    def init(self, training: Training, params: Params, now: Round) -> Any:
+    def init(self, params: Params, now: Round) -> Any:
         """The state at the start, its wires opened; now: the links of the first iteration."""
 
     @abc.abstractmethod
-    def update(self, state: Any, training: Training, now: Round) -> Any:
-        """One iteration."""
+    def update(self, state: Any, now: Round) -> Any:
+        """One iteration; `now.gradient(y)` is the gradient of the nodes' losses."""
 
     @abc.abstractmethod
     def estimate(self, state: Any) -> Params:

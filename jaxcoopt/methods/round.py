@@ -10,27 +10,39 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire, difference, opened
 from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Training
 from jaxcoopt.pytrees import pytree
 
 
-@pytree(static=("nodes",))
+@pytree(static=("nodes", "batch_size"))
 @dataclass(frozen=True)
 class Round:
     """The links of this iteration, what random numbers are drawn from, and the channel that all goes through.
 
     A method opens a wire for each quantity that it sends, mixes what its wires carry, and sends the new values at the
-    end of its iteration. nodes: how many there are in the whole network. An array here may hold only the nodes of one
-    device, so its length is no count of them, and a sum over its first axis is no sum over the network.
+    end of its iteration. training, batch_size: what gradients are taken of, over how many samples of a node, None for
+    all. nodes: how many there are in the whole network. An array here may hold only the nodes of one device, so its
+    length is no count of them, and a sum over its first axis is no sum over the network.
     """
 
     links: Links
     draw: Draw
     nodes: int
     channel: Channel
+    training: Training | None = None
+    batch_size: int | None = None
 
     def half(self, name: str, channel: Channel) -> "Round":
         """The same iteration for one half of the method: with its channel, and draws of its own."""
         return replace(self, draw=self.draw.named(name), channel=channel)
+
+    def gradient(self, params: Params) -> Params:
+        """grad g_i(y_i), over all samples of a node or over the mini-batch that it draws in this iteration."""
+        assert self.training is not None
+        size = self.batch_size
+        batch = None if size is None else self.training.sample(self.draw.named("batch"), size)
+        return self.training.gradient(params, batch)
 
     def open(self, u: Any, name: str | None = None, codes: int = 0) -> Wire:
         """A wire for u, leaves [nodes, *shape, runs], which is sent; a name for each if there are several.

@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcoopt.along_runs import scaled
-from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Training
 
 
 def plus(*trees: Params) -> Params:
@@ -29,9 +27,3 @@ def times(factor: Any, tree: Params) -> Params:
 def zeros(tree: Params) -> Params:
     """0 of the same shapes."""
     return jax.tree.map(jnp.zeros_like, tree)
-
-
-def gradient(training: Training, params: Params, now: Round, batch_size: int | None) -> Params:
-    """grad g_i(y_i) over all samples, or over `batch_size` drawn for this iteration."""
-    batch = None if batch_size is None else training.sample(now.draw.named("batch"), batch_size)
-    return training.gradient(params, batch)

@@ -23,6 +23,7 @@ from jaxcoopt.problem.box import feasible_point
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.problem.reference import reference
+from jaxcoopt.theory.alone import Alone
 from jaxcoopt.theory.check import received, received_channel
 from jaxcoopt.theory.penalised import Penalised
 from jaxcoopt.theory.steps import half_of
@@ -68,12 +69,13 @@ def lyapunov(
                 return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes, channel)
 
             def one(state: Any, k: Array) -> tuple[Any, Array]:
-                state = method.update(state, half, now(k))
-                return state, value(half, state)
+                state = alone.update(state, now(k))
+                return state, value(half, alone.own(state))
 
-            begin = method.init(half, first, now(jnp.asarray(0)))
+            alone = Alone.of(method, half, channel)
+            begin = alone.init(first, now(jnp.asarray(0)))
             _, rest = jax.lax.scan(one, begin, jnp.arange(steps))
-            return jnp.concatenate([value(half, begin)[None], rest])
+            return jnp.concatenate([value(half, alone.own(begin))[None], rest])
 
         return np.asarray(jax.jit(scan)(floats(method), floats(channel), half, net, first))
 

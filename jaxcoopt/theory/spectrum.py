@@ -28,6 +28,12 @@ from jaxcoopt.theory.steps import half_of
 
 Matrix = Float[np.ndarray, "size size"]
 Whole = Float[np.ndarray, "state state"]
+PLAIN = "method: the spectrum is that of a plain step over all samples"
+
+
+def _over_all_samples(method: Any) -> None:
+    if method.batch_size is not None:
+        raise TypeError(PLAIN)
 
 
 @singledispatch
@@ -43,8 +49,9 @@ def iteration_matrix(method: Any, laplacian: Matrix, hessian: Matrix) -> Whole:
 
 @iteration_matrix.register
 def _(method: GradientTracking, laplacian: Matrix, hessian: Matrix) -> Whole:
-    if method.optimizer is not None or method.batch_size is not None:
-        raise TypeError("method: the spectrum is that of a plain step over all samples")
+    if method.optimizer is not None:
+        raise TypeError(PLAIN)
+    _over_all_samples(method)
     one = np.eye(len(laplacian))
     mix, step = one - laplacian, _number("step", method.step)
     momentum = 0.0 if method.momentum is None else _number("momentum", method.momentum)
@@ -61,12 +68,14 @@ def _(method: GradientTracking, laplacian: Matrix, hessian: Matrix) -> Whole:
 
 @iteration_matrix.register
 def _(method: EXTRA, laplacian: Matrix, hessian: Matrix) -> Whole:
+    _over_all_samples(method)
     one = np.eye(len(laplacian))
     return np.block([[one - laplacian - _number("step", method.step) * hessian, one], [-laplacian / 2, one]])
 
 
 @iteration_matrix.register
 def _(method: ExactDiffusion, laplacian: Matrix, hessian: Matrix) -> Whole:
+    _over_all_samples(method)
     one = np.eye(len(laplacian))
     adapt, half = one - _number("step", method.step) * hessian, one - laplacian / 2
     return np.block([[half @ adapt, -half], [laplacian @ adapt / 2, half]])
@@ -74,8 +83,7 @@ def _(method: ExactDiffusion, laplacian: Matrix, hessian: Matrix) -> Whole:
 
 @iteration_matrix.register
 def _(method: DGD, laplacian: Matrix, hessian: Matrix) -> Whole:
-    if method.batch_size is not None:
-        raise TypeError("method: the spectrum is that of a plain step over all samples")
+    _over_all_samples(method)
     return np.eye(len(laplacian)) - laplacian - _number("step", method.step) * hessian
 
 

@@ -78,17 +78,20 @@ def _(method: DGD, channel: Channel) -> Threshold:
 
 @threshold.register
 def _(method: EXTRA, channel: Channel) -> Threshold:
+    _over_all_samples(method)
     source = "Li and Yan, Adv. Comput. Math. 47 (2021)"
     return Threshold(lambda l: 2 - 0.75 * l, "(2 - 3/4 kappa lambda_max) / L", source, most=8 / 3)
 
 
 @threshold.register
 def _(method: ExactDiffusion, channel: Channel) -> Threshold:
+    _over_all_samples(method)
     return Threshold(_diffusion, "2 / L", "Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019)")
 
 
 @threshold.register
 def _(method: LEAD, channel: Channel) -> Threshold:
+    _over_all_samples(method)
     gain = np.asarray(method.gain, np.float64)
     if channel.lossless:
         source = "Li, Shi, Yan, IEEE Trans. Signal Process. 67 (2019): without losses LEAD is NIDS"
@@ -122,6 +125,11 @@ def _(method: GradientTracking, channel: Channel) -> Threshold:
     text = "(1 - momentum) (2 - l)^2 / (2 L), l = kappa lambda_max"
     exact = not batches and not np.any(momentum)
     return Threshold(lambda l: (1 - momentum) * (2 - l) ** 2 / 2, text, source, exact=exact, samples=batches)
+
+
+def _over_all_samples(method: Any) -> None:
+    if method.batch_size is not None:
+        raise NoNumber(f"no step bound is known for {type(method).__name__} with mini-batches")
 
 
 def _diffusion(l: Any) -> Any:

@@ -27,6 +27,7 @@ from jaxcoopt.problem.costs import curvature
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import reference
+from jaxcoopt.theory.alone import Alone
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.laplacian import average_laplacian, scaled_top
 from jaxcoopt.theory.penalised import Penalised
@@ -158,7 +159,7 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     training = problem.training
     assert training is not None
     nodes, samples, features = training.features.shape
-    batch = getattr(method, "batch_size", None)
+    batch = method.batch_size
     work = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED * MOST
     if work > MOST_WORK and (batch or training.loss.moments(training.batch()) is None):
         raise NoNumber("there are too many samples")
@@ -271,16 +272,17 @@ def _distances(
 
     def one(k: Array, at: tuple[Any, Array]) -> tuple[Any, Array]:
         state, total = at
-        state = method.update(state, half, now(k))
-        return state, total + _distance(half, method.estimate(state), target)
+        state = alone.update(state, now(k))
+        return state, total + _distance(half, alone.estimate(state), target)
 
     def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
         state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(TRIED)))
         return state, total / length
 
-    state = method.init(half, start, now(jnp.asarray(0)))
+    alone = Alone.of(method, half, channel)
+    state = alone.init(start, now(jnp.asarray(0)))
     _, found = jax.lax.scan(quarter, state, jnp.arange(4) * length)
-    return jnp.concatenate([_distance(half, method.estimate(state), target)[None], found])
+    return jnp.concatenate([_distance(half, alone.estimate(state), target)[None], found])
 
 
 def _distance(half: Any, at: Any, target: Any) -> Float[Array, " steps"]:
