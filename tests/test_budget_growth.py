@@ -122,6 +122,27 @@ def test_the_same_shares_however_far_records_are_apart(rng, float32, name):
     np.testing.assert_array_equal(ends[0], ends[2])
 
 
+SMALL = {  # steps that hardly move what is there
+    "flow": jc.methods.LaplacianFlow(1e-6),
+    "momentum": jc.methods.LaplacianFlow(1e-7, 0.9),
+    "saturated": jc.methods.SaturatedFlow(1e-8),
+    "one bit": jc.methods.SingleBitFlow(1e-9),
+    "curvature": jc.methods.CurvatureFlow(0.1, bounds=jc.bounds.Penalty()),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_budget_where_a_penalty_is_large_beside_small_shares(rng, float32, name):
+    """Its slope of 10 at x = 0 leads 1e6 times as far as shares are, or 1e20, if only the cost's curvature is seen."""
+    exponent, budget = np.array([2.0, 2.0, 4.0, 4.0]), np.array([1e-4, 0.1, 1e-4, 0.1])
+    cost = jc.costs.Power(rng.uniform(0.1, 10, (NODES, 4)), exponent[None] * np.ones((NODES, 1)))
+    network = jc.Network.from_graphs(nx.wheel_graph(NODES), failure_rate=0.5)
+    method = jc.CoOptimizer(SMALL[name], channel=LOG)
+    problem = jc.Problem(jc.Allocation(cost, budget, 0.0))
+    result = jc.solve(problem, network, method, 100, runs=4, record_every=1, optimum=jc.Optimum())
+    check(result, budget, "float32")
+
+
 @pytest.mark.parametrize("name", ["flow", "momentum"])
 def test_budget_in_float64(rng, name):
     result, budget = solved(rng, name, STEPS, record_every=STEPS)

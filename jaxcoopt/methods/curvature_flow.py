@@ -10,7 +10,7 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import Size, first_size, in_fitting_units, outgrown, price_at, size_of
+from jaxcoopt.methods.flow import Size, first_size, in_fitting_units, outgrown, price_at, size_of, stiffness
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
@@ -67,13 +67,13 @@ class CurvatureFlow(AllocationMethod):
     def init(self, allocation: Allocation, x: Pair, now: Round) -> CurvatureState:
         """At rest at x."""
         at, memory = x.value, self.bounds.init(x.value)
-        price = price_at(self.bounds, memory, allocation, at)
+        price, stiff = price_at(self.bounds, memory, allocation, at), stiffness(self.bounds, memory, allocation, at)
         return CurvatureState(
             x=total_of(x),
-            size=first_size(allocation, x, price, now),
+            size=first_size(x, price, stiff, now),
             price=price,
             wire=now.open(price, codes=3 if self.bounds.keeps_box else 1),
-            stiffness=self._stiffness(allocation, memory, at),
+            stiffness=stiff,
             flow=None if self.momentum is None else jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype),
             sides=hard_box(allocation, at),
             memory=memory,
@@ -101,10 +101,10 @@ class CurvatureFlow(AllocationMethod):
         slope = curvature(allocation.cost, at) if self.bounds.needs_curvature else None
         memory = self.bounds.update(state.memory, at, slope, allocation.lower, allocation.upper)
         price = price_at(self.bounds, memory, allocation, at)
-        stiffness = self._stiffness(allocation, memory, at)
+        bend = stiffness(self.bounds, memory, allocation, at)
         kept = None if state.flow is None else flow
         size, wire = state.size.after(size_of(x, now)), now.send(state.wire, price)
-        return CurvatureState(x, size, price, wire, stiffness, kept, state.sides, memory)
+        return CurvatureState(x, size, price, wire, bend, kept, state.sides, memory)
 
     def outgrown(self, state: CurvatureState) -> Bool[Array, ""]:
         """Whether x has outgrown its units."""
@@ -119,8 +119,3 @@ class CurvatureFlow(AllocationMethod):
         """Where the nodes stand: x."""
         return state.x.exact
 
-    def _stiffness(self, allocation: Allocation, memory: Any, x: Shares) -> Shares:
-        """f_i'' and what the bounds add."""
-        own = curvature(allocation.cost, x)
-        added = self.bounds.stiffness(memory, x, own, allocation.lower, allocation.upper)
-        return own + added

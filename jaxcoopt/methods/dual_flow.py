@@ -16,7 +16,7 @@ from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, mean_nearby, relayed, span_of, tempo
-from jaxcoopt.problem.costs import marginal
+from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
@@ -135,11 +135,12 @@ class DualFlow(AllocationMethod):
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
         sides, bounds = hard_box(allocation, at), own_box(allocation, at)
-        told_apart = TOLD_APART * jnp.finfo(at.dtype).eps * cost_scale(allocation, x, price)
+        bend = curvature(allocation.cost, at)
+        told_apart = TOLD_APART * jnp.finfo(at.dtype).eps * cost_scale(price, bend)
         span = span_of(bounds, jnp.maximum(_mean_share(at), told_apart))
         return DualState(
             x=total_of(x),
-            size=first_size(allocation, x, price, now),
+            size=first_size(x, price, bend, now),
             best=at,
             wanted=x,
             price=price,

@@ -20,6 +20,7 @@ from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
+Shares = Float[Array, "nodes runs"]
 LEAP = 2.0**3  # the first step has room for so much more than its costs tell, and then for 2^10 times that
 
 
@@ -86,7 +87,8 @@ def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, now:
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
-    start, size = total_of(x), first_size(allocation, x, price, now)
+    bend = stiffness(bounds, memory, allocation, x.value)
+    start, size = total_of(x), first_size(x, price, bend, now)
     heavy_ball = None if momentum is None else HeavyBall(rest=start, velocity=still)
     return FlowState(start, size, heavy_ball, price, now.open(price), memory)
 
@@ -110,9 +112,10 @@ def moved(
         beta = along_runs(momentum, state.price)
         heavy_ball, x = state.heavy_ball.pushed(_flow(values, amount, step / (1 - beta), grid, now), beta)
         seen = heavy_ball.size(now)
-    slope = curvature(allocation.cost, x.value) if bounds.needs_curvature else None
-    memory = bounds.update(state.memory, x.value, slope, allocation.lower, allocation.upper)
-    price = price_at(bounds, memory, allocation, x.value)
+    at = x.exact
+    slope = curvature(allocation.cost, at) if bounds.needs_curvature else None
+    memory = bounds.update(state.memory, at, slope, allocation.lower, allocation.upper)
+    price = price_at(bounds, memory, allocation, at)
     return FlowState(x, state.size.after(seen), heavy_ball, price, now.send(state.wire, price), memory)
 
 
@@ -129,17 +132,22 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
     return Pair(proportional(flow.high, flow.low, factor), flow.low)
 
 
-def first_size(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"], now: Round) -> Size:
+def first_size(x: Pair, price: Shares, bend: Shares, now: Round) -> Size:
     """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
     shares = jnp.abs(lax.stop_gradient(x.value)).max(axis=0, keepdims=True)
-    return Size(LEAP * jnp.maximum(shares, cost_scale(allocation, x, price)), size_of(total_of(x), now))
+    return Size(LEAP * jnp.maximum(shares, cost_scale(price, bend)), size_of(total_of(x), now))
 
 
-def cost_scale(allocation: Allocation, x: Pair, price: Float[Array, "nodes runs"]) -> Float[Array, "1 runs"]:
-    """max |p| / max f'': how far prices lead, 0 where no cost curves; a constant for derivatives."""
-    bend = curvature(allocation.cost, x.value)
+def cost_scale(price: Shares, bend: Shares) -> Float[Array, "1 runs"]:
+    """max |p| / max dp/dx: how far prices lead, 0 where none changes with x; a constant for derivatives."""
     slopes, bends = (jnp.abs(lax.stop_gradient(each)).max(axis=0, keepdims=True) for each in (price, bend))
     return jnp.where(bends > 0, slopes / jnp.where(bends > 0, bends, 1), 0)
+
+
+def stiffness(bounds: Bounds, memory: Any, allocation: Allocation, x: Shares) -> Shares:
+    """dp/dx: f_i'' and what the bounds add."""
+    own = curvature(allocation.cost, x)
+    return own + bounds.stiffness(memory, x, own, allocation.lower, allocation.upper)
 
 
 def size_of(x: Total | Pair, now: Round) -> Float[Array, "1 runs"]:

@@ -56,7 +56,7 @@ class LaplacianFlow(AllocationMethod):
 
     def estimate(self, state: FlowState) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
-        return state.x.value
+        return state.x.exact
 
     def bits(self, state: FlowState, channel: Channel) -> Any:
         """One price, or what the response needs of it."""
