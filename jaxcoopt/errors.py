@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import jax
 import jax.core
 import numpy as np
-import psutil
 
 from jaxcoopt.arrays import plain, shown
 
@@ -203,12 +202,11 @@ def listed(name: str, value: Any, kind: type[Kind]) -> list[Kind]:
     return items
 
 
-def check_fits(name: str, count: int, most: int, need: float | int, free: int | None = None) -> None:
+def check_fits(name: str, count: int, most: int, need: float | int, free: int) -> None:
     """Raise MemoryError where `count` of something need more bytes than are free, of which `most` would fit."""
-    room = int(psutil.virtual_memory().available) if free is None else free
-    if need > room:
+    if need > free:
         raise MemoryError(
-            f"{name}: {_counted(count)} need at least {need / 2**30:,.3g} GiB of memory, and {room / 2**30:,.3g} GiB "
+            f"{name}: {_counted(count)} need at least {need / 2**30:,.3g} GiB of memory, and {free / 2**30:,.3g} GiB "
             f"are free; give {_counted(most)} at most"
         )
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jaxcoopt.run import containers
+from jaxcoopt import containers
+from jaxcoopt.datasets import topology
 from jaxcoopt.run.memory import available
 
 GIB, MIB = 2**30, 2**20
@@ -102,3 +103,27 @@ def test_without_limits_the_host_has_what_it_has(system):
 def test_a_group_that_is_full_has_nothing_left(system):
     system("0::/\n", [V2], {"/fs": v2(GIB, 2 * GIB)})
     assert available() == 0
+
+
+@pytest.mark.fast
+def test_graphs_see_limits_too(system):
+    system("0::/\n", [V2], {"/fs": v2(GIB, GIB - 10**6)})
+    with pytest.raises(MemoryError, match=r"nodes: 1,000,000 need at least .* are free"):
+        topology("ring", 10**6)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("where", ["/f s", "/é s", "/\u2028 s"])
+def test_places_that_are_no_plain_text(system, where):
+    system("0::/\n", [("cgroup2", "/", where.replace(" ", "\\040"), "rw")], {where: v2(GIB, GIB // 2)})
+    mounts = containers.MOUNTS.read_bytes()
+    containers.MOUNTS.write_bytes(b"29 22 8:1 / /caf\xe9 rw - ext4 /dev/sdb1 rw\n" + mounts)
+    assert available() == GIB // 2
+
+
+@pytest.mark.fast
+def test_a_limit_counts_where_what_is_taken_cannot_be_read(system, monkeypatch):
+    system("0::/\n", [V2], {"/fs": {"memory.max": GIB}})
+    taken = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=100 * MIB))
+    monkeypatch.setattr("psutil.Process", lambda: taken)
+    assert available() == GIB - 100 * MIB

@@ -1,11 +1,11 @@
 """Whether there is room for a comparison, known from its numbers before anything is made."""
 
 from jaxcoopt.comparison.settings import FAMILIES, Comparison
+from jaxcoopt.containers import free_memory
 from jaxcoopt.datasets.size import check_size
 from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.amounts import under
 from jaxcoopt.experiments.limits import SIZES, STATISTICS
-from jaxcoopt.run.containers import free_memory
 
 LINK = 16  # bytes of a link in a graph, or more
 

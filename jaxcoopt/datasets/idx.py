@@ -7,9 +7,9 @@ from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
-import psutil
 from jaxtyping import UInt8
 
+from jaxcoopt.containers import free_memory
 from jaxcoopt.datasets.dataset import Dataset
 from jaxcoopt.errors import a_path, at_least_one, check_name, shown
 
@@ -93,7 +93,7 @@ def _shape(path: Path, stream: BufferedIOBase, axes: int) -> tuple[int, ...]:
 def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
     """As many bytes as were promised, and a look whether one more is there."""
     promised, packed = math.prod(shape), path.suffix == ".gz"
-    size, room = path.stat().st_size - (0 if packed else 4 + 4 * len(shape)), psutil.virtual_memory().available
+    size, room = path.stat().st_size - (0 if packed else 4 + 4 * len(shape)), free_memory()
     wrong = f"{path}: the header promises {shape}, {promised} bytes, and "
     if not packed and size != promised:
         raise ValueError(f"{wrong}{size} are there; fetch the file again")

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Callable
 
-import psutil
-
+from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import check_fits
 
 NODE, LINK = 400, 200  # bytes that networkx takes for each, about: 456 for both on a ring, 164 for a link of many
@@ -34,7 +33,7 @@ def check_size(name: str, nodes: int, degree: int, probability: float | None) ->
         links = _LINKS.get(name, lambda nodes, degree, probability: nodes)
         return NODE * nodes + LINK * links(nodes, degree, probability)
 
-    free = int(psutil.virtual_memory().available)
+    free = free_memory()
     check_fits("nodes", nodes, _most(need, free, nodes), need(nodes), free)
     if name == "erdos_renyi" and nodes**2 > 2 * PAIRS:
         most = math.isqrt(2 * PAIRS)

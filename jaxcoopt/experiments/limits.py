@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
-from jaxcoopt.run.containers import free_memory
 
 STATISTICS = 9  # of a record
 DIGITS = {"float32": 15, "float64": 26}  # characters of a number in a CSV file, or less

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype
+from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -15,7 +16,6 @@ from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.check import check_run, received, received_start
-from jaxcoopt.run.containers import free_memory
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.arrays import is_sparse, plain, shown
+from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import at_least_one, one_number, positive
-from jaxcoopt.run.containers import free_memory
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SPARE = 1.1  # of the disk space that the numbers take uncompressed

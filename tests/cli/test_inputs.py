@@ -175,8 +175,7 @@ def test_sweeps_and_tunings_that_nothing_has_room_for():
     "name", [name for name in TOPOLOGIES if name not in ("karate", "florentine", "les_miserables")]
 )
 def test_every_graph_says_how_many_nodes_fit(name, monkeypatch):
-    free = type("Free", (), {"available": 2**20})()
-    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr("jaxcoopt.datasets.size.free_memory", lambda: 2**20)
     with pytest.raises(MemoryError, match=r"nodes: 1\.0e\+15 need at least .* are free; give [0-9,]+ at most") as error:
         topology(name, 10**15)
     most = int(str(error.value).split("give ")[1].split(" ")[0].replace(",", ""))
@@ -188,8 +187,7 @@ def test_every_graph_says_how_many_nodes_fit(name, monkeypatch):
 
 
 def test_a_random_graph_that_takes_hours(monkeypatch):
-    free = type("Free", (), {"available": 2**50})()
-    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr("jaxcoopt.datasets.size.free_memory", lambda: 2**50)
     with pytest.raises(ValueError, match=r"erdos_renyi draws each .* give 141,421 at most, or use 'regular'"):
         topology("erdos_renyi", 10**6)
 

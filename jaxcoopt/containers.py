@@ -5,6 +5,8 @@ group is also held to the limits of the groups that it is in. What is taken incl
 gives back when asked, so that it counts as free here.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -39,10 +41,10 @@ def _groups() -> Iterator[tuple[Path, Files]]:
     """Folders of the process's groups and of those around them, as far as they are mounted."""
     for line in _lines(MOUNTS):
         before, _, after = line.partition(" - ")
-        kind, _, options = (*after.split(), "", "", "")[:3]
+        kind, _, options = (*after.split(" "), "", "", "")[:3]
         if kind not in VERSIONS or (kind == "cgroup" and "memory" not in options.split(",")):
             continue
-        root, mounted = (Path(_unescaped(field)) for field in before.split()[3:5])
+        root, mounted = (Path(_unescaped(field)) for field in before.split(" ")[3:5])
         own = _membership(kind)
         # In a container the mount may begin at its own group, which the membership names from outside.
         inside = own.relative_to(root) if own.is_relative_to(root) else Path()
@@ -67,8 +69,8 @@ def _membership(kind: str) -> Path:
 def _left(group: Path, files: Files) -> Iterator[int]:
     """Limit less what is taken and cannot be given back, for each limit that is set."""
     taken = _number(group / files.taken)
-    if taken is None:
-        return
+    if taken is None:  # not to be read here: no less than this process has
+        taken = psutil.Process().memory_info().rss
     counts = dict(line.split(maxsplit=1) for line in _lines(group / "memory.stat") if " " in line)
     cache = sum(int(counts[name]) for name in files.cache if counts.get(name, "").isdigit())
     for name in files.limits:
@@ -85,11 +87,11 @@ def _number(file: Path) -> int | None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
+        return os.fsdecode(file.read_bytes()).split("\n")  # paths need be no text, and may hold other ends of lines
+    except OSError:
         return []
 
 
 def _unescaped(field: str) -> str:
     """Spaces and the like are octal in mountinfo."""
-    return field.encode().decode("unicode_escape") if "\\" in field else field
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
