@@ -143,6 +143,19 @@ def test_budget_where_a_penalty_is_large_beside_small_shares(rng, float32, name)
     check(result, budget, "float32")
 
 
+def steep(x, p):
+    return 1e7 * x + 0.5 * p * x**2
+
+
+def test_budget_where_all_prices_are_large_alike(rng, float32):
+    """What they have in common moves nothing, and its room made units so coarse that momentum's rounding was seen."""
+    cost = jc.costs.Custom(steep, rng.uniform(0.1, 10, (NODES, 3)))
+    method = jc.CoOptimizer(jc.methods.LaplacianFlow(0.01, 0.9))
+    network = jc.Network.from_graphs(nx.wheel_graph(NODES))
+    problem = jc.Problem(jc.Allocation(cost, float(NODES)))
+    check(jc.solve(problem, network, method, 400, runs=3, optimum=jc.Optimum()), float(NODES), "float32")
+
+
 @pytest.mark.parametrize("name", ["flow", "momentum"])
 def test_budget_in_float64(rng, name):
     result, budget = solved(rng, name, STEPS, record_every=STEPS)
