@@ -8,6 +8,7 @@ import pytest
 
 import jaxcoopt as jc
 from jaxcoopt.run.loop import next_look
+from jaxcoopt.run.prepare import prepare
 
 NODES, RUNS, TOL = 6, 2, 1e-6
 DATA = np.random.default_rng(3)
@@ -89,3 +90,29 @@ def test_inside_jit(usual):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     for name in ("bits", "seconds", "training_gap"):
         np.testing.assert_allclose(inside.trace[name][-1], usual.trace[name][-1], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("tol", [None, 1e-12])
+def test_a_run_that_left_the_domain_between_records_has_diverged(tol):
+    """Steps at the edge, by which some shares pass a queue's capacity and come back: the same status and cost, with a
+    record of each iteration and with the start's and the end's alone.
+    """
+    allocation = jc.Allocation(jc.costs.Queueing(np.array([1.0, 1.5, 3.0, 6.0])), 3.0, 0.02, 0.95)
+    ring, steps = jc.Network.from_graphs(nx.cycle_graph(4)), np.geomspace(0.03, 0.08, 60)
+    flow = jc.CoOptimizer(jc.methods.LaplacianFlow(steps), channel=jc.channels.Ideal())
+    options = {"runs": len(steps), "tol": tol}
+    often, seldom = (jc.solve(jc.Problem(allocation), ring, flow, 200, record_every=n, **options) for n in (1, 200))
+    np.testing.assert_array_equal(often.status, seldom.status)
+    lost = np.asarray(often.status) == jc.Status.DIVERGED
+    assert 0 < lost.sum() < len(steps)
+    x = np.asarray(seldom.allocation)[:, lost]
+    assert (x < np.array([[1.0], [1.5], [3.0], [6.0]])).all(axis=0).any()  # some are back where they have a cost
+    np.testing.assert_array_equal(np.isnan(seldom.trace["allocation_cost"][-1]), lost)
+
+
+def test_costs_without_an_end_take_nothing_along():
+    for cost, watched in ((jc.costs.Quadratic(1.0, 0.0), False), (jc.costs.Latency(1.0), True)):
+        given = jc.Problem(jc.Allocation(cost, 4.0, 0.1, 4.0))
+        ring = jc.Network.from_graphs(nx.cycle_graph(4))
+        _, carry = prepare(given, ring, jc.CoOptimizer(jc.methods.DualFlow()), 1, 0, None, None, jc.Optimum())
+        assert (carry.strayed is not None) == watched

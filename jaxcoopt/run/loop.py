@@ -1,5 +1,6 @@
 """The compiled loop: iterations from one record to the next, all runs at once."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -17,6 +18,7 @@ from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.halo import most
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem.box import domain
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
@@ -24,7 +26,7 @@ from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import observe, without_samples
-from jaxcoopt.run.status import converged, diverged, lost_halves
+from jaxcoopt.run.status import OF_COST, converged, diverged, lost_halves
 
 
 @pytree(static=("split",))
@@ -62,7 +64,8 @@ class Setup:
 class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
     end, and what they lost to rounding), how often each graph was seen; which runs have converged and stand still, and
-    the bits that these had sent by then (None without a tolerance).
+    the bits that these had sent by then (None without a tolerance); which runs have left the domain of their cost in
+    an iteration, recorded or not (None where it has no end).
     """
 
     iteration: Int[Array, ""]
@@ -72,6 +75,7 @@ class Carry:
     visits: Int[Array, " graphs"]
     done: Bool[Array, " runs"]
     bits: Float[Array, " runs"] | None = None
+    strayed: Bool[Array, " runs"] | None = None
 
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
@@ -85,7 +89,8 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     links = setup.network.links(setup.network_key, iteration, setup.runs)
     now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes, setup.method.channel)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
-    carry = Carry(iteration, state, zero, zero, visits, jnp.zeros(setup.runs.shape, bool))
+    none = jnp.zeros(setup.runs.shape, bool)
+    carry = Carry(iteration, state, zero, zero, visits, none, strayed=none if _has_ends(setup.problem) else None)
     return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
 
 
@@ -119,7 +124,11 @@ def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Arr
     problem, estimate = setup.problem, setup.method.estimate(carry.state)
     if setup.split is not None:
         problem, estimate = setup.split.without_padding(problem, estimate)
-    return observe(problem, estimate, setup.optimum)
+    found = observe(problem, estimate, setup.optimum)
+    if carry.strayed is None:
+        return found
+    lost = {name: jnp.where(carry.strayed, jnp.nan, found[name]) for name in OF_COST if name in found}
+    return found | lost
 
 
 # Runs with a tolerance are looked at in iterations of their own, whatever is recorded: every tenth at first, then ever
@@ -170,7 +179,7 @@ def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
 
 def _standing(old: Carry, new: Carry) -> Carry:
     """The new carry, in which the runs that were done stand where they did."""
-    kept = ("state", "seconds", "seconds_lost")
+    kept = ("state", "seconds", "seconds_lost", "strayed")
     return replace(new, **{name: _keep(old.done, getattr(old, name), getattr(new, name)) for name in kept})
 
 
@@ -291,9 +300,12 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     links = setup.network.links(key, carry.iteration, setup.runs)
     draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
     now = Round(links, draw, setup.nodes, setup.method.channel)
-    duration = _duration(setup, carry.state)
+    duration, strayed = _duration(setup, carry.state), carry.strayed
+    if strayed is not None:
+        strayed = strayed | _outside(setup, carry.state)
     if setup.split is not None:
         duration = setup.split.slowest(duration)
+        strayed = None if strayed is None else setup.split.slowest(strayed.astype(duration.dtype)) > 0
     forever = jnp.finfo(carry.seconds.dtype).max
     goes_on = jnp.maximum(carry.seconds, duration) < forever
     seconds, lost = two_sum(carry.seconds, jnp.where(goes_on, duration, 0) + carry.seconds_lost)
@@ -304,7 +316,23 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
         seconds=jnp.where(goes_on, jnp.minimum(seconds, forever), forever),
         seconds_lost=jnp.where(goes_on, lost, 0),
         visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
+        strayed=strayed,
     )
+
+
+def _has_ends(problem: Problem) -> bool:
+    """Whether there is a cost that is not defined everywhere."""
+    ends = () if problem.allocation is None else problem.allocation.cost.domain()
+    return not all(isinstance(end, float) and math.isinf(end) for end in ends)
+
+
+def _outside(setup: Setup, state: CoState) -> Bool[Array, " runs"]:
+    """Which runs stand outside of the domain of their cost; what is padded has no work, and does not count."""
+    x, work, allocation = setup.method.estimate(state).allocation, setup.problem.work, setup.problem.allocation
+    assert x is not None
+    assert allocation is not None
+    start, end = domain(allocation)
+    return jnp.any(((x <= start) | (x >= end)) & (work > 0), axis=0)
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:

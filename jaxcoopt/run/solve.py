@@ -47,10 +47,12 @@ def solve(
     Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol, and the call returns
     when all do. Runs are looked at for that in every 10th iteration up to 640, every 20th up to 1,280, and so on, and
-    at the end, whatever is recorded. A step "auto" becomes a number, see `result.method`: half of `theory.step_bound`
-    where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works, if that is more. The
-    trial takes a few seconds, most of them to compile. `optimum` saves computing `reference(problem)` again;
-    another problem's is refused. Works under jax.jit and jax.grad; gaps to a traced problem's optimum need `optimum`.
+    at the end, whatever is recorded. A run that leaves the domain of its cost in any iteration has diverged, recorded
+    or not, and has no cost from then on. A step "auto" becomes a number, see `result.method`: half of
+    `theory.step_bound` where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works,
+    if that is more. The trial takes a few seconds, most of them to compile. `optimum` saves computing
+    `reference(problem)` again; another problem's is refused. Works under jax.jit and jax.grad; gaps to a traced
+    problem's optimum need `optimum`.
     Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells), warns
     (RuntimeWarning) of a step beyond which no run can converge and of link weights with which none can, of a derivative
     rule that is wrong for the channel's placement where the run is traced, and when every run diverged.

@@ -15,6 +15,7 @@ HALVES = {
     "training": ("training_loss", "training_gap", "consensus_error"),
 }
 """The statistics of each half: one may leave the finite numbers, and the other go on."""
+OF_COST = ("allocation_cost", "allocation_gap")  # no numbers once a run has left the domain of its cost
 FLAGS = ("converged", "diverged", "over")  # of a record: no statistics
 BUDGET_TOLERANCE = 1e-4  # a finished run that misses its budget by more, relatively, is infeasible
 BOX_TOLERANCE = 0.05  # so is one that stands outside its box by more than this part of the mean share
@@ -24,6 +25,9 @@ WORSE, WORSE_GAP = 10, 1e-3  # a gap that ends so many times above the start's, 
 class Status(IntEnum):
     """MAX_STEPS: ran out of steps; CONVERGED: reached `tol`; DIVERGED: left the finite numbers or the domain of its
     cost; INFEASIBLE: finished off its budget or well outside its box.
+
+    Whether shares are in the domain is seen in every iteration; whether numbers are finite, and budget and box, where
+    the run is recorded and at its end (infinite shares and parameters stay so).
     """
 
     MAX_STEPS = 0
