@@ -35,8 +35,9 @@ from jaxcoopt.theory.thresholds import threshold
 
 EACH, BELOW = 4, 2  # steps tried in an octave, and how many of them the chosen one is below the longest that works
 TRIED = 41  # ten octaves: down to a thousandth of the first
-LEAST, MOST = 40, 400  # iterations of a trial, in four quarters
-MOST_MOVES = 2e8  # of nodes, at all steps and in all iterations: more than 12,000 nodes are given fewer iterations
+DRAWS = 16  # of link failures that a flow is tried with: what one stands may lead another out of the cost's domain
+LEAST, USUAL, MOST = 40, 400, 1200  # iterations of a trial, in four quarters
+MOST_MOVES = 2e8  # of nodes, in all runs and iterations: beyond 250 nodes with failures fewer iterations, then draws
 FASTER, SLOWER = 0.5, 0.9  # from the second quarter to the last: falls for certain, and not certainly
 WORSE = 1.5  # times as far from the optimum as at a shorter step: noise, no instability
 NEARBY = 1e-3  # of the start's distance, so far from the target a second trial begins
@@ -47,7 +48,8 @@ TURNS = 60  # of the power method
 
 class Trial(NamedTuple):
     """What is run. starts: where from, each a trial; target: where the iterations go to; longest: the first step;
-    biased: they stop at a distance from the target that grows with the step.
+    biased: they stop at a distance from the target that grows with the step; draws: of what is random, for each step;
+    most: iterations.
     """
 
     method: Any
@@ -56,6 +58,8 @@ class Trial(NamedTuple):
     target: Any
     longest: float
     biased: bool
+    draws: int = 1
+    most: int = MOST
 
 
 def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -> bool:
@@ -76,13 +80,14 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
 
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
     further from it than at shorter steps, both from the start and from beside the limit; so must all steps down to that
-    part of it. Steps beyond 2 (1 + momentum) / lambda_max of the mean iteration at the limit are not tried, as that is
-    no point of rest there. Methods that stop at a distance which grows with the step (DGD, CHOCO, and all with
-    mini-batches) get the step that comes nearest, if that is shorter. start: an allocation or parameters as in
-    `Initial`, None for the run's own. Raises `NoNumber` where nothing can be tried.
+    part of it. A flow over links that fail must do so in all of 16 runs (fewer beyond 760 nodes). Steps beyond
+    2 (1 + momentum) / lambda_max of the mean iteration at the limit are not tried, as that is no point of rest there.
+    Methods that stop at a distance which grows with the step (DGD, CHOCO, and all with mini-batches) get the step that
+    comes nearest, if that is shorter. start: an allocation or parameters as in `Initial`, None for the run's own.
+    Raises `NoNumber` where nothing can be tried.
     """
     name = "allocation" if isinstance(method, LaplacianFlow) else "training"
-    with evaluated_now(), jax.enable_x64(True):
+    with evaluated_now(), jax.enable_x64(True), jax.disable_jit(False):  # without compiling it would take minutes
         exact = network.in_precision(jnp.float64)
         problem = aligned(Problem(**{name: getattr(problem, name)}), network.nodes)
         settings = floats((method, problem.allocation, problem.training and problem.training.loss, channel))
@@ -149,9 +154,11 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
     domain = allocation.cost.domain()
     beside = jnp.where((beside > domain[0]) & (beside < domain[1]), beside, target)
-    starts = (jnp.broadcast_to(each, (nodes, TRIED)) for each in (x, beside))
+    fails = network.failure_rate is not None and np.any(network.failure_rate)
+    draws = int(np.clip(MOST_MOVES / (nodes * TRIED * USUAL), 1, DRAWS)) if fails else 1
+    starts = (jnp.broadcast_to(each, (nodes, draws * TRIED)) for each in (x, beside))
     first, second = (Pair(each, jnp.zeros_like(each)) for each in starts)
-    return Trial(method, allocation, (first, second), target, 2 * (1 + momentum) / top, biased=False)
+    return Trial(method, allocation, (first, second), target, 2 * (1 + momentum) / top, False, draws)
 
 
 def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
@@ -160,8 +167,10 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     assert training is not None
     nodes, samples, features = training.features.shape
     batch = method.batch_size
-    work = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED * MOST
-    if work > MOST_WORK and (batch or training.loss.moments(training.batch()) is None):
+    work, most = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED, MOST
+    if batch or training.loss.moments(training.batch()) is None:
+        most = int(min(MOST, MOST_WORK / work))
+    if most < USUAL:
         raise NoNumber("there are too many samples")
     try:
         best = reference(Problem(training=training), nodes).params
@@ -184,7 +193,7 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
 
     first, biased = jax.tree.map(laid, one, target), batch is not None or isinstance(method, (DGD, CHOCO))
     beside = jax.tree.map(lambda end, begin: jnp.broadcast_to(_beside(end, begin), begin.shape), target, first)
-    return Trial(method, training, (first, beside), target, longest, biased)
+    return Trial(method, training, (first, beside), target, longest, biased, most=most)
 
 
 def _beside(target: Array, start: Array) -> Float[Array, "nodes *shape"]:
@@ -233,10 +242,12 @@ def _chosen(trial: Trial, network: Network, channel: Channel) -> float:
     nearest, where the method stops at a distance that grows with the step.
     """
     steps = trial.longest * 2.0 ** (-np.arange(TRIED) / EACH)
-    method = replace(trial.method, step=jnp.asarray(steps))
-    iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED), LEAST, MOST)) // 4 * 4
+    method = replace(trial.method, step=jnp.asarray(np.tile(steps, trial.draws)))
+    iterations = int(np.clip(MOST_MOVES / (network.nodes * TRIED * trial.draws), LEAST, trial.most)) // 4 * 4
     found, near = (
         np.asarray(_distances(method, trial.half, network, channel, start, trial.target, iterations))
+        .reshape(-1, trial.draws, TRIED)
+        .max(axis=1)  # NaN where there is one
         for start in trial.starts
     )
     works = working(found / (steps if trial.biased else 1.0)) & working(near / (steps if trial.biased else 1.0))
@@ -265,7 +276,8 @@ def _distances(
 ) -> Float[Array, "parts steps"]:
     """How far from the target the nodes stand: at the start, then the mean over each quarter of the iterations."""
     length = iterations // 4
-    key, numbers = jax.random.key(0), jnp.zeros(TRIED, jnp.int32)  # the same draws for all
+    key = jax.random.key(0)
+    numbers = jnp.repeat(jnp.arange(method.step.shape[0] // TRIED, dtype=jnp.int32), TRIED)  # all steps draw the same
 
     def now(k: Array) -> Round:
         return Round(network.links(key, k, numbers), Draw(jax.random.fold_in(key, k), numbers), network.nodes, channel)
@@ -276,7 +288,7 @@ def _distances(
         return state, total + _distance(half, alone.estimate(state), target)
 
     def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
-        state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(TRIED)))
+        state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(numbers.shape)))
         return state, total / length
 
     alone = Alone.of(method, half, channel)
