@@ -95,6 +95,23 @@ def test_without_compiling_the_numbers_are_the_same(rng, allocation):
     np.testing.assert_allclose(plain.allocation, compiled.allocation, rtol=1e-12, atol=1e-12)
 
 
+def test_without_compiling_memory_and_steps_are_the_same(rng, unchecked):
+    """What is asked of a compiled program is asked of one all the same; trials of steps are compiled."""
+    data = jc.Training(jc.losses.Linear(0.1), rng.normal(size=(NODES, 5, 2)), rng.normal(size=(NODES, 5)))
+    problem, network = jc.Problem(shares().allocation, data), jc.Network.from_graphs(nx.cycle_graph(NODES))
+    method = jc.CoOptimizer(jc.methods.LaplacianFlow("auto"), jc.methods.GradientTracking("auto"))
+    need, result = jc.memory(problem, network, method, runs=2), solved(problem, method, steps=2)
+    with flag("jax_disable_jit"):
+        plain_need = jc.memory(problem, network, method, runs=2)
+        plain = solved(problem, method, steps=2, optimum=result.optimum)
+    for half in ("allocation", "training"):
+        steps = [getattr(each.method, half).step for each in (plain, result)]
+        np.testing.assert_allclose(*steps, rtol=1e-12)
+    np.testing.assert_allclose(plain.allocation, result.allocation, rtol=1e-9)
+    assert (plain_need.state, plain_need.setup) == (need.state, need.setup)
+    np.testing.assert_allclose(plain_need.working, need.working, rtol=0.2)
+
+
 def test_derivatives_sweep_and_tune_under_debugging(tmp_path):
     problem, network = shares(box="half open"), jc.Network.from_graphs(nx.cycle_graph(NODES))
     flow = jc.CoOptimizer(jc.methods.LaplacianFlow(0.002))
