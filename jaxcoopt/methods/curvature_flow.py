@@ -118,4 +118,3 @@ class CurvatureFlow(AllocationMethod):
     def estimate(self, state: CurvatureState) -> Shares:
         """Where the nodes stand: x."""
         return state.x.exact
-

@@ -135,7 +135,8 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
 def first_size(x: Pair, price: Shares, bend: Shares, now: Round) -> Size:
     """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
     shares = jnp.abs(lax.stop_gradient(x.value)).max(axis=0, keepdims=True)
-    apart = price - price.min(axis=0, keepdims=True)  # what all prices have in common moves nothing
+    # What all prices have in common moves nothing, but where links are directed: a node sends its price as it is.
+    apart = price if now.links.outward is not None else price - price.min(axis=0, keepdims=True)
     return Size(LEAP * jnp.maximum(shares, cost_scale(apart, bend)), size_of(total_of(x), now))
 
 

@@ -332,7 +332,7 @@ def _outside(setup: Setup, state: CoState) -> Bool[Array, " runs"]:
     assert x is not None
     assert allocation is not None
     start, end = domain(allocation)
-    return jnp.any(((x <= start) | (x >= end)) & (work > 0), axis=0)
+    return jnp.any(((x < start) | (x > end)) & (work > 0), axis=0)
 
 
 def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
