@@ -176,6 +176,15 @@ def test_the_budget_in_float32(rng, float32, optimised):
         assert channel.placement == "message" or np.all(np.abs(result.trace["allocation_gap"][-1]) < 1e-4)
 
 
+def test_the_budget_where_all_prices_are_large_alike(rng, float32, optimised):
+    """A node sends its price as it is, so that what flows is as large as the prices."""
+    for center in (-1e3, -1e6):
+        problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), center), 12.0))
+        method = jc.CoOptimizer(jc.methods.LaplacianFlow(0.2))
+        result = jc.solve(problem, network([cycles(rng)]), method, 2000, record_every=1000, optimum=jc.Optimum())
+        assert np.max(np.abs(result.trace["budget_residual"])) < 1e-6
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -112,7 +112,7 @@ def moved(
         beta = along_runs(momentum, state.price)
         heavy_ball, x = state.heavy_ball.pushed(_flow(values, amount, step / (1 - beta), grid, now), beta)
         seen = heavy_ball.size(now)
-    at = x.exact
+    at = x.value
     slope = curvature(allocation.cost, at) if bounds.needs_curvature else None
     memory = bounds.update(state.memory, at, slope, allocation.lower, allocation.upper)
     price = price_at(bounds, memory, allocation, at)
