@@ -15,6 +15,7 @@ from jaxcoopt.experiments.amounts import Amounts, under
 from jaxcoopt.experiments.build_method import build_method
 from jaxcoopt.experiments.data import Samples, load_samples
 from jaxcoopt.experiments.limits import check_runs
+from jaxcoopt.experiments.own_kinds import made_of
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -124,7 +125,7 @@ def _cost(path: str, table: Any, settings: Experiment, amounts: Amounts) -> cost
     if isinstance(table, problem_tables.LatencyCost):
         work = amounts.value("work", settings.work) if table.work is None else amount("work")
         return costs.Latency(table.price * work)
-    return problem_tables.COSTS[table.kind](
+    return made_of(problem_tables.COSTS, table.kind)(
         **{name: amount(name) for name in type(table).model_fields if name != "kind"}
     )
 
@@ -143,8 +144,8 @@ def _training(table: problem_tables.TrainingTable, samples: Samples | None) -> T
 
 def _loss(table: Any, samples: Samples) -> losses.Loss:
     make: Any
-    make, given = problem_tables.LOSSES[table.kind], {name: getattr(table, name) for name in type(table).model_fields}
-    del given["kind"]
+    make = made_of(problem_tables.LOSSES, table.kind)
+    given = {name: getattr(table, name) for name in type(table).model_fields if name != "kind"}
     given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     if make is losses.Softmax and not samples.classes:
         raise ValueError(f"training.loss.kind: {samples.name} has no classes; use 'linear' for regression")

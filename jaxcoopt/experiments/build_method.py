@@ -4,6 +4,7 @@ from typing import Any
 
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.experiments.method_tables import MAKERS, Method, PhasesTable
+from jaxcoopt.experiments.own_kinds import made_of
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import Phases
 
@@ -20,4 +21,4 @@ def _made(value: Any) -> Any:
     if not isinstance(value, Table):
         return value
     settings = {name: _made(getattr(value, name)) for name in type(value).model_fields}
-    return MAKERS[settings.pop("kind")](**settings)
+    return made_of(MAKERS, settings.pop("kind"))(**settings)

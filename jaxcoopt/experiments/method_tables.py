@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Optional
 
 import optax
 from pydantic import Field, create_model
 
-from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer
+from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer, channel
 from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.own_kinds import one_of
+from jaxcoopt.methods import method
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.methods.responses import Response
 from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
@@ -118,7 +120,7 @@ def _type(declared: Setting, default: Any, of_method: bool) -> Any:
     return number | None if optional else number
 
 
-def _table(kind: str, make: Callable[..., Any]) -> type[Table]:
+def _table(kind: str, make: Callable[..., Any], of_method: bool = False) -> type[Table]:
     columns: dict[str, Any] = {}
     for name, (declared, default) in _declared(make).items():
         if declared.part is Response:
@@ -126,7 +128,7 @@ def _table(kind: str, make: Callable[..., Any]) -> type[Table]:
         value: Any = ... if default is MISSING else default
         if isinstance(value, Bounds):
             value = BOUND_TABLES[type(value)](kind=KIND_OF[type(value)])
-        types = _type(declared, default, make in METHODS.values())
+        types = _type(declared, default, of_method)
         columns[name] = (types, Field(value, description=declared.doc))
     return model(kind, make.__doc__, columns)
 
@@ -138,8 +140,13 @@ def model(kind: str, doc: str | None, columns: Mapping[str, Any]) -> type[Table]
     return create_model(title, __base__=Table, __doc__=doc, **all_columns)
 
 
-def _one_of(makers: Mapping[str, Callable[..., Any]]) -> Any:
-    return told_apart([_table(kind, make) for kind, make in makers.items()])
+def _one_of(makers: Mapping[str, Callable[..., Any]], base: type, of_method: bool) -> Any:
+    table_of = partial(_table, of_method=of_method)
+    return one_of([table_of(kind, make) for kind, make in makers.items()], base, table_of)
+
+
+def _methods(half: str, base: type) -> Any:
+    return _one_of({entry.name: entry.make for entry in ROWS if entry.half == half}, base, of_method=True)
 
 
 def told_apart(tables: Sequence[type[Table]]) -> Any:
@@ -150,9 +157,9 @@ def told_apart(tables: Sequence[type[Table]]) -> Any:
 BOUND_TABLES: Any = {make: _table(kind, make) for kind, make in BOUNDS.items()}
 BoundsTable: Any = told_apart([*BOUND_TABLES.values()])
 OptimizerTable: Any = told_apart([Sgd, Adam])
-Channel: Any = _one_of(CHANNELS)
-AllocationMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "allocation"})
-TrainingMethod: Any = _one_of({entry.name: entry.make for entry in ROWS if entry.half == "training"})
+Channel: Any = _one_of(CHANNELS, channel.Channel, of_method=False)
+AllocationMethod: Any = _methods("allocation", method.AllocationMethod)
+TrainingMethod: Any = _methods("training", method.TrainingMethod)
 
 
 class Method(Table):

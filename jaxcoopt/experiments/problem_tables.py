@@ -1,12 +1,14 @@
 """Tables that say what is minimised: the costs of CPU and the training loss."""
 
 from dataclasses import MISSING, fields
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
 from jaxcoopt.experiments.amounts import Amount, Table
-from jaxcoopt.experiments.method_tables import model, told_apart
+from jaxcoopt.experiments.method_tables import model
+from jaxcoopt.experiments.own_kinds import one_of
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.setting import settings_of
 
@@ -45,8 +47,9 @@ def _table(kind: str, make: Any, number: Any) -> type[Table]:
     return model(kind, make.__doc__, columns)
 
 
-Cost: Any = told_apart([LatencyCost, *(_table(kind, make, Amount) for kind, make in COSTS.items())])
-Loss: Any = told_apart([_table(kind, make, float) for kind, make in LOSSES.items()])
+_cost, _loss = partial(_table, number=Amount), partial(_table, number=float)
+Cost: Any = one_of([LatencyCost, *(_cost(kind, make) for kind, make in COSTS.items())], costs.Cost, _cost)
+Loss: Any = one_of([_loss(kind, make) for kind, make in LOSSES.items()], losses.Loss, _loss)
 
 
 class AllocationTable(Table):

@@ -1,0 +1,64 @@
+"""Kinds of the user's own: where a table has kind = "module:Name", the class of that name, imported."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from functools import cache, partial, reduce
+from operator import or_
+from typing import Annotated, Any
+
+from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator
+
+from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.explain import explain
+
+MARK = ":"
+TableOf = Callable[[str, type], type[Table]]
+
+
+def one_of(tables: list[type[Table]], base: type, table_of: TableOf) -> Any:
+    """What a key may hold: one of the tables, told apart by `kind`, or one for a subclass of `base` of the user's own.
+
+    table_of: from the kind and the class to its table.
+    """
+    known: Any = Annotated[reduce(or_, tables), Field(discriminator="kind")]
+    own = WrapValidator(partial(_validated, base, cache(table_of)))
+    return Annotated[known, own, SerializeAsAny()]  # pyright: ignore[reportCallIssue]
+
+
+def imported(kind: str, base: type = object) -> type:
+    """The class "module:Name", looked for in the current folder, too. Raises ValueError saying what is wrong."""
+    module, _, name = kind.partition(MARK)
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the module raises
+        raise ValueError(f"kind: {kind!r} cannot be imported ({type(error).__name__}: {error})") from error
+    finally:
+        sys.path.remove(here)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"kind: {kind!r} is no class derived from jaxcoopt's {base.__name__}")
+    if not is_dataclass(found):
+        raise ValueError(f"kind: {kind!r} is no dataclass; put @jaxcoopt.pytree and @dataclass(frozen=True) above it")
+    return found
+
+
+def made_of(known: Mapping[str, Any], kind: str) -> Any:
+    """What makes an object of a kind: a known one, or the user's class."""
+    return imported(kind) if MARK in kind else known[kind]
+
+
+def _validated(base: type, table_of: TableOf, value: Any, known: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Table) and MARK in str(getattr(value, "kind", "")):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or MARK not in kind:
+        return known(value)
+    table = table_of(kind, imported(kind, base))
+    try:
+        return table.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(explain(error, dict(value), table)) from None

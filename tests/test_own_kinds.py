@@ -1,0 +1,109 @@
+"""One file, one class: what docs/own.md defines, through solve, sweep, tune and TOML."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import jax
+import networkx as nx
+import numpy as np
+import pytest
+
+import jaxcoopt as jc
+from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.settings import EXPERIMENTS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
+NODES = 6
+FILE = """
+steps = 20
+[network]
+[[network.graphs]]
+kind = "topology"
+name = "ring"
+nodes = 6
+[allocation]
+budget = 6.0
+[[allocation.cost]]
+kind = "my_parts:Quartic"
+weight = { low = 0.5, high = 2.0 }
+center = 0.2
+[channel]
+kind = "my_parts:Rounded"
+step = 0.01
+[method.allocation]
+kind = "my_parts:PriceFlow"
+step = 0.05
+"""
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """The page's module, in the folder that one works in, with the broadcasting that JAX has by default."""
+    (tmp_path / "my_parts.py").write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("my_parts", None)
+    with jax.numpy_rank_promotion("allow"):
+        yield importlib.import_module("my_parts")
+    sys.modules.pop("my_parts", None)
+
+
+@pytest.fixture
+def halves(parts, rng):
+    cost = parts.Quartic(rng.uniform(0.5, 2, NODES), rng.uniform(0, 0.5, NODES))
+    data = rng.normal(size=(NODES, 5, 2)), rng.normal(size=(NODES, 5))
+    problem = jc.Problem(jc.Allocation(cost, 6.0), jc.Training(parts.LogCosh(), *data))
+    method = jc.CoOptimizer(parts.PriceFlow(0.05), parts.Descent(0.02), channel=parts.Rounded(0.001))
+    return problem, jc.Network.from_graphs(nx.cycle_graph(NODES)), method
+
+
+def test_solved(halves):
+    problem, network, method = halves
+    result = jc.solve(problem, network, method, 400)
+    last = {name: float(values[-1, 0]) for name, values in result.trace.items()}
+    assert abs(last["allocation_gap"]) < 1e-4
+    assert abs(last["training_gap"]) < 1e-2
+    assert abs(last["budget_residual"]) < 1e-12
+    assert last["bits"] == 400 * 2 * 16 * (1 + 2)  # two links of a node: a price, and two parameters
+
+
+@pytest.mark.filterwarnings("ignore:the objective is better:RuntimeWarning")  # one part of it may get worse
+def test_swept_and_tuned(halves):
+    problem, network, method = halves
+    grid = {"allocation.step": [0.02, 0.05], "channel.step": [0.001, 0.1]}
+    swept = jc.sweep(problem, network, method, grid, steps=50)
+    gaps = np.abs(swept["allocation_gap"].values[..., -1])
+    assert np.all(gaps[1, 0] < gaps[0, 0])
+    tuned = jc.tune(problem, network, method, ["training.step"], steps=30, iterations=4, progress=False)
+    assert tuned.held_out <= tuned.untuned
+
+
+def test_in_a_file(parts, tmp_path):
+    (tmp_path / "own.toml").write_text(FILE)
+    settings = EXPERIMENTS.read("own.toml")
+    built = build(settings)
+    kinds = built.problem.allocation.cost, built.method.channel, built.method.allocation
+    assert [type(each).__name__ for each in kinds] == ["Quartic", "Rounded", "PriceFlow"]
+    assert np.shape(kinds[0].weight) == (NODES,)
+    result = jc.solve(built.problem, built.network, built.method, settings.steps)
+    assert np.abs(float(result.trace["budget_residual"][-1, 0])) < 1e-12
+    assert settings.model_dump()["channel"] == {"kind": "my_parts:Rounded", "step": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("my_parts:Rounded", "my_parts:Nothing", r"channel: kind: 'my_parts:Nothing' cannot be imported \(Attribute"),
+        ("my_parts:Rounded", "no_such_module:A", r"cannot be imported \(ModuleNotFoundError: No module named"),
+        ("my_parts:Rounded", "my_parts:Quartic", "is no class derived from jaxcoopt's Channel"),
+        ("my_parts:Rounded", "my_parts:", "cannot be imported"),
+        ("step = 0.01", "stp = 0.01", "channel: stp: unknown key; did you mean 'step'"),
+        ("step = 0.01", 'step = "much"', "channel: step: got 'much'.*expected a number"),
+    ],
+)
+def test_what_is_wrong_is_named(parts, tmp_path, old, new, words):
+    (tmp_path / "own.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(ValueError, match=words):
+        EXPERIMENTS.read("own.toml")
