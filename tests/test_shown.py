@@ -104,6 +104,7 @@ def dataclasses_of_the_package():
                 f"{module.name}.{name}": each
                 for name, each in vars(importlib.import_module(module.name)).items()
                 if inspect.isclass(each) and dataclasses.is_dataclass(each) and each.__module__ == module.name
+                if not inspect.isabstract(each)
             }
     return found
 
