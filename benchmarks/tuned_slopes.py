@@ -65,9 +65,12 @@ def compared(entry, problems, objective):
     """For each problem and setting: name, derivative, difference, slope of the line, what is left, if tune warns."""
     half, network = entry.half, ring_with_a_chord()
     method = jc.CoOptimizer(**{half: entry.build(**BESIDE.get(entry.name, {}))}, channel=jc.channels.Ideal())
+    names = list(names_of(getattr(method, half), half))
+    if not names:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of starts beyond what is proved
-        parameters = parameters_of(list(names_of(getattr(method, half), half)), method, [(problems[0], network)])
+        parameters = parameters_of(names, method, [(problems[0], network)])
     rollout = Rollout(parameters, objective_of(objective), STEPS, STEPS // 20, 0, None).over(network)
     over = compiled(rollout, {})
     free, window = parameters.start(1, 0), WINDOW * np.linspace(-1, 1, VALUES)
