@@ -108,22 +108,24 @@ def test_no_import_cycles():
     assert list(nx.simple_cycles(graph)) == []
 
 
-QUICK = 1.5  # seconds
+QUICK = 3.0  # times what JAX alone takes, as machines differ; 2.3 seen
 
 
 @functools.cache
 def fresh_import() -> dict[str, Any]:
-    """What `import jaxcoopt` loads in a new interpreter, and its processor seconds: the best of three, or
-    of fewer where it is quick. Then what the command line loads.
+    """What `import jaxcoopt` loads in a new interpreter, and its processor time over that of JAX alone: the best of
+    three, or of fewer where it is quick. Then what the command line loads.
     """
     script = (
         "import json, sys, time\n"
         "before, start = set(sys.modules), time.process_time()\n"
+        "import jax.numpy\n"
+        "of_jax = time.process_time() - start\n"
         "import jaxcoopt\n"
-        "seconds = time.process_time() - start\n"
+        "times = (time.process_time() - start) / of_jax\n"
         "loaded = sorted(set(sys.modules) - before)\n"
         "import jaxcoopt.cli\n"
-        "found = {'seconds': seconds, 'modules': loaded, 'with cli': sorted(sys.modules), 'file': jaxcoopt.__file__}\n"
+        "found = {'times': times, 'modules': loaded, 'with cli': sorted(sys.modules), 'file': jaxcoopt.__file__}\n"
         "print(json.dumps(found))"
     )
     runs = []
@@ -133,10 +135,10 @@ def fresh_import() -> dict[str, Any]:
         )
         assert done.returncode == 0, done.stderr
         runs.append(json.loads(done.stdout))
-        if runs[-1]["seconds"] < QUICK:
+        if runs[-1]["times"] < QUICK:
             break
     assert {run["file"] for run in runs} == {jaxcoopt.__file__}
-    return min(runs, key=lambda run: run["seconds"])
+    return min(runs, key=lambda run: run["times"])
 
 
 HEAVY = (
@@ -175,8 +177,8 @@ def test_the_command_line_leaves_test_packages_alone():
 
 
 def test_import_is_quick():
-    """Processor time, which the load of the machine does not stretch."""
-    assert fresh_import()["seconds"] < QUICK
+    """Processor time, beside that of JAX on the same machine."""
+    assert fresh_import()["times"] < QUICK
 
 
 # ---------------------------------------------------------------- documentation
