@@ -1,10 +1,9 @@
 """Tables that say how the nodes move and what their links carry, made from the settings of what they build."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 from typing import Annotated, Any, Literal, Optional
 
 import optax
@@ -12,7 +11,7 @@ from pydantic import Field, create_model
 
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer, channel
 from jaxcoopt.experiments.amounts import Table
-from jaxcoopt.experiments.own_kinds import one_of
+from jaxcoopt.experiments.own_kinds import one_of, told_apart
 from jaxcoopt.methods import method
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.methods.responses import Response
@@ -147,11 +146,6 @@ def _one_of(makers: Mapping[str, Callable[..., Any]], base: type, of_method: boo
 
 def _methods(half: str, base: type) -> Any:
     return _one_of({entry.name: entry.make for entry in ROWS if entry.half == half}, base, of_method=True)
-
-
-def told_apart(tables: Sequence[type[Table]]) -> Any:
-    """Any of the tables, by `kind`."""
-    return Annotated[reduce(or_, tables), Field(discriminator="kind")]
 
 
 BOUND_TABLES: Any = {make: _table(kind, make) for kind, make in BOUNDS.items()}

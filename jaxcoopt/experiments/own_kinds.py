@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache, partial, reduce
 from operator import or_
@@ -18,14 +18,18 @@ MARK = ":"
 TableOf = Callable[[str, type], type[Table]]
 
 
-def one_of(tables: list[type[Table]], base: type, table_of: TableOf) -> Any:
+def told_apart(tables: Sequence[type[Table]]) -> Any:
+    """Any of the tables, by `kind`."""
+    return Annotated[reduce(or_, tables), Field(discriminator="kind")]
+
+
+def one_of(tables: Sequence[type[Table]], base: type, table_of: TableOf) -> Any:
     """What a key may hold: one of the tables, told apart by `kind`, or one for a subclass of `base` of the user's own.
 
     table_of: from the kind and the class to its table.
     """
-    known: Any = Annotated[reduce(or_, tables), Field(discriminator="kind")]
     own = WrapValidator(partial(_validated, base, cache(table_of)))
-    return Annotated[known, own, SerializeAsAny()]  # pyright: ignore[reportCallIssue]
+    return Annotated[told_apart(tables), own, SerializeAsAny()]  # pyright: ignore[reportCallIssue]
 
 
 def imported(kind: str, base: type = object) -> type:

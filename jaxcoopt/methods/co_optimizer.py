@@ -67,9 +67,8 @@ class CoOptimizer:
         return self.channel if own is None else own
 
     def channels(self) -> list[Channel]:
-        """All that is in use."""
-        used = [self.channel_of(half) for half in ("allocation", "training") if getattr(self, half) is not None]
-        return used[:1] if used[0] is used[-1] else used
+        """The one of both halves, or that of the training and that of the allocation."""
+        return [self.channel] if self.allocation_channel is None else [self.channel, self.allocation_channel]
 
     def init(self, problem: Problem, x: Pair | None, params: Params | None, now: Round) -> CoState:
         """Both halves at their start: the allocation x [nodes, runs] and the parameters [nodes, *shape, runs].
@@ -121,7 +120,8 @@ class CoOptimizer:
         )
 
     def _half(self, now: Round, name: str, training: Training | None = None, batch_size: int | None = None) -> Round:
-        return replace(now.half(name, self.channel_of(name)), training=training, batch_size=batch_size)
+        draw, channel = now.draw.named(name), self.channel_of(name)
+        return replace(now, draw=draw, channel=channel, training=training, batch_size=batch_size)
 
     def bits(self, state: CoState) -> Any:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]."""

@@ -1,6 +1,6 @@
 """What an iteration brings to every node."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Array
@@ -32,10 +32,6 @@ class Round:
     channel: Channel
     training: Training | None = None
     batch_size: int | None = None
-
-    def half(self, name: str, channel: Channel) -> "Round":
-        """The same iteration for one half of the method: with its channel, and draws of its own."""
-        return replace(self, draw=self.draw.named(name), channel=channel)
 
     def gradient(self, params: Params) -> Params:
         """grad g_i(y_i), over all samples of a node or over the mini-batch that it draws in this iteration."""
