@@ -10,7 +10,10 @@ from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import Memory, memory
+from jaxcoopt.run.metric import Metric
+from jaxcoopt.run.record import Record
 from jaxcoopt.run.result import Result
+from jaxcoopt.run.simulation import Simulation
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
 from jaxcoopt.setting import setting
@@ -27,10 +30,13 @@ __all__ = [
     "CoOptimizer",
     "Initial",
     "Memory",
+    "Metric",
     "Network",
     "Optimum",
     "Problem",
+    "Record",
     "Result",
+    "Simulation",
     "Status",
     "Training",
     "Tuned",

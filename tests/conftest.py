@@ -1,9 +1,10 @@
-"""float64, strict promotion and checked array types for the whole suite, set before jaxcoopt is imported.
+"""float64 and strict promotion for the whole suite, set before jaxcoopt is imported.
 
-Compiling takes most of the suite's time, and a test's program runs for a few iterations only. So the compiler leaves
-out what makes programs fast (a third of the time); with JAXCOOPT_TEST_OPTIMISED=1 it compiles as for a user, as the
-slow tests are run. Compiled programs are kept in pytest's cache folder, for the other worker, for subprocesses and for
-the next time.
+Tracing and compiling take most of the suite's time, and a test's program runs for a few iterations only. So the
+compiler leaves out what makes programs fast (a third of its time); with JAXCOOPT_TEST_OPTIMISED=1 it compiles as for a
+user. With JAXCOOPT_TEST_TYPED=1 every function of the package checks the types and shapes that it declares, which takes
+a fifth more. CI sets both, the first for the slow tests. Compiled programs are kept in pytest's cache folder, for the
+other worker, for subprocesses and for the next time.
 """
 
 import gc
@@ -33,7 +34,9 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-install_import_hook("jaxcoopt", "beartype.beartype")
+jax.config.update("jax_traceback_in_locations_limit", 0)  # places in programs, which nobody reads here
+if os.environ.get("JAXCOOPT_TEST_TYPED"):
+    install_import_hook("jaxcoopt", "beartype.beartype")
 
 from jaxcoopt.run import loop
 
@@ -55,6 +58,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if slow.left_out(item.path.name, item.name, seen):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """What is imported stays, and is not gone through again whenever traces leave garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_report_header():

@@ -17,7 +17,7 @@ from jaxcoopt.compensated import Pair, split, total_of
 from jaxcoopt.methods.co_optimizer import Estimate
 from jaxcoopt.methods.phases import Phases
 from jaxcoopt.problem.align import aligned
-from jaxcoopt.run.record import observe
+from jaxcoopt.run.statistics import observe
 
 NODES, RUNS, STEPS = 40, 6, 1500
 pytestmark = pytest.mark.usefixtures("optimised")

@@ -43,11 +43,18 @@ def problem():
     return jc.Problem(allocation, training, work=rng.uniform(1, 2, (NODES, RUNS)))
 
 
+def weighted(problem, estimate):
+    return (jnp.arange(NODES)[:, None] * problem.work * estimate.allocation).sum(axis=0)
+
+
+RECORD = jc.Record(10, [jc.Metric("weighted", "", weighted)], ["allocation", "params"], [41, 0, 7])
+
+
 def same(graphs, method, keeps_budget=True, **options):
     given = problem(), jc.Network.from_graphs(graphs, failure_rate=options.pop("failure_rate", 0.0)), method
-    options = dict(runs=RUNS, seed=SEED, record_every=10, optimum=jc.reference(given[0])) | options
+    options = dict(runs=RUNS, seed=SEED, record=RECORD, optimum=jc.reference(given[0])) | options
     one, many = jc.solve(*given, 40, **options), jc.solve(*given, 40, shard="nodes", **options)
-    results = [(r.allocation, r.params, r.trace, r.status, r.left, r.state) for r in (one, many)]
+    results = [(r.allocation, r.params, r.trace, r.status, r.left, r.state, r.trajectories) for r in (one, many)]
     for a, b in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
     assert not keeps_budget or np.max(many.trace["budget_residual"]) <= 1e-13

@@ -18,6 +18,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
 NODES = 6
 FILE = """
 steps = 20
+metrics = ["my_parts:largest_share"]
 [network]
 [[network.graphs]]
 kind = "topology"
@@ -70,10 +71,12 @@ def test_solved(halves):
 
 
 @pytest.mark.filterwarnings("ignore:the objective is better:RuntimeWarning")  # one part of it may get worse
-def test_swept_and_tuned(halves):
+def test_swept_and_tuned(halves, parts):
     problem, network, method = halves
     grid = {"allocation.step": [0.02, 0.05], "channel.step": [0.001, 0.1]}
-    swept = jc.sweep(problem, network, method, grid, steps=50)
+    swept = jc.sweep(problem, network, method, grid, steps=50, record=jc.Record(metrics=[parts.largest_share]))
+    assert swept["largest_share"].attrs["units"] == "CPU units"
+    assert np.all(swept["largest_share"].values >= 1)  # the mean share is 1
     gaps = np.abs(swept["allocation_gap"].values[..., -1])
     assert np.all(gaps[1, 0] < gaps[0, 0])
     tuned = jc.tune(problem, network, method, ["training.step"], steps=30, iterations=4, progress=False)
@@ -87,7 +90,8 @@ def test_in_a_file(parts, tmp_path):
     kinds = built.problem.allocation.cost, built.method.channel, built.method.allocation
     assert [type(each).__name__ for each in kinds] == ["Quartic", "Rounded", "PriceFlow"]
     assert np.shape(kinds[0].weight) == (NODES,)
-    result = jc.solve(built.problem, built.network, built.method, settings.steps)
+    result = jc.solve(built.problem, built.network, built.method, settings.steps, record=built.record)
+    np.testing.assert_array_equal(result.trace["largest_share"][-1], np.max(result.allocation, axis=0))
     assert np.abs(float(result.trace["budget_residual"][-1, 0])) < 1e-12
     assert settings.model_dump()["channel"] == {"kind": "my_parts:Rounded", "step": 0.01}
 
@@ -98,7 +102,7 @@ def test_in_a_file(parts, tmp_path):
         ("my_parts:Rounded", "my_parts:Nothing", r"channel: kind: 'my_parts:Nothing' cannot be imported \(Attribute"),
         ("my_parts:Rounded", "no_such_module:A", r"cannot be imported \(ModuleNotFoundError: No module named"),
         ("my_parts:Rounded", "my_parts:Quartic", "is no class derived from jaxcoopt's Channel"),
-        ("my_parts:Rounded", "my_parts:", "cannot be imported"),
+        ("my_parts:Rounded", "my_parts:", 'kind: expected "module:NAME", got .my_parts:.'),
         ("step = 0.01", "stp = 0.01", "channel: stp: unknown key; did you mean 'step'"),
         ("step = 0.01", 'step = "much"', "channel: step: got 'much'.*expected a number"),
     ],

@@ -45,19 +45,22 @@ def arguments(runs, batch_size):
 
 
 def leaves(result):
-    return jax.tree.leaves((result.allocation, result.params, result.trace, result.status, result.left, result.state))
+    found = result.allocation, result.params, result.trace, result.status, result.left, result.state
+    return jax.tree.leaves((found, result.trajectories))
 
 
 def both(runs, devices, batch_size, tol):
     given = arguments(runs, batch_size)
     assert devices_for(runs) == devices
     optimum = jc.reference(given[0])
-    options = dict(runs=runs, seed=7, record_every=7, optimum=optimum, tol=tol)
+    first = jc.Metric("first", "", lambda problem, estimate: estimate.allocation[0] * problem.work[0])
+    record = jc.Record(7, [first], ["allocation", "params"], [0, 5])
+    options = dict(runs=runs, seed=7, record=record, optimum=optimum, tol=tol)
     many = jc.solve(*given, 60, **options)
     with jax.default_device(jax.devices()[0]):
         assert devices_for(runs) == 1
         one = jc.solve(*given, 60, **options)
-    assert all(len(leaf.devices()) == 1 for leaf in leaves(many))
+    assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(many.state))
     return given, one, many
 
 

@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `tuning`, for whoever stands below.
 ORDER = (
     {"errors", "files", "containers", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "words"}
-    | {"along_runs", "compensated", "derivative", "linear", "draws", "versions"},
+    | {"along_runs", "compensated", "derivative", "describe", "linear", "draws", "versions"},
     {"datasets"},
     {"problem"},
     {"network"},

@@ -12,7 +12,7 @@ from tuning_cases import FLOW, MAY_BE_TOLD, METHOD, NETWORK, NODES, STEPS, share
 import jaxcoopt as jc
 from jaxcoopt.methods.co_optimizer import Estimate
 from jaxcoopt.problem.align import aligned
-from jaxcoopt.run.record import observe
+from jaxcoopt.run.statistics import observe
 
 pytestmark = MAY_BE_TOLD
 

@@ -20,6 +20,12 @@ class Table(BaseModel):
     )
 
 
+class MadeTable(Table):
+    """A table that is made at run time, whose keys say what they are: nobody looks for that in a source file."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
 class RandomAmount(Table):
     """Drawn at random for each node, from the experiment's seed: uniform in [low, high], or log-uniform."""
 

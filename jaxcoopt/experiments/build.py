@@ -15,13 +15,14 @@ from jaxcoopt.experiments.amounts import Amounts, under
 from jaxcoopt.experiments.build_method import build_method
 from jaxcoopt.experiments.data import Samples, load_samples
 from jaxcoopt.experiments.limits import check_runs
-from jaxcoopt.experiments.own_kinds import made_of
+from jaxcoopt.experiments.own_kinds import made_of, own_metrics
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.record import Record
 from jaxcoopt.setting import settings_of
 from jaxcoopt.shown import briefly
 
@@ -36,6 +37,7 @@ class Built:
     network: Network
     method: CoOptimizer
     initial: Initial | None
+    record: Record
     graphs: list[nx.Graph]
     demand: Float[np.ndarray, " nodes"] | None
     samples: Samples | None
@@ -68,6 +70,7 @@ def build(settings: Experiment) -> Built:
         network=network,
         method=build_method(settings.method, settings.channel, settings.allocation_channel),
         initial=_initial(settings, demand),
+        record=Record(settings.record_every, own_metrics(settings.metrics)),
         graphs=graphs,
         demand=demand,
         samples=samples,

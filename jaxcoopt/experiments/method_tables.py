@@ -10,7 +10,7 @@ import optax
 from pydantic import Field, create_model
 
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer, channel
-from jaxcoopt.experiments.amounts import Table
+from jaxcoopt.experiments.amounts import MadeTable, Table
 from jaxcoopt.experiments.own_kinds import one_of, told_apart
 from jaxcoopt.methods import method
 from jaxcoopt.methods.registry import ENTRIES
@@ -136,7 +136,7 @@ def model(kind: str, doc: str | None, columns: Mapping[str, Any]) -> type[Table]
     """A table of that `kind` with these columns, name to (type, Field)."""
     title = "".join(part.capitalize() for part in kind.split("_"))
     all_columns: dict[str, Any] = {"kind": (Literal[kind], ...), **columns}
-    return create_model(title, __base__=Table, __doc__=doc, **all_columns)
+    return create_model(title, __base__=MadeTable, __doc__=doc, **all_columns)
 
 
 def _one_of(makers: Mapping[str, Callable[..., Any]], base: type, of_method: bool) -> Any:

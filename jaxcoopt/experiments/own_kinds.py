@@ -13,6 +13,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator
 
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.experiments.explain import explain
+from jaxcoopt.run.metric import Metric
 
 MARK = ":"
 TableOf = Callable[[str, type], type[Table]]
@@ -34,20 +35,36 @@ def one_of(tables: Sequence[type[Table]], base: type, table_of: TableOf) -> Any:
 
 def imported(kind: str, base: type = object) -> type:
     """The class "module:Name", looked for in the current folder, too. Raises ValueError saying what is wrong."""
-    module, _, name = kind.partition(MARK)
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the module raises
-        raise ValueError(f"kind: {kind!r} cannot be imported ({type(error).__name__}: {error})") from error
-    finally:
-        sys.path.remove(here)
+    found = _named("kind", kind)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(f"kind: {kind!r} is no class derived from jaxcoopt's {base.__name__}")
     if not is_dataclass(found):
         raise ValueError(f"kind: {kind!r} is no dataclass; put @jaxcoopt.pytree and @dataclass(frozen=True) above it")
     return found
+
+
+def own_metrics(names: Sequence[str]) -> list[Metric]:
+    """The metrics "module:NAME", looked for in the current folder, too. Raises ValueError saying what is wrong."""
+    found = [_named("metrics", name) for name in names]
+    for name, each in zip(names, found, strict=True):
+        if not isinstance(each, Metric):
+            raise ValueError(f"metrics: {name!r} is no jaxcoopt.Metric, but {type(each).__name__}")
+    return found
+
+
+def _named(key: str, text: str) -> Any:
+    """What "module:NAME" names."""
+    module, mark, name = text.partition(MARK)
+    if not (module and mark and name):
+        raise ValueError(f'{key}: expected "module:NAME", got {text!r}')
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the module raises
+        raise ValueError(f"{key}: {text!r} cannot be imported ({type(error).__name__}: {error})") from error
+    finally:
+        sys.path.remove(here)
 
 
 def made_of(known: Mapping[str, Any], kind: str) -> Any:

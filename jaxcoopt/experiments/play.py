@@ -58,7 +58,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
             settings.steps,
             runs=settings.runs,
             seed=settings.seed,
-            record_every=settings.record_every,
+            record=built.record,
             initial=built.initial,
             tol=settings.tol,
             optimum=optimum,

@@ -24,6 +24,8 @@ class Experiment(Table):
     """Of all that is random."""
     record_every: Count | None = None
     """Iterations between records; left out: steps / 100."""
+    metrics: list[str] = Field([])
+    """Statistics of your own, recorded and reported with the others: each "module:NAME" of a jaxcoopt.Metric."""
     tol: float | None = None
     """A run stops once its gaps, budget residual and consensus error are all below."""
     precision: Literal["float32", "float64"] = "float32"

@@ -87,14 +87,14 @@ def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple
     table = tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"sweep"})))
     base = build(Experiment.model_validate(table))
     steps, every = spacing(settings.steps, settings.record_every)
-    check_size(base.problem, settings.sweep.size, settings.sweep.seeds, steps, every, store)
+    check_size(base.problem, settings.sweep.size, settings.sweep.seeds, steps, every, store, len(base.record.metrics))
     return planned(
         Trio(base.problem, base.network, base.method),
         axes_of_keys(table, settings.sweep, base),
         seeds=settings.sweep.seeds,
         steps=settings.steps,
         seed=settings.seed,
-        record_every=settings.record_every,
+        record=base.record,
         initial=base.initial,
         tol=settings.tol,
         memory=limit,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxcoopt.run.result import UNITS
+from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.shown import briefly
 from jaxcoopt.words import picture
 

@@ -10,12 +10,12 @@ from jaxcoopt.errors import require
 from jaxcoopt.files import advised, check_disk, held, made_folder, whole, write_text
 from jaxcoopt.report.network_plot import network_figure
 from jaxcoopt.report.nodes import Nodes
-from jaxcoopt.report.plots import feasibility_figure, gaps_figure
+from jaxcoopt.report.plots import feasibility_figure, gaps_figure, metrics_figure
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.result import Result
 
 PICTURE = 2**19  # bytes of a picture, or less
-PICTURES = ("network.png", "gaps.png", "feasibility.png")  # of a run
+PICTURES = ("network.png", "gaps.png", "feasibility.png", "metrics.png")  # of a run
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def _is_old_lock(file: Path) -> bool:
 def write_folder(
     folder: Path, result: Result, nodes: Nodes, title: str, settings: str, finish: Callable[[], dict[str, Any]]
 ) -> None:
-    """settings.toml, trace.csv, nodes.csv, three pictures and, last, summary.json: where that is, all is there.
+    """settings.toml, trace.csv, nodes.csv, pictures and, last, summary.json: where that is, all is there.
 
     Raises OSError naming the file that cannot be written. `finish` gives the summary once the rest is written, so that
     it can tell how long that took.
@@ -64,8 +64,10 @@ def write_folder(
         "network.png": lambda path: save(network_figure(nodes, title), path),
         "gaps.png": lambda path: save(gaps_figure(result, title), path),
         "feasibility.png": lambda path: save(feasibility_figure(result, title), path),
-        "summary.json": lambda path: write_json(path, finish()),
     }
+    if result.own_metrics:
+        writers["metrics.png"] = lambda path: save(metrics_figure(result, title), path)
+    writers["summary.json"] = lambda path: write_json(path, finish())
     write_all(folder, writers, last="summary.json")
 
 

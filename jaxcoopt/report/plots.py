@@ -1,5 +1,7 @@
 """Pictures of a trace: gaps against iterations, bits and time, and how feasible the run was."""
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from jaxcoopt.report.curves import Curve, clock_panels, draw_curve
 from jaxcoopt.report.style import (
     BLUE,
+    CYCLE,
     GREEN,
     ORANGE,
     PURPLE,
@@ -16,10 +19,13 @@ from jaxcoopt.report.style import (
     prefixed_ticks,
     strokes,
     styled,
+    suits_log,
     zero_level,
 )
 from jaxcoopt.report.summary import why_endless
-from jaxcoopt.run.result import UNITS, Result
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.statistics import UNITS
+from jaxcoopt.words import picture
 
 GAPS = {"allocation_gap": ("CPU allocation", BLUE), "training_gap": ("training", ORANGE)}
 WITHOUT_OPTIMUM = {"training_loss": ("training loss", ORANGE)}
@@ -28,6 +34,9 @@ FEASIBILITY = {
     "box_violation": ("Box violation", "CPU units", PURPLE),
     "consensus_error": ("Consensus error", "distance to the mean model", GREEN),
 }
+
+
+ACROSS = 3  # panels of a row
 
 
 @styled
@@ -83,6 +92,32 @@ def feasibility_figure(result: Result, title: str) -> Any:
         log_axis(axes, values)
         axes.set_title(what, fontsize=11)
         axes.set(xlabel="iterations", ylabel=unit)
+        prefixed_ticks(axes, x)
+    return figure
+
+
+@styled
+def metrics_figure(result: Result, title: str) -> Any:
+    """The user's own metrics over the iterations, each on its own axis: the median of the runs, and a band from the
+    least to the largest.
+    """
+    names, x = result.own_metrics, np.asarray(result.iterations, np.float64)
+    rows = math.ceil(len(names) / ACROSS)
+    columns = min(len(names), ACROSS)
+    figure = new_figure(4.2 * columns + 0.4, 0.5 + 3.2 * rows)
+    heading(figure, title)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for axes, name, color in zip(panels, names, itertools.cycle(CYCLE), strict=False):
+        values = np.asarray(result.trace[name], np.float64)
+        values = np.where(np.isfinite(values), values, np.nan)
+        band = np.stack([_over_runs(function, values) for function in (np.min, np.median, np.max)])
+        draw_curve(axes, Curve(name, [x], band, color, ["-"]))
+        if suits_log(values):
+            log_axis(axes, values)
+        axes.set_title(picture(name), fontsize=11)
+        axes.set(xlabel="iterations", ylabel=picture(result.units[name]))
         prefixed_ticks(axes, x)
     return figure
 

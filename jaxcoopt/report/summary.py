@@ -40,6 +40,7 @@ def summarise(result: Result) -> dict[str, Any]:
         "bits_per_node": _worst(trace["bits"][-1]),
         "simulated_seconds": _worst(trace["seconds"][-1]),
         "why_no_seconds": why_endless(result),
+        "metrics": {name: {"end": _worst(trace[name][-1]), "unit": result.units[name]} for name in result.own_metrics},
     }
 
 

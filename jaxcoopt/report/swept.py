@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Integer
 
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import SweptAxis, axis_of
+from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import quartiles
@@ -69,8 +70,9 @@ class Swept:
         return self.status.shape[1] - self.counts["PENDING"]
 
     def diverged(self, metric: str) -> Int[np.ndarray, " points"]:
-        """How many runs of each point have diverged in the half that a metric is of."""
-        return self.lost[_half(metric)].sum(axis=1)
+        """How many runs of each point have diverged in the half that a metric is of; in any, for the user's own."""
+        half = half_of(metric)
+        return self.counts["DIVERGED"] if half is None else self.lost[half].sum(axis=1)
 
     def mostly_diverged(self, metric: str) -> Bool[np.ndarray, " points"]:
         """True where more than half of the runs that are done have diverged in the half that a metric is of."""
@@ -83,7 +85,7 @@ class Swept:
         good = ~self.mostly_diverged(metric) & (self.done > 0)
         if self.asked_for_tol:
             good &= 2 * self.counts["CONVERGED"] > self.done
-        if _half(metric) == "allocation":
+        if half_of(metric) == "allocation":
             good &= 2 * self.counts["INFEASIBLE"] <= self.done
         if metric.endswith("_gap") and len(self.iterations) > 1:
             first, last = (quartiles(self.metrics[metric][..., record])[1] for record in (0, -1))
@@ -132,13 +134,14 @@ def swept(dataset: Any) -> Swept:
     lost = _lost(dataset, dims, status)
     used: dict[str | None, Any] = {half: (status != PENDING) & ~flags for half, flags in lost.items()}
     used[None] = np.logical_or.reduce(list(used.values()))  # of bits and seconds
-    units = {name: str(dataset[name].attrs.get("units", "")) for name in (*METRICS, *CLOCKS) if name in dataset}
+    metrics = [*(name for name in METRICS if name in dataset), *_own_metrics(dataset)]
+    units = {name: str(dataset[name].attrs.get("units", "")) for name in (*metrics, *CLOCKS) if name in dataset}
     return Swept(
         title=str(dataset.attrs.get("title", "sweep")),
         axes=axes,
         where=where,
         iterations=np.asarray(dataset[ITERATION].values, np.int64),
-        metrics={name: _finite(dataset, name, dims, used[half_of(name)]) for name in METRICS if name in dataset},
+        metrics={name: _finite(dataset, name, dims, used[half_of(name)]) for name in metrics},
         clocks={name: _finite(dataset, name, dims, used[None]) for name in CLOCKS if name in dataset},
         units=units,
         status=status,
@@ -149,10 +152,10 @@ def swept(dataset: Any) -> Swept:
     )
 
 
-def _half(metric: str) -> str:
-    half = half_of(metric)
-    assert half is not None
-    return half
+def _own_metrics(dataset: Any) -> list[str]:
+    """Those that the user has defined."""
+    traces = (str(name) for name, each in dataset.data_vars.items() if {SEED, ITERATION} <= set(each.dims))
+    return [name for name in traces if name not in (*METRICS, *CLOCKS, *UNITS)]
 
 
 def _lost(dataset: Any, dims: tuple[str, ...], status: np.ndarray) -> dict[str, np.ndarray]:
@@ -171,7 +174,7 @@ def _lost(dataset: Any, dims: tuple[str, ...], status: np.ndarray) -> dict[str, 
 
 
 def chosen_metrics(sweep: Swept, given: Sequence[str]) -> tuple[str, ...]:
-    """Those given, else both gaps, each replaced by its cost or loss where no optimum is known."""
+    """Those given, else both gaps, each replaced by its cost or loss where no optimum is known, and the user's own."""
     for name in given:
         if name not in sweep.metrics:
             raise unknown_name("--metric", name, list(sweep.metrics))
@@ -179,7 +182,8 @@ def chosen_metrics(sweep: Swept, given: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(given))
     known = [name for name, values in sweep.metrics.items() if np.isfinite(values).any()] or list(sweep.metrics)
     found = [gap if gap in known else loss for gap, loss in INSTEAD.items() if {gap, loss} & set(known)]
-    return tuple(found or known[:1])
+    own = [name for name in known if name not in METRICS]
+    return tuple([*found, *own] or known[:1])
 
 
 def chosen_axes(sweep: Swept, x: str | None, y: str | None) -> tuple[str | None, str | None]:

@@ -66,7 +66,8 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
             ("consensus error", _number(summary["consensus_error"]), "rms distance to the mean model"),
         ]
     rows += [row for name in ("accuracy", "r2") if (row := _score(summary, name))]
-    return [*rows, *_costs(summary)]
+    own = summary.get("metrics", {})
+    return [*rows, *((name, _plain(each["end"]), each["unit"]) for name, each in own.items()), *_costs(summary)]
 
 
 def _of_runs(runs: int) -> str:

@@ -14,6 +14,7 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.drive import Placing, drive
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.prepare import prepare
+from jaxcoopt.run.record import Extra
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.unrolled import unrolled
@@ -30,6 +31,7 @@ def run_batch(
     seed: int = 0,
     initial: Initial | None = None,
     tol: float | None = None,
+    extra: Extra | None = None,
     concrete: bool = True,
     progress: bool = False,
     spread: Placing = spread_runs,
@@ -37,7 +39,7 @@ def run_batch(
     """All runs at once; nothing is checked. runs: how many, or the numbers by which they draw; lengths: iterations
     before each record, the first of which is 0; concrete: False inside someone's jit or grad.
     """
-    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum)
+    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum, extra)
     if concrete:
         carry, records = drive(setup, carry, list(lengths), progress, spread)
     else:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -10,25 +11,37 @@ import numpy as np
 
 from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
+from jaxcoopt.run.metric import TRAJECTORIES
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
 from jaxcoopt.run.status import FLAGS, converged, final_status, first_or_last, half_of, lost_halves
 
-Record = dict[str, Any]
+Records = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
 
 CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
 
 
-def intervals(steps: int, record_every: int) -> list[int]:
-    """Iterations before each record, the first of which is iteration 0."""
-    return [0, *[record_every] * (steps // record_every), *[steps % record_every] * (steps % record_every > 0)]
+def intervals(steps: int, record_every: int, start: int = 0) -> list[int]:
+    """Iterations before each record: those at the multiples of `record_every` and at the end; the first is iteration 0,
+    where a run starts there.
+    """
+    end = start + steps
+    marks = [start, *range(start - start % record_every + record_every, end, record_every), end]
+    return [0] * (start == 0) + [after - before for before, after in pairwise(marks)]
 
 
 def drive(
-    setup: Setup, carry: Carry, lengths: list[int], progress: bool = False, spread: Placing = spread_runs
-) -> tuple[Carry, Record]:
-    """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left."""
+    setup: Setup,
+    carry: Carry,
+    lengths: list[int],
+    progress: bool = False,
+    spread: Placing = spread_runs,
+    start: int = 0,
+) -> tuple[Carry, Records]:
+    """Several records to a call, about `CALL_SECONDS` long, until the end or until every run has left; start: the
+    iteration that the carry is of.
+    """
     runs = len(setup.runs)
     go, setup, carry, gather = spread(setup, carry)
     parts, at, count = [], 0, 1
@@ -39,9 +52,9 @@ def drive(
             padded = np.array(batch + [0] * (MOST_RECORDS - len(batch)), np.int32)
             carry, *found = go(setup, carry, *as_jax((padded, np.int32(len(batch)))))
             records, made = jax.device_get(found)
-            parts.append({name: rows[:made, :runs] for name, rows in records.items()})
-            last = {name: rows[-1] for name, rows in parts[-1].items()}
-            report(int(carry.iteration), last)
+            parts.append(jax.tree.map(lambda rows, made=made: rows[:made, ..., :runs], records))
+            last = {name: parts[-1][name][-1] for name in records if name != TRAJECTORIES}
+            report(int(carry.iteration) - start, last)
             if np.all(last["over"]):
                 break
             if at:  # the first call compiles, and runs no iterations
@@ -50,13 +63,14 @@ def drive(
     return gather(carry), jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
-def ending(setup: Setup, records: Record) -> tuple[Record, Any, Any]:
+def ending(setup: Setup, records: Records) -> tuple[Records, Any, Any]:
     """The trace, each run's status and the record at which it left.
 
     After a half has left the finite numbers its last record stands, and the other half's go on. Seconds without an end
     are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
     """
-    xp, trace = numpy_for(setup, records), {name: values for name, values in records.items() if name not in FLAGS}
+    xp = numpy_for(setup, records)
+    trace = {name: values for name, values in records.items() if name not in (*FLAGS, TRAJECTORIES)}
     tol, share = (setup.tol, setup.mean_share) if xp is jnp else jax.device_get((setup.tol, setup.mean_share))
     done, over = records["converged"], records["over"]
     if setup.tol is not None:  # the end is looked at, too

@@ -25,17 +25,18 @@ from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.node_split import NodeSplit
-from jaxcoopt.run.record import observe, without_samples
+from jaxcoopt.run.record import Extra
+from jaxcoopt.run.statistics import observe, without_samples
 from jaxcoopt.run.status import OF_COST, converged, diverged, lost_halves
 
 
-@pytree(static=("split",))
+@pytree(static=("split", "extra"))
 @dataclass(frozen=True)
 class Setup:
     """All that stays the same during a run; tol: scalar or None.
 
     mean_share: the budget over the number of nodes, scalar or [runs]; 0 without allocation. split: where the nodes are,
-    if they are spread over devices.
+    if they are spread over devices; node_at: there, the place of each node. extra: what the user wants to be recorded.
     """
 
     problem: Problem
@@ -48,6 +49,8 @@ class Setup:
     runs: Int[Array, " runs"]
     mean_share: Any
     split: NodeSplit | None = None
+    node_at: Int[Array, " given"] | None = None
+    extra: Extra | None = None
 
     @property
     def nodes(self) -> int:
@@ -117,7 +120,18 @@ def recorded(setup: Setup, carry: Carry) -> dict[str, Array]:
     sent = sent if carry.bits is None else jnp.where(carry.done, carry.bits, sent)
     record |= {"bits": sent, "seconds": carry.seconds}
     lost = jnp.stack(list(lost_halves(record).values())).all(axis=0)
-    return record | {"diverged": diverged(record), "converged": carry.done, "over": carry.done | lost}
+    record |= {"diverged": diverged(record), "converged": carry.done, "over": carry.done | lost}
+    return record if setup.extra is None else record | _asked_for(setup, setup.extra, carry)
+
+
+def _asked_for(setup: Setup, extra: Extra, carry: Carry) -> dict[str, Any]:
+    """What the user wants to be recorded, of all nodes in the order of the network."""
+    problem, estimate = setup.problem, setup.method.estimate(carry.state)
+    if setup.split is not None:
+        assert setup.node_at is not None
+        problem = setup.split.in_order(problem, setup.node_at)
+        estimate = setup.split.in_order(estimate, setup.node_at)
+    return extra.of(problem, estimate, len(setup.runs))
 
 
 def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]] = observe) -> dict[str, Array]:

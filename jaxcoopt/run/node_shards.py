@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from jaxcoopt.host import as_jax
 from jaxcoopt.layout import WHOLE, along, axes_of
 from jaxcoopt.network.blocks import Blocks, cut
 from jaxcoopt.network.halo import AXIS
@@ -27,8 +28,8 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     network, blocks = cut(setup.network, devices)
     on_edges = jax.tree.map(lambda leaf, axes: along(leaf, axes, ("edges",)) is not None, carry, axes_of(carry))
     mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
-    split = NodeSplit(setup.network.nodes, mesh)
-    laid = replace(setup.for_devices(), problem=_padded(setup, blocks), network=network, split=split)
+    split, node_at = NodeSplit(setup.network.nodes, mesh), as_jax(np.asarray(blocks.node_at, np.int32))
+    laid = replace(setup.for_devices(), problem=_padded(setup, blocks), network=network, split=split, node_at=node_at)
     cut_setup, cut_carry = node_specs((laid, carry))
 
     def put(leaf: Any, spec: Any) -> Any:

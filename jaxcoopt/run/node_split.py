@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax import lax
@@ -15,6 +15,8 @@ from jaxcoopt.network.halo import AXIS
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.shown import briefly
+
+Tree = TypeVar("Tree")
 
 
 @briefly
@@ -53,6 +55,14 @@ class NodeSplit:
 
         allocation = jax.tree.map(real, problem.allocation, axes_of(problem.allocation))
         return replace(problem, allocation=allocation), jax.tree.map(real, estimate, axes_of(estimate))
+
+    def in_order(self, tree: Tree, at: Int[Array, " given"]) -> Tree:
+        """The nodes as the network has them, without padding; at: the place of each."""
+
+        def ordered(leaf: Array, axes: Axes) -> Array:
+            return leaf if along(leaf, axes, ("nodes",)) is None else leaf[at]
+
+        return jax.tree.map(ordered, tree, axes_of(tree))
 
 
 def node_specs(tree: Any) -> Any:

@@ -22,6 +22,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.initial import Initial, given_params, initial_allocation, random_params
 from jaxcoopt.run.loop import Carry, Setup, begin
+from jaxcoopt.run.record import Extra
 
 
 def prepare(
@@ -33,6 +34,7 @@ def prepare(
     initial: Initial | None,
     tol: float | None,
     optimum: Optimum,
+    extra: Extra | None = None,
 ) -> tuple[Setup, Carry]:
     """Everything as arrays of one float type, and iteration 0; runs: how many, or the numbers they draw by."""
     initial = Initial() if initial is None else initial
@@ -54,6 +56,7 @@ def prepare(
         batch_key=words,
         runs=numbers,
         mean_share=_mean_share(exact, network.nodes),
+        extra=extra,
     )
     setup, x, params = as_jax((setup, x, params))
     drawn, carry = _started(setup, x, params)

@@ -1,87 +1,112 @@
-"""What is written down at a record: statistics [runs], never trajectories."""
+"""What a run writes down, and how often."""
 
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
 
-from jaxcoopt.compensated import compensated_sum
+from jaxcoopt.errors import at_least_one, listed, shown, unknown_name
 from jaxcoopt.methods.co_optimizer import Estimate
-from jaxcoopt.problem.box import box, domain
-from jaxcoopt.problem.models import Params
-from jaxcoopt.problem.problem import Allocation, Problem, Training
-from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.metric import TRAJECTORIES, Metric
+from jaxcoopt.shown import briefly
+
+STANDS = {"allocation": "allocation", "params": "training"}
+"""What of an estimate may be recorded at each record, and the half that it belongs to."""
 
 
-def observe(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str, Float[Array, " runs"]]:
-    """Costs, gaps to the optimum (where one is known), feasibility and consensus of where the nodes stand."""
-    record: dict[str, Array] = {}
-    if problem.allocation is not None and estimate.allocation is not None:
-        record |= _allocation(problem.allocation, estimate.allocation, optimum)
-    if problem.training is not None and estimate.params is not None:
-        record |= _training(problem.training, estimate.params, optimum)
-    return record
+@briefly
+@dataclass(frozen=True)
+class Record:
+    """What is recorded of a run beside the library's own statistics, and how often.
+
+    every: iterations from one record to the next; None: a hundredth of the run. metrics: `Metric`s of one's own.
+    trajectories: "allocation", "params" or both, recorded as the nodes stand at each record. nodes: labels of the nodes
+    whose trajectories are recorded; None: all. Trajectories take records x nodes x runs numbers of memory.
+    """
+
+    every: int | None = None
+    metrics: Sequence[Metric] = ()
+    trajectories: Sequence[str] = ()
+    nodes: Sequence[Hashable] | None = None
 
 
-def without_samples(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str, Float[Array, " runs"]]:
-    """What of it takes no pass over the samples."""
-    record: dict[str, Array] = {}
-    if problem.allocation is not None and estimate.allocation is not None:
-        record |= _allocation(problem.allocation, estimate.allocation, optimum)
-    if problem.training is not None and estimate.params is not None:
-        record["consensus_error"] = _consensus_error(estimate.params, mean_params(estimate.params))
-    return record
+@briefly
+@dataclass(frozen=True)
+class Extra:
+    """A `Record` as the compiled loop takes it: nodes by number, nothing that can change between calls."""
+
+    metrics: tuple[Metric, ...] = ()
+    trajectories: tuple[str, ...] = ()
+    nodes: tuple[int, ...] | None = None
+
+    def of(self, problem: Problem, estimate: Estimate, runs: int) -> dict[str, Any]:
+        """The metrics by name, and "trajectories" where there are some."""
+        found: dict[str, Any] = {metric.name: metric.of(problem, estimate, runs) for metric in self.metrics}
+        if self.trajectories:
+            chosen = slice(None) if self.nodes is None else np.array(self.nodes)
+            stands = {name: getattr(estimate, name) for name in self.trajectories}
+            found[TRAJECTORIES] = jax.tree.map(lambda leaf: leaf[chosen], stands)
+        return found
 
 
-def relative_gap(value: Array, best: Any) -> Array:
-    """(value - best) / |best|, or the plain difference where best is 0."""
-    best = jnp.asarray(best, value.dtype)
-    return (value - best) / jnp.where(best == 0, 1, jnp.abs(best))
+def received_record(record: Record | None, record_every: Any = None) -> Record:
+    """The record with tuples in place of lists; record_every: a shorthand for its `every`.
+
+    Raises TypeError or ValueError for what is none.
+    """
+    if record is None:
+        record = Record()
+    if not isinstance(record, Record):
+        raise TypeError(f"record: expected a jaxcoopt.Record, got {shown(record)}")
+    if record.every is not None and record_every is not None:
+        raise ValueError("record_every: record has every, too; give one of them")
+    name, every = ("record.every", record.every) if record_every is None else ("record_every", record_every)
+    every = None if every is None else at_least_one(name, every)
+    metrics = tuple(listed("record.metrics", record.metrics, Metric)) if record.metrics != () else ()
+    twice = {each.name for each in metrics if [other.name for other in metrics].count(each.name) > 1}
+    if twice:
+        raise ValueError(f"record.metrics: two are called {min(twice)}; give each a name of its own")
+    stands = [record.trajectories] if isinstance(record.trajectories, str) else record.trajectories
+    if not isinstance(stands, list | tuple):
+        raise TypeError(f"record.trajectories: expected names of {list(STANDS)}, got {shown(stands)}")
+    if not isinstance(record.nodes, list | tuple | None):
+        raise TypeError(f"record.nodes: expected a list of labels (network.labels), got {shown(record.nodes)}")
+    return Record(every, metrics, tuple(stands), None if record.nodes is None else tuple(record.nodes))
 
 
-def mean_params(params: Params) -> Params:
-    """The mean over the nodes, leaves [1, *shape, runs]: the model that the network agrees on."""
+def extra_of(record: Record, problem: Problem, network: Network) -> Extra | None:
+    """What the loop is to record besides; None where that is nothing.
 
-    def mean(leaf: Array) -> Array:
-        # As a matrix product, which XLA does not repeat for every sample that reads it.
-        share = jnp.full((1, leaf.shape[0]), 1 / leaf.shape[0], leaf.dtype)
-        product = jnp.matmul(share, leaf.reshape(leaf.shape[0], -1), precision="highest")
-        return product.reshape(1, *leaf.shape[1:])
-
-    return jax.tree.map(mean, params)
-
-
-def _allocation(allocation: Allocation, x: Float[Array, "nodes runs"], optimum: Optimum) -> dict[str, Array]:
-    start, end = domain(allocation)
-    defined = jnp.all((x > start) & (x < end), axis=0)  # outside, a cost may be finite and yet mean nothing
-    cost = jnp.where(defined, compensated_sum(allocation.cost.value(x)), jnp.nan)
-    lower, upper = box(allocation)
-    size = jnp.maximum(jnp.abs(allocation.budget), jnp.abs(x).sum(axis=0))
-    record = {
-        "allocation_cost": cost,
-        "budget_residual": jnp.abs(compensated_sum(x) - allocation.budget) / jnp.where(size > 0, size, 1),
-        "box_violation": jnp.maximum(jnp.maximum(lower - x, x - upper).max(axis=0), 0),
-    }
-    if optimum.allocation_cost is not None:
-        record["allocation_gap"] = relative_gap(cost, optimum.allocation_cost)
-    return record
+    Raises ValueError for trajectories of a half that is not there, and for nodes that the network has not.
+    """
+    for name in record.trajectories:
+        if not isinstance(name, str) or name not in STANDS:
+            raise unknown_name("record.trajectories", name, list(STANDS))
+        if getattr(problem, STANDS[name]) is None:
+            raise ValueError(f"record.trajectories: {name!r} is given, but the problem has no {STANDS[name]}")
+    nodes = None
+    if record.nodes is not None:
+        if not record.trajectories:
+            raise ValueError("record.nodes: they are those of trajectories; say which, such as trajectories=['params']")
+        nodes = tuple(_number(label, network) for label in record.nodes)
+        if not nodes:
+            raise ValueError("record.nodes: expected one or more labels, got none")
+    if not (record.metrics or record.trajectories):
+        return None
+    return Extra(tuple(record.metrics), tuple(record.trajectories), nodes)
 
 
-def _training(training: Training, params: Params, optimum: Optimum) -> dict[str, Array]:
-    mean = mean_params(params)
-    loss = training.pooled_loss(mean)
-    record = {"training_loss": loss, "consensus_error": _consensus_error(params, mean)}
-    if optimum.training_loss is not None:
-        record["training_gap"] = relative_gap(loss, optimum.training_loss)
-    return record
-
-
-def _consensus_error(params: Params, mean: Params) -> Float[Array, " runs"]:
-    squares = [
-        jnp.sum((leaf - middle) ** 2, axis=tuple(range(1, leaf.ndim - 1))).mean(axis=0)
-        for leaf, middle in zip(jax.tree.leaves(params), jax.tree.leaves(mean), strict=True)
-    ]
-    square = sum(squares[1:], start=squares[0])
-    apart = square > 0  # where not, the root has no derivative
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)
+def _number(label: Hashable, network: Network) -> int:
+    labels = network.labels
+    try:
+        return labels.index(label)
+    except ValueError:
+        some = ", ".join(map(repr, labels[:3]))
+        raise ValueError(
+            f"record.nodes: the network has no node {shown(label)}; its {len(labels)} nodes are called {some}, ... "
+            "(network.labels)"
+        ) from None

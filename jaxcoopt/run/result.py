@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -18,33 +18,26 @@ from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
-from jaxcoopt.run.drive import Record, ending
+from jaxcoopt.run.drive import Records, ending
 from jaxcoopt.run.loop import Carry, Setup
+from jaxcoopt.run.metric import TRAJECTORIES
+from jaxcoopt.run.record import Extra
+from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import short
 
 TOLD = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")  # by `repr`, as they ended
-UNITS = {
-    "allocation_cost": "cost",
-    "allocation_gap": "relative to the optimum",
-    "budget_residual": "relative to max(|b|, sum |x|)",
-    "box_violation": "CPU units",
-    "training_loss": "loss",
-    "training_gap": "relative to the optimum",
-    "consensus_error": "root mean square over nodes",
-    "bits": "bits sent by the mean node",
-    "seconds": "simulated seconds",
-}
 
 
-@pytree(static=("names",))
+@pytree(static=("names", "extra"))
 @dataclass(frozen=True)
 class Result:
     """Where the nodes stand at the end, and the trace of statistics.
 
     allocation: [nodes, runs]; params: leaves [nodes, *shape, runs]; trace: name to [records, runs], see `UNITS`;
     iterations: [records]; status: [runs], numbers of `Status`; left: [runs], the iteration at which each run left.
-    names: of the nodes, see `labels`.
+    names: of the nodes, see `labels`. trajectories: what `Record.trajectories` asks for, name to [records, nodes,
+    *shape, runs], of the nodes `trajectory_labels`. extra: what was recorded beside the library's statistics.
     """
 
     allocation: Float[Array, "nodes runs"] | None
@@ -57,6 +50,25 @@ class Result:
     method: CoOptimizer
     state: CoState
     names: tuple[Hashable, ...] | None = None
+    trajectories: dict[str, Any] = field(default_factory=dict)
+    extra: Extra | None = None
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Of each statistic of the trace."""
+        own = {} if self.extra is None else {metric.name: metric.unit for metric in self.extra.metrics}
+        return {name: (UNITS | own)[name] for name in self.trace}
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """The names of the user's own statistics."""
+        return [name for name in self.trace if name not in UNITS]
+
+    @property
+    def trajectory_labels(self) -> tuple[Hashable, ...]:
+        """What the nodes of the trajectories are called."""
+        chosen = None if self.extra is None else self.extra.nodes
+        return self.labels if chosen is None else tuple(self.labels[i] for i in chosen)
 
     @property
     def labels(self) -> tuple[Hashable, ...]:
@@ -82,14 +94,20 @@ class Result:
         `report` extra.
         """
         xarray = require("xarray", extra="report")
-        variables = {
-            name: (("iteration", "run"), np.asarray(values), {"units": UNITS[name]})
+        variables: dict[str, Any] = {
+            name: (("iteration", "run"), np.asarray(values), {"units": self.units[name]})
             for name, values in self.trace.items()
         }
         if self.allocation is not None:
             variables["allocation"] = (("node", "run"), np.asarray(self.allocation), {"units": "CPU units"})
+        for path, rows in jax.tree_util.tree_leaves_with_path(self.trajectories):
+            name = f"{jax.tree_util.keystr(path, simple=True, separator='.')}_trajectory"
+            inner = [f"{name}_{i}" for i in range(np.ndim(rows) - 3)]
+            variables[name] = (("iteration", "recorded_node", *inner, "run"), np.asarray(rows))
         runs = len(self.status)
         coordinates: dict[str, Any] = {} if self.allocation is None else {"node": node_coordinate(self.labels)}
+        if self.trajectories:
+            coordinates["recorded_node"] = node_coordinate(self.trajectory_labels)
         coordinates |= {
             "iteration": np.asarray(self.iterations),
             "run": np.arange(runs),
@@ -152,7 +170,7 @@ def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:
 def result_of(
     setup: Setup,
     carry: Carry,
-    records: Record,
+    records: Records,
     iterations: Int[np.ndarray, " records"],
     method: CoOptimizer,
     names: tuple[Hashable, ...] | None = None,
@@ -176,6 +194,8 @@ def result_of(
         method=method,
         state=carry.state,
         names=names,
+        trajectories=records.get(TRAJECTORIES, {}),
+        extra=setup.extra,
     )
 
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcoopt.layout import WHOLE, specs
 from jaxcoopt.run.compiler import LEAST_WIDE, options_for
-from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for
+from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for, recorded
 
 AXIS = "runs"
 LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
@@ -129,10 +129,16 @@ def _mesh(devices: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
 
 
+def _rows_of(each: Any) -> PartitionSpec:
+    """How the records of an array [..., runs] are cut."""
+    return PartitionSpec(*[None] * each.ndim, AXIS)
+
+
 @cache
 def _split_program(devices: int) -> Any:
     def split(setup: Setup, carry: Carry, lengths: Any, count: Any) -> Any:
-        cut, out = run_specs((setup, carry)), PartitionSpec(None, AXIS)
+        cut = run_specs((setup, carry))
+        out = jax.tree.map(_rows_of, jax.eval_shape(recorded, setup, carry))
         return jax.shard_map(
             partial(advance_records, axis=AXIS),
             mesh=_mesh(devices),

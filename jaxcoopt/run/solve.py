@@ -1,29 +1,17 @@
-"""`solve`: a problem, a network and a method in, a result out."""
+"""`solve`: one call that runs a method on a problem."""
 
-import warnings
-from contextlib import nullcontext
-
-import numpy as np
-
-from jaxcoopt.channel.check import warn_of_rule
-from jaxcoopt.errors import a_flag, at_least_one, traced
-from jaxcoopt.host import evaluated_now, inside_jit
+from jaxcoopt.errors import a_flag, at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import Optimum, optimum_of
-from jaxcoopt.programs import bounded_programs
+from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.batch import run_batch
-from jaxcoopt.run.check import check_run, check_shard, check_tol, received, received_optimum, received_start
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.memory import check_memory
-from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
-from jaxcoopt.run.own_optimum import check_optimum
+from jaxcoopt.run.record import Record, received_record
 from jaxcoopt.run.result import Result
-from jaxcoopt.run.shards import spread_runs
-from jaxcoopt.run.status import Status
-from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
+from jaxcoopt.run.simulation import Simulation
+from jaxcoopt.run.start import begun, room_for
 
 
 def solve(
@@ -35,6 +23,7 @@ def solve(
     runs: int = 1,
     seed: int = 0,
     record_every: int | None = None,
+    record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
     optimum: Optimum | None = None,
@@ -44,7 +33,8 @@ def solve(
     """Run `method` on `problem` over `network` for `steps` iterations, all `runs` at once.
 
     Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
-    Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end. With
+    Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end;
+    `record` adds metrics of your own and trajectories of chosen nodes, see `Record`. With
     `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol, and the call returns
     when all do. Runs are looked at for that in every 10th iteration up to 640, every 20th up to 1,280, and so on, and
     at the end, whatever is recorded. A run that leaves the domain of its cost in any iteration has diverged, recorded
@@ -67,66 +57,33 @@ def solve(
     `jaxcoopt.programs.MOST` bytes (768 MiB), all are let go before the next new one, and what is used again is compiled
     again; `jaxcoopt.programs.free_programs()` does so at once.
     """
-    steps, runs = at_least_one("steps", steps), at_least_one("runs", runs)
-    record_every = max(1, steps // 100) if record_every is None else at_least_one("record_every", record_every)
-    progress = a_flag("progress", progress)
-    problem, network, method = received(problem, network, method)
-    initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
-    check_shard(shard, network, problem, method, initial)
-    where = in_host_memory() if shard == "nodes" else nullcontext()
-    with bounded_programs("solve", problem, network, method, initial, runs, shard), where:
-        with evaluated_now():
-            check_run(problem, network, with_placeholders(method), runs, seed, initial)
-            if optimum is not None:
-                check_optimum(optimum, problem, network.nodes)
-            method = with_steps(method, problem, network, initial)
-            warn_of_steps(method, problem, network)
-            warn_of_links([(method, network)])
-        if traced(problem, method, initial):
-            for channel in method.channels():
-                warn_of_rule(channel)
-        if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
-            check_memory(problem, network, method, runs, initial)
-        if optimum is None:
-            with evaluated_now():
-                optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
-        check_tol(tol, problem, optimum)
-        concrete = not (inside_jit() or traced(problem, network, method, initial, optimum))
-        result = run_batch(
+    steps, progress = at_least_one("steps", steps), a_flag("progress", progress)
+    record = received_record(record, record_every)
+    with room_for("solve", shard, problem, network, method, initial, runs):
+        start = begun(
             problem,
             network,
             method,
-            runs,
-            intervals(steps, record_every),
-            optimum=optimum,
+            runs=runs,
             seed=seed,
+            record=record,
             initial=initial,
             tol=tol,
-            concrete=concrete,
-            progress=progress,
-            spread=spread_nodes if shard == "nodes" else spread_runs,
+            optimum=optimum,
+            shard=shard,
         )
-    if concrete:
-        _warn_where_all_diverged(result, method, network)
-    return result
-
-
-def _warn_where_all_diverged(result: Result, method: CoOptimizer, network: Network) -> None:
-    status = np.asarray(result.status)
-    if np.all(status == Status.DIVERGED):
-        first = int(np.min(np.asarray(result.left)))
-        warnings.warn(
-            f"all {len(status)} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
-            RuntimeWarning,
-            stacklevel=3,
+        if start.concrete:
+            return Simulation.of(start, record).run(steps, progress=progress)
+        return run_batch(
+            start.problem,
+            start.network,
+            start.method,
+            start.runs,
+            intervals(steps, max(1, steps // 100) if record.every is None else record.every),
+            optimum=start.optimum,
+            seed=start.seed,
+            initial=start.initial,
+            tol=start.tol,
+            extra=start.extra,
+            concrete=False,
         )
-
-
-def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
-    try:
-        return optimum_of(problem, nodes)
-    except RuntimeError as error:
-        if needed:
-            raise
-        warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=3)
-        return optimum_of(Problem(allocation=problem.allocation), nodes)

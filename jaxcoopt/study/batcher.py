@@ -13,6 +13,7 @@ from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.drive import intervals
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.record import Extra
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.riding import Plan
 from jaxcoopt.theory.auto import with_steps
@@ -32,6 +33,7 @@ class Job:
     seeds: Int[np.ndarray, " seeds"]
     tol: float | None = None
     initial: Initial | None = None
+    extra: Extra | None = None
     optima: "Optima" = field(default_factory=lambda: Optima())
 
     @property
@@ -97,8 +99,8 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
         trio = job.plan.columns(at)
         with bounded_programs("chunk", trio, runs):
             trio = trio._replace(method=with_steps(trio.method, trio.problem, trio.network, job.initial))
-            options = {"optimum": job.optima.of(job.plan, at), "seed": job.seed, "initial": job.initial, "tol": job.tol}
-            result = run_batch(*trio, job.seeds[seeds], job.lengths, **options)
+            options = {"seed": job.seed, "initial": job.initial, "tol": job.tol, "extra": job.extra}
+            result = run_batch(*trio, job.seeds[seeds], job.lengths, optimum=job.optima.of(job.plan, at), **options)
             trace, status, left, recorded = jax.device_get(
                 (result.trace, result.status, result.left, result.iterations)
             )

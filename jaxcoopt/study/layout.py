@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import require
-from jaxcoopt.run.result import UNITS
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.axes import ITERATION, SEED, Axis
@@ -28,12 +27,12 @@ LAST = ("left", "status")  # of a chunk, written when its traces are
 @briefly
 @dataclass(frozen=True)
 class Layout:
-    """What a store holds. variables: names of traces; settings, versions: as `describe` gives them."""
+    """What a store holds. variables: names of traces to their units; settings, versions: as `describe` gives them."""
 
     axes: tuple[Axis, ...]
     seeds: np.ndarray
     iterations: np.ndarray
-    variables: tuple[str, ...]
+    variables: dict[str, str]
     dtype: np.dtype
     tiles: Tiles
     settings: Mapping[str, str]
@@ -96,10 +95,9 @@ def write_empty(place: Any, layout: Layout) -> None:
         dataset.to_zarr(place, mode="w", consolidated=False, encoding=encoding)
     group = zarr.open_group(place, mode="r+")
     dims, tile = layout.dims, layout.tiles.tile
-    for name in layout.variables:
+    for name, units in layout.variables.items():
         shape, chunks = (*layout.tiles.shape, len(layout.iterations)), (*tile, len(layout.iterations))
-        units = {"units": UNITS[name]}
-        _array(group, name, shape, chunks, layout.dtype, np.nan, (*dims, ITERATION), units)
+        _array(group, name, shape, chunks, layout.dtype, np.nan, (*dims, ITERATION), {"units": units})
     flags = {"flag_values": [int(code) for code in Status], "flag_meanings": " ".join(c.name for c in Status)}
     _array(group, "status", layout.tiles.shape, tile, np.dtype(np.int8), NOT_DONE, dims, flags)
     left = {"units": "iterations"}

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.describe import SHOWN, differences
 from jaxcoopt.errors import require
 from jaxcoopt.files import held, located, made_folder, whole
-from jaxcoopt.run.result import UNITS
+from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import Status
+from jaxcoopt.study.axes import ITERATION
 from jaxcoopt.study.batcher import Outcome
-from jaxcoopt.study.describe import SHOWN, differences
 from jaxcoopt.study.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
 from jaxcoopt.study.room import check_room
 from jaxcoopt.study.tiles import Tiles
@@ -190,12 +191,14 @@ class Store:
         """Opened once: what is on the disk of them does not change."""
         with require("zarr", extra="sweep").config.set({"array.write_empty_chunks": True}):  # so that none is missing
             group = self._open()
-            return {name: group[name] for name in (*UNITS, *LAST, DONE) if name in group}
+            traces = {name for name, each in group.arrays() if each.ndim > 1 and ITERATION in _dims(each)}
+            names = [*(name for name in UNITS if name in traces), *sorted(traces - set(UNITS)), *LAST, DONE]
+            return {name: group[name] for name in names if name in group}
 
     @cached_property
     def _results(self) -> list[str]:
         """The arrays that every chunk has a part of, in the order in which they are written."""
-        return [*(name for name in UNITS if name in self._arrays), *LAST]
+        return [name for name in self._arrays if name != DONE]
 
     @property
     def _attributes(self) -> dict[str, Any]:
@@ -289,3 +292,8 @@ class Store:
 
     def _open(self) -> Any:
         return require("zarr", extra="sweep").open_group(self._place, mode="r+")
+
+
+def _dims(array: Any) -> Sequence[str | None]:
+    """The names of an array's dimensions."""
+    return array.metadata.dimension_names or ()

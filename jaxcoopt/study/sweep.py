@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.arrays import float_dtype, shown
+from jaxcoopt.describe import deciding, described
 from jaxcoopt.errors import a_flag, at_least_one, check_seed
 from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -16,10 +17,11 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.check import received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
+from jaxcoopt.run.record import Record, extra_of, received_record
+from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.study.axes import Axis, Values, axes_of
 from jaxcoopt.study.batcher import Job
 from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
-from jaxcoopt.study.describe import deciding, described
 from jaxcoopt.study.diverged import diverged_points
 from jaxcoopt.study.layout import Layout
 from jaxcoopt.study.riding import Plan, plan
@@ -44,6 +46,7 @@ def sweep(
     steps: int,
     seed: int = 0,
     record_every: int | None = None,
+    record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
     store: str | Path | None = None,
@@ -56,7 +59,8 @@ def sweep(
     grid: dotted name of a setting of method, problem or network -> its values: a list of numbers or texts, or a dict
     label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value (`sample`
     draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this `seed` does, so
-    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart.
+    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart; `record`
+    adds metrics of your own, but no trajectories.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
     (that the process may take, bytes or "4GiB"; None: half of what is free), go over all local devices, and over all
@@ -76,6 +80,7 @@ def sweep(
         steps=steps,
         seed=seed,
         record_every=record_every,
+        record=record,
         initial=initial,
         tol=tol,
         memory=memory,
@@ -103,6 +108,7 @@ def planned(
     steps: int,
     seed: int = 0,
     record_every: int | None = None,
+    record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
     memory: int | str | None = None,
@@ -111,27 +117,32 @@ def planned(
 ) -> tuple[Job, Layout]:
     """What is to be run and how it is laid out, all checked."""
     limit = None if memory is None else size_in_bytes("memory", memory)
-    steps, every = spacing(steps, record_every)
+    record = received_record(record, record_every)
+    steps, every = spacing(steps, record.every)
+    if record.trajectories:
+        raise ValueError("record.trajectories: a sweep keeps statistics only; run `solve` at a point for trajectories")
     seed, initial = check_seed("seed", seed), received_start(initial)
     if not isinstance(title, str):
         raise TypeError(f"title: expected a text, got {shown(title)}")
     trio = Trio(*received(*trio))
     check_base(trio)
-    check_size(trio.problem, points_in(grid), seeds, steps, every, store)
+    check_size(trio.problem, points_in(grid), seeds, steps, every, store, len(record.metrics))
     numbers = check_seeds(seeds)
     laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
     check_points(laid, initial, tol)
-    job = Job(laid, steps, every, int(seed), numbers, tol, initial)
+    extra = extra_of(record, trio.problem, trio.network)
+    job = Job(laid, steps, every, int(seed), numbers, tol, initial, extra)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
     tiles = cut(shape, rides, chunk_width(job, limit))
     given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
+    given |= {"metrics": record.metrics} if record.metrics else {}
     axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
     settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
     layout = Layout(
         axes=laid.axes,
         seeds=numbers,
         iterations=np.cumsum(job.lengths),
-        variables=_variables(laid),
+        variables={name: UNITS[name] for name in _variables(laid)} | {own.name: own.unit for own in record.metrics},
         dtype=np.dtype(float_dtype()),
         tiles=tiles,
         settings=settings | described("sweep", given) | described("sweep", axes),
@@ -147,12 +158,13 @@ def spacing(steps: int, record_every: int | None) -> tuple[int, int]:
     return steps, max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
 
 
-def check_size(problem: Problem, points: int, seeds: Any, steps: int, every: int, store: Path | None) -> None:
+def check_size(
+    problem: Problem, points: int, seeds: Any, steps: int, every: int, store: Path | None, metrics: int = 0
+) -> None:
     """Raise MemoryError or OSError for more numbers than there is room for, before any of the points is made."""
     runs, records = points * seeds_in(seeds), 1 + -(-steps // every)
-    check_room(
-        runs, bytes_of(runs, records, len([*_statistics(problem), *CLOCKS]), np.dtype(float_dtype()).itemsize), store
-    )
+    variables = len([*_statistics(problem), *CLOCKS]) + metrics
+    check_room(runs, bytes_of(runs, records, variables, np.dtype(float_dtype()).itemsize), store)
 
 
 def _are_axes(grid: Any) -> bool:

@@ -16,7 +16,8 @@ import small
 import xarray
 
 import jaxcoopt as jc
-from jaxcoopt.study import describe, width, work
+from jaxcoopt import describe
+from jaxcoopt.study import width, work
 from jaxcoopt.study.store import Store
 
 HERE = Path(__file__).parent

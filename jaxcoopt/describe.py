@@ -77,7 +77,7 @@ def _function(value: Any) -> str:
 @cache
 def _code_digest() -> str:
     """Of the package's source: what is worked on changes without its version."""
-    folder = Path(__file__).parents[1]
+    folder = Path(__file__).parent
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())

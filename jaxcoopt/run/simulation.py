@@ -1,0 +1,213 @@
+"""`Simulation`: a run that goes on from where it stands."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcoopt.describe import described
+from jaxcoopt.errors import a_flag, at_least_one
+from jaxcoopt.host import as_jax
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.align import floats
+from jaxcoopt.problem.losses import params_like
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.check import received, received_start
+from jaxcoopt.run.checkpoint import Checkpoint
+from jaxcoopt.run.drive import Records, drive, intervals
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.loop import Carry
+from jaxcoopt.run.prepare import prepare
+from jaxcoopt.run.record import Record, received_record
+from jaxcoopt.run.result import Result, result_of
+from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged
+
+
+class Simulation:
+    """A run that is prepared once and goes on from where it stands.
+
+    >>> simulation = jc.Simulation(problem, network, method, runs=64, record=jc.Record(every=20))
+    >>> simulation.run(1_000)                    # a Result, as of `solve`
+    >>> simulation.save("half_way")
+    >>> simulation = jc.Simulation.load("half_way", problem, network, method)
+    >>> result = simulation.run(1_000)           # of all 2,000 iterations
+
+    Arguments, errors and warnings are those of `solve`. Records stand at the multiples of `record.every` (None: a
+    hundredth of each call's steps) and at the end of each call. Calls that end at such multiples give the numbers of
+    one call, bit for bit, and so does a run that was saved and loaded.
+
+    Works outside of jit and grad only: a run inside is `solve`'s.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        network: Network,
+        method: CoOptimizer,
+        *,
+        runs: int = 1,
+        seed: int = 0,
+        record: Record | None = None,
+        initial: Initial | None = None,
+        tol: float | None = None,
+        optimum: Optimum | None = None,
+        shard: str = "runs",
+    ) -> None:
+        self._record = received_record(record)
+        with room_for("Simulation", shard, problem, network, method, initial, runs):
+            self._begin(
+                begun(
+                    problem,
+                    network,
+                    method,
+                    runs=runs,
+                    seed=seed,
+                    record=self._record,
+                    initial=initial,
+                    tol=tol,
+                    optimum=optimum,
+                    shard=shard,
+                )
+            )
+
+    @classmethod
+    def of(cls, start: Start, record: Record) -> "Simulation":
+        """From what is checked already."""
+        made = cls.__new__(cls)
+        made._record = record
+        made._begin(start)
+        return made
+
+    def _begin(self, start: Start) -> None:
+        if not start.concrete:
+            raise TypeError("Simulation: it works outside of jit and grad; use jaxcoopt.solve inside")
+        self._start = start
+        self._setup, self._carry = prepare(
+            start.problem,
+            start.network,
+            start.method,
+            start.runs,
+            start.seed,
+            start.initial,
+            start.tol,
+            start.optimum,
+            start.extra,
+        )
+        self._records: Records | None = None
+        self._iterations = np.zeros(0, np.int64)
+        self._shared = False
+
+    @property
+    def iteration(self) -> int:
+        """Where the run stands."""
+        return int(self._iterations[-1]) if len(self._iterations) else 0
+
+    @property
+    def result(self) -> Result:
+        """All from iteration 0 to where the run stands. Raises RuntimeError before the first `run`."""
+        if self._records is None:
+            raise RuntimeError("Simulation: nothing has been run yet; call run(steps) first")
+        method = as_jax(floats(self._start.method))
+        self._shared = True
+        return result_of(self._setup, self._carry, self._records, self._iterations, method, self._labels)
+
+    def run(self, steps: int, *, progress: bool = False) -> Result:
+        """`steps` more iterations; fewer where every run has converged or diverged. Returns all from iteration 0 on."""
+        steps, progress, start = at_least_one("steps", steps), a_flag("progress", progress), self._start
+        every = max(1, steps // 100) if self._record.every is None else self._record.every
+        given = start.problem, start.network, start.method, start.initial, start.runs
+        with room_for("run", start.shard, *given):
+            if not self._over:
+                self._advance(intervals(steps, every, self.iteration), progress)
+            result = self.result
+        warn_where_all_diverged(result, start.method, start.network)
+        return result
+
+    def save(self, folder: str | Path) -> None:
+        """Write where the run stands, with all of its records, so that `load` goes on from there.
+
+        The folder is made if need be; a simulation that was saved there before is replaced once the new one is whole.
+        Raises OSError for a folder that cannot be written.
+        """
+        start = self._start
+        options = {"runs": start.runs, "seed": start.seed, "tol": start.tol}
+        settings = made_of(start.problem, start.network, start.given, start.initial, self._record)
+        settings |= described("options", options)
+        at = {"at": self._iterations.tolist()}
+        Checkpoint.of(settings, options | at, self._carry, start.optimum, self._records).write(folder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        problem: Problem,
+        network: Network,
+        method: CoOptimizer,
+        *,
+        record: Record | None = None,
+        initial: Initial | None = None,
+        shard: str = "runs",
+    ) -> "Simulation":
+        """What `save` wrote, of the same problem, network, method, start and record: numbers of runs, seed, tolerance
+        and optimum are in the folder.
+
+        Raises ValueError, with what differs, for others and for another version of the libraries; OSError or ValueError
+        for a folder without a simulation, or one that is not whole.
+        """
+        kept, record = Checkpoint.read(folder), received_record(record)
+        at = np.array(kept.options.pop("at"), np.int64)
+        trio, initial = received(problem, network, method), received_start(initial)
+        kept.check(made_of(*trio, initial, record) | described("options", kept.options))
+        params = _params_of(problem)
+        given = {"record": record, "initial": initial, "shard": shard}
+        simulation = cls(*trio, **given, **kept.options, optimum=kept.optimum(params))
+        simulation._carry, simulation._records = kept.carry(simulation._carry), kept.records(params)
+        simulation._iterations = at
+        return simulation
+
+    def __repr__(self) -> str:
+        start = self._start
+        return f"Simulation: {start.runs:,} run{'s' * (start.runs != 1)}, at iteration {self.iteration:,}"
+
+    @property
+    def _labels(self) -> Any:
+        return self._start.network.names
+
+    @property
+    def _over(self) -> bool:
+        """Whether every run has converged or diverged."""
+        return self._records is not None and bool(np.all(self._records["over"][-1]))
+
+    def _advance(self, lengths: list[int], progress: bool) -> None:
+        at = self.iteration
+        mine = _copied(self._carry) if self._shared else self._carry
+        carry, found = drive(self._setup, mine, lengths, progress, self._start.placing, at)
+        made = at + np.cumsum(lengths)[: len(found["over"])]
+        made[-1] = int(carry.iteration)  # earlier, where all have converged
+        self._carry, self._shared, before = carry, False, self._records
+        self._records = found if before is None else jax.tree.map(lambda *rows: np.concatenate(rows), before, found)
+        self._iterations = np.concatenate([self._iterations, made])
+
+
+def made_of(
+    problem: Problem, network: Network, method: CoOptimizer, initial: Initial | None, record: Record
+) -> dict[str, str]:
+    """All that a run's numbers depend on, as text that another process can compare."""
+    parts = {"problem": problem, "network": network, "method": method, "initial": initial, "record": record}
+    return {key: text for name, part in parts.items() for key, text in described(name, part).items()}
+
+
+@jax.jit
+def _copied(carry: Carry) -> Carry:
+    """For the loop, which takes its carry's memory: a result's state stays."""
+    return jax.tree.map(jnp.copy, carry)
+
+
+def _params_of(problem: Any) -> Any:
+    """A pytree like one node's parameters; None without training."""
+    training = problem.training if isinstance(problem, Problem) else None
+    return None if training is None else params_like(training.loss, np.shape(training.features)[2])

@@ -1,0 +1,137 @@
+"""What a run begins with: everything that the user gave, checked and completed before anything of it runs."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxcoopt.channel.check import warn_of_rule
+from jaxcoopt.errors import at_least_one, traced
+from jaxcoopt.host import evaluated_now, inside_jit
+from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network.network import Network
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.reference import Optimum, optimum_of
+from jaxcoopt.programs import bounded_programs
+from jaxcoopt.run.check import (
+    check_run,
+    check_shard,
+    check_tol,
+    received,
+    received_optimum,
+    received_start,
+)
+from jaxcoopt.run.drive import Placing
+from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.memory import check_memory
+from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
+from jaxcoopt.run.own_optimum import check_optimum
+from jaxcoopt.run.record import Extra, Record, extra_of
+from jaxcoopt.run.result import Result
+from jaxcoopt.run.shards import spread_runs
+from jaxcoopt.run.status import Status
+from jaxcoopt.shown import briefly
+from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
+
+LEVEL = 4  # frames from a warning to whoever called `solve` or `Simulation`
+
+
+@briefly
+@dataclass(frozen=True)
+class Start:
+    """All that a run begins with, nothing of it wrong. given: the method as the user has it, whose step may be "auto";
+    shard: "runs" or "nodes".
+    """
+
+    problem: Problem
+    network: Network
+    method: CoOptimizer
+    given: CoOptimizer
+    runs: int
+    seed: int
+    initial: Initial | None
+    tol: float | None
+    optimum: Optimum
+    extra: Extra | None
+    shard: str
+
+    @property
+    def concrete(self) -> bool:
+        """Whether every number is known: outside of jit and grad."""
+        return not (inside_jit() or traced(self.problem, self.network, self.method, self.initial, self.optimum))
+
+    @property
+    def placing(self) -> Placing:
+        """What lays the run out over the devices."""
+        return spread_nodes if self.shard == "nodes" else spread_runs
+
+
+@contextmanager
+def room_for(task: str, shard: str, *given: Any) -> Iterator[None]:
+    """Around a run: programs of earlier shapes make room, and a network too large for a device stays beside the CPU."""
+    with bounded_programs(task, *given, shard), in_host_memory() if shard == "nodes" else nullcontext():
+        yield
+
+
+def begun(
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    *,
+    runs: Any,
+    seed: Any,
+    record: Record,
+    initial: Initial | None,
+    tol: Any,
+    optimum: Optimum | None,
+    shard: Any,
+) -> Start:
+    """Checks everything, chooses the steps that are "auto", and finds the optimum where it is not given."""
+    runs = at_least_one("runs", runs)
+    problem, network, method = received(problem, network, method)
+    given = method
+    initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
+    check_shard(shard, network, problem, method, initial)
+    with evaluated_now():
+        check_run(problem, network, with_placeholders(method), runs, seed, initial)
+        extra = extra_of(record, problem, network)
+        if optimum is not None:
+            check_optimum(optimum, problem, network.nodes)
+        method = with_steps(method, problem, network, initial)
+        warn_of_steps(method, problem, network, stacklevel=LEVEL)
+        warn_of_links([(method, network)], stacklevel=LEVEL)
+    if traced(problem, method, initial):
+        for channel in method.channels():
+            warn_of_rule(channel)
+    if shard == "runs" and not (inside_jit() or traced(problem, network, method, initial)):
+        check_memory(problem, network, method, runs, initial)
+    if optimum is None:
+        with evaluated_now():
+            optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
+    check_tol(tol, problem, optimum)
+    return Start(problem, network, method, given, runs, seed, initial, tol, optimum, extra, shard)
+
+
+def warn_where_all_diverged(result: Result, method: CoOptimizer, network: Network) -> None:
+    """Warn (RuntimeWarning), with what to do, where no run is left."""
+    status = np.asarray(result.status)
+    if np.all(status == Status.DIVERGED):
+        first = int(np.min(np.asarray(result.left)))
+        warnings.warn(
+            f"all {len(status)} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
+            RuntimeWarning,
+            stacklevel=LEVEL - 1,
+        )
+
+
+def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
+    try:
+        return optimum_of(problem, nodes)
+    except RuntimeError as error:
+        if needed:
+            raise
+        warnings.warn(f"no training gap is recorded: {error}", RuntimeWarning, stacklevel=LEVEL)
+        return optimum_of(Problem(allocation=problem.allocation), nodes)
