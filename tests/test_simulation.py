@@ -162,6 +162,7 @@ def test_what_is_no_record_is_named(untyped):
         received_record(5)
     with pytest.raises(ValueError, match="give one of them"):
         received_record(jc.Record(5), 5)
+    assert received_record(jc.Record(metrics=[], trajectories=[])) == jc.Record()
 
 
 @pytest.mark.fast

@@ -66,7 +66,8 @@ def received_record(record: Record | None, record_every: Any = None) -> Record:
         raise ValueError("record_every: record has every, too; give one of them")
     name, every = ("record.every", record.every) if record_every is None else ("record_every", record_every)
     every = None if every is None else at_least_one(name, every)
-    metrics = tuple(listed("record.metrics", record.metrics, Metric)) if record.metrics != () else ()
+    none = isinstance(record.metrics, list | tuple) and not record.metrics
+    metrics = () if none else tuple(listed("record.metrics", record.metrics, Metric))
     twice = {each.name for each in metrics if [other.name for other in metrics].count(each.name) > 1}
     if twice:
         raise ValueError(f"record.metrics: two are called {min(twice)}; give each a name of its own")

@@ -32,30 +32,29 @@ def solve(
 ) -> Result:
     """Run `method` on `problem` over `network` for `steps` iterations, all `runs` at once.
 
-    Hyperparameters are scalars or [runs]; each run draws its own start, link failures and mini-batches from `seed`.
-    Statistics are recorded at iteration 0, every `record_every` iterations (default steps / 100) and at the end;
-    `record` adds metrics of your own and trajectories of chosen nodes, see `Record`. With
-    `tol`, a run stands still once its gaps, feasibility and consensus error are all within tol, and the call returns
-    when all do. Runs are looked at for that in every 10th iteration up to 640, every 20th up to 1,280, and so on, and
-    at the end, whatever is recorded. A run that leaves the domain of its cost in any iteration has diverged, recorded
-    or not, and has no cost from then on. A step "auto" becomes a number, see `result.method`: half of
-    `theory.step_bound` where that is sharp; elsewhere 0.7 of the longest step with which a trial of the method works,
-    if that is more. The trial takes a few seconds, most of them to compile. `optimum` saves computing
-    `reference(problem)` again; another problem's is refused. Works under jax.jit and jax.grad; gaps to a traced
-    problem's optimum need `optimum`.
-    Raises ValueError or TypeError for bad input, MemoryError for more runs than fit (`memory` tells), warns
-    (RuntimeWarning) of a step beyond which no run can converge and of link weights with which none can, of a derivative
-    rule that is wrong for the channel's placement where the run is traced, and when every run diverged.
+    A setting of the method is a number, the same for all runs, or an array [runs]. A step "auto" becomes a number, see
+    `result.method`: half of `theory.step_bound` where that bound is sharp, elsewhere 0.7 of the longest step with which
+    a short trial works, if that is more.
 
-    With several local devices the runs are spread over them, 16 or more to each, and draw what they draw on one;
-    outside of jit and grad, and where `jax_default_device` names none. For a CPU, whose cores then work apart, say
-    `jax.config.update("jax_num_cpu_devices", 2)`, or how many cores there are, before anything else of JAX.
-    shard="nodes", for one network too large for a device, spreads the nodes over all of them instead: neighbours on
-    different devices exchange what their links carry, and the numbers differ from one device's by rounding.
+    runs: each draws its own start, link failures and mini-batches. seed: of all draws. record_every: iterations between
+    records of the statistics; None: steps / 100. record: metrics of your own and trajectories, see `Record`. initial:
+    where the nodes start. tol: a run stands still once its gaps, budget residual, box violation and consensus error are
+    at most tol, and the call returns when all runs do; they are looked at in every 10th iteration up to 640, in every
+    20th up to 1,280, and so on, whatever is recorded. optimum: what `reference(problem)` returned, to save computing it
+    again. progress: shows a bar. shard: "runs" spreads the runs over the local devices, 16 or more to each, with the
+    numbers of one device; "nodes" spreads the nodes of a network that is too large for a device, with numbers that
+    differ by rounding.
 
-    JAX keeps compiled programs, tens of MiB for each new shape. Where those of calls with new shapes have taken
-    `jaxcoopt.programs.MOST` bytes (768 MiB), all are let go before the next new one, and what is used again is compiled
-    again; `jaxcoopt.programs.free_programs()` does so at once.
+    Runs end as `Status` says. A run that leaves the domain of its cost in any iteration has diverged, recorded or not.
+
+    Works under jax.jit and jax.grad, on one device; gaps to the optimum of a traced problem need `optimum`.
+
+    Raises ValueError or TypeError for bad input, and MemoryError for more runs than fit (`memory` tells). Warns
+    (RuntimeWarning) of a step or link weights with which no run can converge, of a derivative rule that is wrong for
+    the channel, and when every run diverged.
+
+    A CPU's cores work apart after `jax.config.update("jax_num_cpu_devices", 2)` (the number of cores), called before
+    anything else of JAX. Compiled programs of earlier shapes are let go beyond 768 MiB, see `jaxcoopt.programs`.
     """
     steps, progress = at_least_one("steps", steps), a_flag("progress", progress)
     record = received_record(record, record_every)
