@@ -10,7 +10,9 @@ import numpy as np
 from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, in_type, numpy_for
+from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.samples import type_of
 
 
 def node_count(problem: Problem) -> int | None:
@@ -21,15 +23,23 @@ def node_count(problem: Problem) -> int | None:
     return max((size for size in leading if size != 1), default=None)  # a length of 1 broadcasts
 
 
-def sample_axes(training: Training) -> tuple[int, ...]:
-    """(nodes, samples, features). Raises ValueError for features that are laid out otherwise."""
-    shape = np.shape(training.features)
-    if len(shape) != 3 or 0 in shape:
-        raise ValueError(
-            f"training.features: expected [nodes, samples, features], none of them 0, got {shape}; deal the samples to "
-            "the nodes first, see jaxcoopt.datasets.split"
-        )
-    return shape
+def sample_axes(training: Training) -> tuple[int, int]:
+    """(nodes, samples). Raises ValueError for features that are laid out otherwise."""
+    features, dealt = training.features, "deal the samples to the nodes first, see jaxcoopt.datasets.split"
+    if training.loss.rows:
+        shape = np.shape(features) if jax.tree_util.all_leaves([features]) else None
+        if shape is None or len(shape) != 3 or 0 in shape:
+            given = "a pytree of arrays" if shape is None else shape
+            raise ValueError(
+                f"training.features: expected [nodes, samples, features], none of them 0, got {given}; {dealt}"
+            )
+        return shape[:2]
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(features)]
+    if not shapes or any(len(shape) < 2 or 0 in shape for shape in shapes):
+        raise ValueError(f"training.features: expected [nodes, samples, ...], none of them 0, got {shapes}; {dealt}")
+    if len({shape[:2] for shape in shapes}) > 1:
+        raise ValueError(f"training.features: expected as many nodes and samples in each array, got shapes {shapes}")
+    return shapes[0][:2]
 
 
 def aligned(problem: Problem, nodes: int) -> Problem:
@@ -41,11 +51,6 @@ def aligned(problem: Problem, nodes: int) -> Problem:
         work=_work(problem, nodes),
     )
     return as_jax(found)
-
-
-def is_whole(targets: Any) -> bool:
-    """Whether a custom loss is given the targets as whole numbers: where their type says so."""
-    return not jnp.issubdtype(jnp.result_type(targets), jnp.floating)
 
 
 def columns(value: Any) -> Any:
@@ -83,26 +88,33 @@ def within_reach(bound: Any) -> Any:
 
 def aligned_training(training: Training) -> Training:
     """The training half alone, in NumPy where it is known."""
-    targets, kind = training.targets, training.loss.targets
-    mask = None if training.mask is None else in_type(training.mask, bool)
-    if mask is not None:  # padding counts nothing, however large: 0 times infinity or NaN would
-        targets = numpy_for(targets, mask).where(mask, targets, 0)
-    whole = kind == "integer" or (kind == "any" and is_whole(targets))
-    targets = in_type(targets, np.int32 if whole else float_dtype())  # at once: on the way whole numbers are cut
-    features = in_type(training.features, float_dtype())
-    xp = numpy_for(features, targets, mask)
-    if kind == "binary":
-        targets = xp.where(targets > 0, 1, -1).astype(float_dtype())
-    if mask is not None:
-        features, targets = xp.where(mask[..., None], features, 0), xp.where(mask, targets, 0)
-    return replace(
-        training,
-        loss=floats(training.loss),
-        features=features,
-        targets=targets,
-        mask=mask,
-        weights=None if training.weights is None else in_type(training.weights, float_dtype()),
+    loss, mask = training.loss, None if training.mask is None else in_type(training.mask, bool)
+    weights = None if training.weights is None else in_type(training.weights, float_dtype())
+    features = jax.tree.map(
+        lambda leaf: _sampled(leaf, float_dtype() if loss.rows else type_of(leaf), mask), training.features
     )
+    targets = jax.tree.map(lambda leaf: _sampled(leaf, _target_type(loss, leaf), mask), training.targets)
+    if loss.targets == "binary":
+        xp = numpy_for(targets, mask)
+        targets = xp.where(targets > 0, 1, -1).astype(float_dtype())
+        targets = targets if mask is None else xp.where(mask, targets, 0)
+    return replace(training, loss=floats(loss), features=features, targets=targets, mask=mask, weights=weights)
+
+
+def _target_type(loss: Loss, targets: Any) -> Any:
+    """Classes are whole numbers, and so is what a loss of any targets is given as such."""
+    if loss.targets == "integer":
+        return np.int32
+    return type_of(targets) if loss.targets == "any" else float_dtype()
+
+
+def _sampled(values: Any, dtype: Any, mask: Any) -> Any:
+    """[nodes, samples, ...] in one type, 0 where a sample is padding: however large that is, it counts nothing."""
+    if mask is None:
+        return in_type(values, dtype)
+    xp = numpy_for(values, mask)
+    real = mask.reshape(*mask.shape, *(1,) * (np.ndim(values) - 2))
+    return in_type(xp.where(real, values, xp.zeros((), values.dtype)), dtype)  # at once: on the way whole ones are cut
 
 
 def _work(problem: Problem, nodes: int) -> Any:

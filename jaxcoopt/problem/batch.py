@@ -19,11 +19,12 @@ MOST_BYTES = 2**27  # of one [nodes, samples, outputs, runs] array
 class Batch:
     """Samples that a gradient is taken over; share[i, s] is the weight of sample s in node i's mean.
 
-    features: [nodes, samples, features], labels and share: [nodes, samples]; all may end in a runs axis.
+    features: [nodes, samples, *shape] or a dict of such arrays, labels and share: [nodes, samples]; all may end in a
+    runs axis.
     """
 
-    features: Array
-    labels: Array
+    features: Any
+    labels: Any
     share: Array
 
 

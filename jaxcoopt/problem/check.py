@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcoopt.arrays import float_dtype, plain_tree, shown, there
+from jaxcoopt.arrays import plain_tree, shown, there
 from jaxcoopt.errors import apart, finite, numbers, positive, refuse_lists, refuse_unregistered
 from jaxcoopt.host import Numbers, as_jax
 from jaxcoopt.layout import check_axes
-from jaxcoopt.problem import costs, losses
-from jaxcoopt.problem.align import aligned_allocation, is_whole, sample_axes
+from jaxcoopt.problem import costs
+from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, finite_box, summed
+from jaxcoopt.problem.check_training import check_training
 from jaxcoopt.problem.problem import PER_NODE, Allocation, Problem, Training
 from jaxcoopt.setting import check_parts, check_values
 
@@ -57,7 +58,7 @@ def check_problem(problem: Problem, nodes: int, runs: int) -> None:
     if problem.allocation is not None:
         _check_allocation(problem.allocation, nodes, runs)
     if problem.training is not None:
-        _check_training(problem.training, nodes, runs)
+        check_training(problem.training, nodes, runs)
 
 
 def check_halves(problem: Problem) -> None:
@@ -214,74 +215,3 @@ def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array
     together = cost.value(jnp.where(moved, last, first))
     apart = jnp.where(moved, cost.value(last), cost.value(first))
     return jax.vmap(lambda x: costs.curvature(cost, x))(points), together, apart
-
-
-def _check_training(training: Training, nodes: int, runs: int) -> None:
-    check_values(training.loss, "training.loss")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(training.loss):
-        name = f"training.loss{jax.tree_util.keystr(path)}"
-        check_axes(name, finite(name, leaf), ("runs",), {"runs": runs})
-    features, targets = (
-        numbers(f"training.{name}", getattr(training, name), flags=True) for name in ("features", "targets")
-    )
-    if sample_axes(training)[0] != nodes:
-        raise ValueError(
-            f"training.features: it has {features.shape[0]} nodes, the network has {nodes}; give each node its samples"
-        )
-    for name, given in (("targets", targets), ("mask", training.mask)):
-        if given is not None and np.shape(given) != features.shape[:2]:
-            expected = f"[nodes, samples] = {features.shape[:2]} like the features"
-            raise ValueError(f"training.{name}: expected {expected}, got {np.shape(given)}")
-    mask = np.ones(features.shape[:2], bool) if training.mask is None else np.asarray(training.mask)
-    if mask.dtype != bool:
-        raise TypeError(f"training.mask: expected True and False, got {mask.dtype}; convert it with .astype(bool)")
-    if not mask.any(axis=1).all():
-        raise ValueError(f"training.mask: node {int(np.argmin(mask.any(axis=1)))} has no sample; every node needs one")
-    advice = "clean the data, and fill padding with 0 or mark it in mask"
-    finite("training.features", features if mask.all() else np.where(mask[..., None], features, 0), advice)
-    finite("training.targets", np.where(mask, targets, 0), advice)
-    _check_loss(training, features.shape[2])
-    _check_labels(training.loss, targets[mask])
-    if training.weights is not None:
-        weights = positive("training.weights", training.weights, zero=True)
-        if weights.shape != (nodes,):
-            raise ValueError(f"training.weights: expected [nodes] = ({nodes},), got shape {weights.shape}")
-        if not weights.any():
-            raise ValueError("training.weights: all of them are 0, so there is nothing to train on; make one positive")
-
-
-def _check_loss(training: Training, features: int) -> None:
-    loss = training.loss
-    if isinstance(loss, losses.Custom):
-        whole, values = is_whole(training.targets), np.asarray(training.targets)
-        if whole and np.any((values < -(2**31)) | (values >= 2**31)):
-            raise ValueError(
-                "training.targets: a Custom loss is given whole numbers as int32, and some are beyond; convert them "
-                "with .astype(float)"
-            )
-        x = jax.ShapeDtypeStruct((features,), float_dtype())
-        y = jax.ShapeDtypeStruct((), np.int32 if whole else float_dtype())
-        try:
-            shape = jax.eval_shape(lambda x, y: loss.fn(loss.start(jax.random.key(0)), x, y), x, y).shape
-        except (TypeError, ValueError, AttributeError) as error:
-            raise TypeError(
-                "training.loss: Custom needs start(key) -> params and fn(params, x, y) -> the loss of one sample, in "
-                f"jax.numpy. Calling them gave: {error!s:.200}"
-                + ("" if whole else " (y is a float, as the targets are; for class labels give targets.astype(int))")
-            ) from error
-        if shape:
-            raise ValueError(f"training.loss: Custom's fn must give one number for one sample, got shape {shape}")
-
-
-def _check_labels(loss: losses.Loss, labels: np.ndarray) -> None:
-    kind, found = loss.targets, np.unique(labels)
-    name = type(loss).__name__
-    if kind == "binary" and not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
-        raise ValueError(f"training.targets: {name} needs labels 0 and 1, or -1 and +1, got {found[:5].tolist()}")
-    if kind == "integer":
-        classes = loss.classes  # pyright: ignore[reportAttributeAccessIssue]
-        if not np.array_equal(found, found.astype(int)) or found.min() < 0 or found.max() >= classes:
-            raise ValueError(
-                f"training.targets: {name}(classes={classes}) needs whole numbers 0 .. {classes - 1}, "
-                f"got {found.min():g} to {found.max():g}"
-            )

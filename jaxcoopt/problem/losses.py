@@ -4,7 +4,7 @@ import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.models import Params, linear_init, linear_scores, mlp_init, mlp_scores, ridge, ridge_gradient
 from jaxcoopt.problem.moments import Moments, least_squares_gradient, moments_of
+from jaxcoopt.problem.samples import Sample
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -30,14 +31,21 @@ class Loss(abc.ABC):
 
     targets: Targets = "any"
     convex: bool = True
+    rows: bool = True  # whether a sample is one vector of features; False: an array of any shape, or a dict of arrays
 
     @abc.abstractmethod
-    def init(self, key: Array, features: int) -> Params:
-        """One node's random start, without nodes and runs axes."""
+    def init(self, key: Array, features: Sample) -> Params:
+        """One node's random start, without nodes and runs axes; features: how many there are, or where a sample is no
+        vector its arrays as `jax.ShapeDtypeStruct`s.
+        """
 
     @abc.abstractmethod
     def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
         """The loss of each sample at each node's own parameters."""
+
+    def of_batch(self, params: Params, batch: Batch) -> Float[Array, "nodes samples runs"]:
+        """The same of the samples of a batch."""
+        return self.samples(params, batch.features, batch.labels)
 
     @abc.abstractmethod
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
@@ -239,25 +247,34 @@ class MLP(Loss):
 @pytree
 @dataclass(frozen=True)
 class Custom(Loss):
-    """Any loss fn(params, x, y) of ONE sample, with params any pytree; x: [features], y: one target.
+    """Any loss fn(params, x, y) of ONE sample, with params any pytree; x: [features] or what else a sample is, y: its
+    target.
 
     start: key -> params, one node's random start. Say `convex=True` only when it is: the reference relies on it.
-    Regularisation belongs into fn.
+    Regularisation belongs into fn. Samples may be of any shape, see `Training`: images, or a dict of arrays; whole
+    numbers, such as token ids, stay whole.
     """
 
     fn: Callable[[Params, Array, Array], Array] = setting(function="fn(params, x, y) -> the loss of one sample")
     start: Callable[[Array], Params] = setting(function="start(key) -> params")
     convex: bool = setting(False, flag=True, doc="Whether it has no minimum but the least one.")
+    rows = False
 
-    def init(self, key: Array, features: int) -> Params:
+    def init(self, key: Array, features: Sample) -> Params:
         """start(key)."""
         return self.start(key)
 
-    def samples(self, params: Params, features: Features, labels: Labels) -> Float[Array, "nodes samples runs"]:
-        """`fn` mapped over samples, runs and nodes."""
-        per_run = -1 if features.ndim == 4 else None
+    def samples(self, params: Params, features: Any, labels: Any) -> Float[Array, "nodes samples runs"]:
+        """`fn` mapped over samples, runs and nodes; of samples that all runs share."""
+        return self._mapped(params, features, labels, None)
+
+    def of_batch(self, params: Params, batch: Batch) -> Float[Array, "nodes samples runs"]:
+        """The same; a batch that was drawn differs between runs."""
+        return self._mapped(params, batch.features, batch.labels, -1 if batch.share.ndim == 3 else None)
+
+    def _mapped(self, params: Params, features: Any, labels: Any, runs: int | None) -> Array:
         over_samples = jax.vmap(self.fn, in_axes=(None, 0, 0))
-        over_runs = jax.vmap(over_samples, in_axes=(-1, per_run, per_run), out_axes=-1)
+        over_runs = jax.vmap(over_samples, in_axes=(-1, runs, runs), out_axes=-1)
         return jax.vmap(over_runs)(params, features, labels)
 
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
@@ -266,9 +283,11 @@ class Custom(Loss):
         return jnp.zeros((leaf.shape[0], leaf.shape[-1]), leaf.dtype)
 
 
-def params_like(loss: Loss, features: int) -> Params:
-    """One node's parameters as shapes and types, leaves [*shape]."""
-    return _start.eval_shape(loss, features)
+def params_like(loss: Loss, features: Sample) -> Params:
+    """One node's parameters as shapes and types, leaves [*shape]; features: as `Loss.init` has them."""
+    if isinstance(features, int):
+        return _start.eval_shape(loss, features)
+    return jax.eval_shape(lambda loss: loss.init(jax.random.key(0), features), loss)
 
 
 @partial(jax.jit, static_argnames="features")  # which remembers the shapes

@@ -17,6 +17,7 @@ from jaxcoopt.problem.losses import Loss, SmoothHinge, params_like
 from jaxcoopt.problem.market import zero_if_rounding
 from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, Seen, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
+from jaxcoopt.problem.samples import as_one_node, one_sample, shape_of
 from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
 from jaxcoopt.shown import briefly
 
@@ -47,19 +48,19 @@ def fit_runs(training: Training) -> PooledFit:
     if pool is not None:
         fits = [_fit_scores(loss, pool) for loss in losses]
     else:
-        batch = Batch(*as_jax([array[None] for array in (features, labels, share)]))
+        batch = Batch(*as_jax(jax.tree.map(lambda array: array[None], (features, labels, share))))
         fits = [_fit_any(loss, batch) for loss in losses]
     return PooledFit(*jax.tree.map(lambda *leaves: np.stack(leaves, axis=-1), *fits)) if sizes else fits[0]
 
 
-def _samples(training: Training) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _samples(training: Training) -> tuple[Any, Any, np.ndarray]:
     """All nodes' samples as one node's, without padding, each with its share of the pooled mean."""
-    features, labels = np.asarray(training.features), np.asarray(training.targets)
-    mask = np.ones(labels.shape, bool) if training.mask is None else np.asarray(training.mask)
-    weights = np.ones(len(labels)) if training.weights is None else np.asarray(training.weights)
+    shape = shape_of(training.features)
+    mask = np.ones(shape, bool) if training.mask is None else np.asarray(training.mask)
+    weights = np.ones(shape[0]) if training.weights is None else np.asarray(training.weights)
     keep = mask & (weights > 0)[:, None]
     share = np.broadcast_to((weights / weights.sum() / mask.sum(axis=1))[:, None], mask.shape)
-    return features[keep], labels[keep], share[keep]
+    return as_one_node(training.features, keep), as_one_node(training.targets, keep), share[keep]
 
 
 def _fit_scores(loss: Any, pool: Pool) -> PooledFit:
@@ -134,7 +135,7 @@ class _Any(Objective):
 
 
 def _fit_any(loss: Loss, batch: Batch) -> PooledFit:
-    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params_like(loss, batch.features.shape[2]))
+    like = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params_like(loss, one_sample(batch.features)))
     start = np.zeros(sum(leaf.size for leaf in jax.tree.leaves(like)))
     first, slope = _value(loss, batch, like, start)
     with np.errstate(all="ignore"):  # without an optimum it may run out of numbers
@@ -152,7 +153,7 @@ def _laid_out(vector: np.ndarray, like: Any) -> Any:
 
 def _loss(loss: Loss, batch: Batch, like: Any, vector: Float[Array, " numbers"]) -> Float[Array, ""]:
     params = jax.tree.map(lambda leaf: leaf[None, ..., None], ravel_pytree(like)[1](vector))
-    samples = loss.samples(params, batch.features, batch.labels)
+    samples = loss.of_batch(params, batch)
     return jnp.sum(batch.share[..., None] * samples) + loss.penalty(params).sum()
 
 

@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import float_dtype
 from jaxcoopt.draws import Draw
 from jaxcoopt.problem.batch import Batch, sum_over_samples
 from jaxcoopt.problem.costs import Cost
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
+from jaxcoopt.problem.samples import Sample, flattened, one_sample, shape_of
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
@@ -39,9 +41,10 @@ class Allocation:
 class Training:
     """Fit one model to data that stays at the nodes: g_i = weights_i (mean loss over node i's samples + penalty).
 
-    features: [nodes, samples, features]; targets: [nodes, samples]; mask: [nodes, samples], False for padding;
-    weights: [nodes], default 1. With weights proportional to the sample counts, sum_i g_i is the pooled loss. moments:
-    filled in by `with_moments`.
+    features: [nodes, samples, features]; for a loss that takes samples of any kind, such as `Custom`, an array [nodes,
+    samples, *shape] or a dict of such arrays, in which whole numbers stay whole. targets: [nodes, samples], there
+    [nodes, samples, *shape]; mask: [nodes, samples], False for padding; weights: [nodes], default 1. With weights
+    proportional to the sample counts, sum_i g_i is the pooled loss. moments: filled in by `with_moments`.
     """
 
     loss: Loss = setting(part=Loss, example="one of jaxcoopt.losses, such as Logistic()", doc="What is minimised.")
@@ -53,17 +56,29 @@ class Training:
 
     def batch(self) -> Batch:
         """All samples."""
+        nodes, samples = shape_of(self.features)
         if self.mask is None:
-            share = jnp.full(self.features.shape[:2], 1 / self.features.shape[1], self.features.dtype)
+            share = jnp.full((nodes, samples), 1 / samples, self._dtype)
         else:
             count = self.mask.sum(axis=1, keepdims=True)
-            share = self.mask.astype(self.features.dtype) / count.astype(self.features.dtype)
+            share = self.mask.astype(self._dtype) / count.astype(self._dtype)
         return Batch(self.features, self.targets, share)
+
+    @property
+    def _dtype(self) -> Any:
+        """The float type of the samples, or the session's where all of them are whole numbers."""
+        kinds = (leaf.dtype for leaf in jax.tree.leaves(self.features))
+        return next((kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)), float_dtype())
+
+    @property
+    def one_sample(self) -> Sample:
+        """What `Loss.init` is told of a sample."""
+        return one_sample(self.features)
 
     def sample(self, draw: Draw, size: int) -> Batch:
         """`size` samples drawn at each node with replacement, independently in each run."""
-        nodes, samples, _ = self.features.shape
-        uniform = draw.uniform(nodes, size).astype(self.features.dtype)
+        nodes, samples = shape_of(self.features)
+        uniform = draw.uniform(nodes, size).astype(self._dtype)
         if self.mask is None:
             index = (uniform * samples).astype(jnp.int32)
         else:  # the k-th valid sample of a node, whatever the mask's shape
@@ -72,9 +87,8 @@ class Training:
             rank = jnp.minimum((uniform * count.astype(uniform.dtype)).astype(jnp.int32), count - 1)
             index = jnp.take_along_axis(valid[:, :, None], rank, axis=1)
         node = jnp.arange(nodes)[:, None, None]
-        features = jnp.moveaxis(self.features[node, index], -1, 2)
-        share = jnp.full(index.shape, 1 / size, self.features.dtype)
-        return Batch(features, self.targets[node, index], share)
+        drawn = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[node, index], 2, -1), (self.features, self.targets))
+        return Batch(*drawn, share=jnp.full(index.shape, 1 / size, self._dtype))
 
     def with_moments(self) -> "Training":
         """The same with the sums over the samples that the full gradient needs, where those are less work."""
@@ -106,13 +120,9 @@ class Training:
     def pooled_loss(self, params: Params) -> Float[Array, " runs"]:
         """sum_i g_i(y) / sum_i weights_i at one y, leaves [1, *shape, runs]: the loss over all the data."""
         batch = self.batch()
-        nodes, samples, features = batch.features.shape
+        nodes = batch.share.shape[0]
         weights = jnp.ones(nodes, batch.share.dtype) if self.weights is None else self.weights
-        pooled = Batch(
-            batch.features.reshape(1, nodes * samples, features),
-            batch.labels.reshape(1, -1),
-            (batch.share * (weights / weights.sum())[:, None]).reshape(1, -1),
-        )
+        pooled = flattened(replace(batch, share=batch.share * (weights / weights.sum())[:, None]))
         return (self._mean(params, pooled) + self.loss.penalty(params))[0]
 
     def _mean(self, params: Params, batch: Batch) -> Float[Array, "nodes runs"]:
@@ -121,7 +131,7 @@ class Training:
 
     def _sum(self, params: Params, batch: Batch) -> Float[Array, "nodes runs"]:
         share = batch.share if batch.share.ndim == 3 else batch.share[..., None]
-        return jnp.sum(share * self.loss.samples(params, batch.features, batch.labels), axis=1)
+        return jnp.sum(share * self.loss.of_batch(params, batch), axis=1)
 
     def _sample_bytes(self, params: Params) -> int:
         """What the scores of one sample of every node take, in all runs."""

@@ -100,14 +100,14 @@ def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.nd
 
 def random_params(training: Training, nodes: int, runs: Int[Array, " runs"], key: Array) -> Params:
     """Leaves [nodes, *shape, runs]: a random start for each run (numbered by `runs`), the same at all nodes."""
-    features = training.features.shape[2]
-    drawn = jax.vmap(lambda run: training.loss.init(jax.random.fold_in(key, run), features), out_axes=-1)(runs)
+    one = training.one_sample
+    drawn = jax.vmap(lambda run: training.loss.init(jax.random.fold_in(key, run), one), out_axes=-1)(runs)
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf.astype(float_dtype()), (nodes, *leaf.shape)), drawn)
 
 
 def given_params(given: Any, training: Training, nodes: int, runs: int) -> Params:
     """The same from what the user gave."""
-    like = params_like(training.loss, training.features.shape[2])
+    like = params_like(training.loss, training.one_sample)
     drawn = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape, runs), float_dtype()), like)
     if jax.tree.structure(given) != jax.tree.structure(drawn):
         raise ValueError(

@@ -15,6 +15,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.run.check import check_run, received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import MOST_RECORDS
@@ -136,8 +137,8 @@ def at_most(problem: Problem, network: Network, runs: int) -> int:
     given = sum(np.size(leaf) for leaf in jax.tree.leaves((problem, network)))
     numbers = scores = 0
     if problem.training is not None:
-        loss, (_, samples, features) = problem.training.loss, np.shape(problem.training.features)
-        params = params_like(loss, features)
+        loss, (_, samples) = problem.training.loss, shape_of(problem.training.features)
+        params = params_like(loss, problem.training.one_sample)
         numbers, scores = sum(leaf.size for leaf in jax.tree.leaves(params)), samples * loss.outputs
     return (4 * given + network.nodes * runs * (100 + 30 * numbers + 4 * scores)) * np.dtype(float_dtype()).itemsize
 

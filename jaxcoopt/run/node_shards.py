@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from jaxcoopt.arrays import float_dtype
 from jaxcoopt.host import as_jax
 from jaxcoopt.layout import WHOLE, along, axes_of
 from jaxcoopt.network.blocks import Blocks, cut
@@ -61,7 +62,7 @@ def _padded(setup: Setup, blocks: Blocks) -> Any:
 
     training = problem.training
     if training is not None:
-        weights = jnp.ones(nodes, training.features.dtype) if training.weights is None else training.weights
+        weights = jnp.ones(nodes, float_dtype()) if training.weights is None else training.weights
         weights = np.where(real, np.asarray(weights)[blocks.node], 0)
         moved = jax.tree.map(laid, replace(training, loss=None, weights=None))
         training = replace(moved, loss=training.loss, weights=weights)

@@ -15,6 +15,7 @@ from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned, aligned_allocation, columns
 from jaxcoopt.problem.box import box, domain, share_scale
 from jaxcoopt.problem.costs import marginal
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum
@@ -90,7 +91,7 @@ def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
     training = problem.training
     if training is None or not training.loss.convex or optimum.params is None:
         return
-    like = jax.eval_shape(lambda key: training.loss.init(key, np.shape(training.features)[2]), jax.random.key(0))
+    like = params_like(training.loss, training.one_sample)
     if jax.tree.structure(optimum.params) != jax.tree.structure(like):
         yield f"params: {jax.tree.structure(optimum.params)} where {jax.tree.structure(like)} is expected"
         return

@@ -210,4 +210,4 @@ def _copied(carry: Carry) -> Carry:
 def _params_of(problem: Any) -> Any:
     """A pytree like one node's parameters; None without training."""
     training = problem.training if isinstance(problem, Problem) else None
-    return None if training is None else params_like(training.loss, np.shape(training.features)[2])
+    return None if training is None else params_like(training.loss, training.one_sample)

@@ -142,8 +142,7 @@ def one_number(channel: Channel, problem: Problem, nodes: int) -> float:
     """Bits of sending one price (allocation) and one copy of the parameters (training) over a link."""
     shapes = [] if problem.allocation is None else [()]
     if problem.training is not None:
-        loss, features = problem.training.loss, problem.training.features.shape[2]
-        params = params_like(loss, features)
+        params = params_like(problem.training.loss, problem.training.one_sample)
         shapes += [leaf.shape for leaf in jax.tree.leaves(params)]
     sent = [jax.ShapeDtypeStruct((nodes, *shape, 1), float_dtype()) for shape in shapes]
     return float(np.min(bits_of(channel, numbers_in(sent))))

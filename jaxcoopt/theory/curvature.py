@@ -19,6 +19,7 @@ from jaxcoopt.problem.bounds import Bounds, Multiplier, Penalty
 from jaxcoopt.problem.box import box, finite_box
 from jaxcoopt.problem.costs import Cost, Quadratic, Sum, curvature
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.check import received_problem
 
 POINTS = 129  # where f'' is looked at, over each node's box
@@ -47,10 +48,10 @@ def linear_hessians(training: Training) -> Float[np.ndarray, "nodes size size"]:
 def hessians_at(training: Training, params: Any) -> Float[np.ndarray, "nodes size size"]:
     """d2g_i / dy2 of any loss at one y, leaves [*shape], by automatic differentiation; flattened as the pytree is."""
     with jax.enable_x64(True):
-        half = aligned(Problem(training=training), np.shape(training.features)[0]).training
+        half = aligned(Problem(training=training), shape_of(training.features)[0]).training
         assert half is not None
         flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params))
-        nodes, size = half.features.shape[0], flat.size
+        nodes, size = shape_of(half.features)[0], flat.size
 
         def stacked(columns: Any) -> Any:  # [size, runs] to leaves [nodes, *shape, runs]
             tree = jax.vmap(unravel, in_axes=1, out_axes=-1)(columns)
@@ -124,13 +125,13 @@ def _with_one(training: Training) -> Float[np.ndarray, "nodes samples size"]:
 
 
 def _share(training: Training) -> Float[np.ndarray, "nodes samples"]:
-    shape = np.shape(training.features)[:2]
+    shape = shape_of(training.features)
     mask = np.ones(shape) if training.mask is None else np.asarray(training.mask, np.float64)
     return mask / mask.sum(axis=1, keepdims=True)
 
 
 def _weights(training: Training) -> Float[np.ndarray, " nodes"]:
-    nodes = np.shape(training.features)[0]
+    nodes, _ = shape_of(training.features)
     return np.ones(nodes) if training.weights is None else np.asarray(training.weights, np.float64)
 
 

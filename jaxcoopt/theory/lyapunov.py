@@ -23,6 +23,7 @@ from jaxcoopt.problem.box import feasible_point
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.problem.reference import reference
+from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.alone import Alone
 from jaxcoopt.theory.check import received, received_channel
 from jaxcoopt.theory.penalised import Penalised
@@ -102,14 +103,14 @@ def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tup
 def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[Any, Any, Any]:
     """The half, y(0), and |y - y*|^2 + |z|^2 of a state."""
     best = reference(Problem(training=problem.training)).params
-    like = training.loss.init(key, training.features.shape[2])
+    like = training.loss.init(key, training.one_sample)
     one = like if start is None else start
     if [jax.tree.structure(one), *map(np.shape, jax.tree.leaves(one))] != [
         jax.tree.structure(like),
         *map(np.shape, jax.tree.leaves(like)),
     ]:
         raise TypeError(f"start: expected parameters like {jax.tree.map(np.shape, like)}, got {shown(start)}")
-    nodes = training.features.shape[0]
+    nodes, _ = shape_of(training.features)
     first = jax.tree.map(
         lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float64)[None, ..., None], (nodes, *np.shape(leaf), 1)), one
     )

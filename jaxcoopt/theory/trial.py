@@ -27,6 +27,7 @@ from jaxcoopt.problem.costs import curvature
 from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import reference
+from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.alone import Alone
 from jaxcoopt.theory.curvature import NoNumber
 from jaxcoopt.theory.laplacian import average_laplacian, scaled_top
@@ -165,9 +166,10 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     """Of a convex loss, from one node's parameters `start` or the loss's own, to the optimum."""
     training = problem.training
     assert training is not None
-    nodes, samples, features = training.features.shape
+    nodes, samples = shape_of(training.features)
+    numbers = sum(leaf.size // (nodes * samples) for leaf in jax.tree.leaves(training.features))
     batch = method.batch_size
-    work, most = 4 * nodes * (batch or samples) * features * training.loss.outputs * TRIED, MOST
+    work, most = 4 * nodes * (batch or samples) * numbers * training.loss.outputs * TRIED, MOST
     if batch or training.loss.moments(training.batch()) is None:
         most = int(min(MOST, MOST_WORK / work))
     if most < USUAL:
@@ -183,7 +185,7 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     if not (np.isfinite(bend) and bend > 0):
         raise NoNumber("the loss has no curvature at the optimum")
     longest = 2 * (1 + momentum) / bend
-    one = training.loss.init(jax.random.key(0), training.features.shape[2]) if start is None else start
+    one = training.loss.init(jax.random.key(0), training.one_sample) if start is None else start
 
     def laid(leaf: Any, like: Array) -> Array:
         leaf, shape = jnp.asarray(leaf, jnp.float64), like.shape[1:-1]
@@ -212,7 +214,7 @@ def _mean_laplacian(network: Network) -> Any:
 @jax.jit
 def _mean_curvature(training: Training, at: Any) -> Float[Array, ""]:
     """lambda_max of the mean over the nodes of d2g_i / dy2, by the power method; at: leaves [1, *shape, 1]."""
-    nodes = training.features.shape[0]
+    nodes, _ = shape_of(training.features)
 
     def everywhere(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape[1:])), tree)

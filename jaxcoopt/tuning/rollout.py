@@ -93,7 +93,7 @@ def _repeated_start(initial: Initial | None, training: Training | None, starts: 
     if np.ndim(x) == 2:
         x = _repeated(x, starts)
     if params is not None and training is not None:
-        like = params_like(training.loss, training.features.shape[2])
+        like = params_like(training.loss, training.one_sample)
         params = jax.tree.map(
             lambda leaf, of: _repeated(leaf, starts) if np.ndim(leaf) > of.ndim + 1 else leaf, params, like
         )
