@@ -14,6 +14,7 @@ from jaxcoopt.problem import costs
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import box, finite_box, summed
 from jaxcoopt.problem.check_training import check_training
+from jaxcoopt.problem.kept import kept
 from jaxcoopt.problem.problem import PER_NODE, Allocation, Problem, Training
 from jaxcoopt.setting import check_parts, check_values
 
@@ -85,7 +86,7 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
     upper = _check_bound("allocation.upper", allocation.upper, np.inf, nodes, runs)
     _check_box(lower, upper, nodes)
     _check_budget(budget, lower, upper, nodes, _rounding(allocation, nodes))
-    _check_convex(allocation, nodes)
+    kept(_check_convex, allocation, nodes)
 
 
 def _check_bound(name: str, bound: Any, absent: float, nodes: int, runs: int) -> np.ndarray:

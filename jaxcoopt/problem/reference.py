@@ -14,10 +14,11 @@ from jaxcoopt.host import evaluated_now
 from jaxcoopt.problem.align import aligned_allocation, aligned_training, node_count
 from jaxcoopt.problem.check import check_problem, received
 from jaxcoopt.problem.fit_sensitivity import fitted
+from jaxcoopt.problem.kept import kept
 from jaxcoopt.problem.market import bound_price, clear_market
 from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
 from jaxcoopt.problem.pooled import fit_runs
-from jaxcoopt.problem.problem import Problem
+from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.pytrees import pytree
 
@@ -51,7 +52,8 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
     units. An optimal value that is only rounding is given as 0. `nodes` is needed where all numbers of the problem are
     scalars, or arrays of length 1. Raises ValueError or TypeError for a problem that is wrong or unbounded,
     RuntimeError where training has no finite optimum (then add l2 > 0). The first call for new shapes compiles, later
-    ones take milliseconds (a `Custom` cost or loss must then be of the same function).
+    ones take milliseconds (a `Custom` cost or loss must then be of the same function). The last sixteen answers are
+    kept, so that the same numbers are not fitted again.
 
     Works inside jit on a problem that is known there. Outside of it, jax.grad, jvp and vjp differentiate the answer by
     any number of the problem, to any order, from the optimality conditions; it is then a JAX array of the session's
@@ -73,7 +75,10 @@ def reference(problem: Problem, nodes: int | None = None) -> Optimum:
 
 def optimum_of(problem: Problem, nodes: int) -> Optimum:
     """As `reference`, of a problem that is received and checked."""
-    return Optimum(**_allocation(problem, nodes), **_training(problem))
+    found = {} if problem.allocation is None else kept(_allocation, problem.allocation, nodes)
+    if problem.training is not None and problem.training.loss.convex:
+        found |= kept(_training, problem.training)
+    return Optimum(**found)
 
 
 def _known(problem: Problem) -> Problem:
@@ -97,10 +102,7 @@ def run_count(problem: Problem) -> int:
     return max(sizes, default=1)
 
 
-def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
-    allocation = problem.allocation
-    if allocation is None:
-        return {}
+def _allocation(allocation: Allocation, nodes: int) -> dict[str, Any]:
     with jax.enable_x64(True):
         aligned_one = aligned_allocation(allocation)
         if traced(allocation):
@@ -115,11 +117,9 @@ def _allocation(problem: Problem, nodes: int) -> dict[str, Any]:
     return {"allocation": x, "price": price, "bound_price": of_bounds, "allocation_cost": cost}
 
 
-def _training(problem: Problem) -> dict[str, Any]:
-    if problem.training is None or not problem.training.loss.convex:
-        return {}
+def _training(training: Training) -> dict[str, Any]:
     with jax.enable_x64(True):
-        training = aligned_training(problem.training)
+        training = aligned_training(training)
         fit = fitted(training) if traced(training) else jax.tree.map(np.asarray, fit_runs(training))
     params, loss = _float_type(fit)
     return {"params": params, "training_loss": loss}
