@@ -142,6 +142,7 @@ OWN: dict[str, dict[str, Any]] = {
     "Problem": {"allocation": cpu(), "training": fit(jc.losses.Linear(0.1))},
     "DecentralizedADMM": {"curvature": 1.0},
     "Phases": {"values": np.array([0.1, 0.2])},
+    "Metric": {"name": "largest", "unit": "", "function": lambda problem, estimate: estimate.allocation.max(axis=0)},
 }
 OUTPUTS = (
     "Memory",
@@ -277,6 +278,12 @@ def use(made: Any) -> Any:
             problem, method = made, METHOD
         case jc.Initial():
             problem, method, more = PROBLEM, METHOD, {"initial": made}
+        case jc.Metric():
+            problem, method, more = PROBLEM, METHOD, {"record": jc.Record(metrics=[made])}
+        case jc.Record():
+            problem, method, more = PROBLEM, METHOD, {"record": made}
+        case jc.Simulation():
+            return made.run(2)
         case jc.Optimum():
             problem, method, more = PROBLEM, METHOD, {"optimum": made}
         case _:
@@ -297,6 +304,7 @@ def refused(*args: Any, **rest: Any) -> Any:
 
 COMPILED = (
     "jaxcoopt.run.solve.run_batch",
+    "jaxcoopt.run.simulation.prepare",
     "jaxcoopt.run.memory.layout_of",
     "jaxcoopt.study.compare.scores_of",
     "jaxcoopt.study.sweep.finished",

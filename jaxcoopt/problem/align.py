@@ -44,13 +44,17 @@ def sample_axes(training: Training) -> tuple[int, int]:
 
 def aligned(problem: Problem, nodes: int) -> Problem:
     """The problem with every constant a JAX array: scalar, [nodes, 1] or [nodes, runs]; the budget scalar or [runs]."""
+    return as_jax(laid_out(problem, nodes))
+
+
+def laid_out(problem: Problem, nodes: int) -> Problem:
+    """The same in NumPy, where numbers are known."""
     allocation, training = problem.allocation, problem.training
-    found = Problem(
+    return Problem(
         allocation=None if allocation is None else aligned_allocation(allocation),
         training=None if training is None else aligned_training(training),
         work=_work(problem, nodes),
     )
-    return as_jax(found)
 
 
 def columns(value: Any) -> Any:

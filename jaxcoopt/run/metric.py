@@ -56,7 +56,14 @@ class Metric:
 
     def of(self, problem: Problem, estimate: Estimate, runs: int) -> Float[Array, " runs"]:
         """The number of each run. Raises ValueError or TypeError for what is none."""
-        value: Any = self.function(problem, estimate)
+        value: Any
+        try:
+            value = self.function(problem, estimate)
+        except Exception as error:  # whatever the user's function raises
+            raise TypeError(
+                f"metric {self.name}: its function (problem, estimate) -> [runs] raised "
+                f"{type(error).__name__}: {error!s:.200}"
+            ) from error
         if not isinstance(value, jax.Array | np.ndarray | Number):
             raise TypeError(f"metric {self.name}: expected an array [runs], got {shown(value)}")
         value = jnp.asarray(value)

@@ -15,7 +15,7 @@ from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, in_type
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
-from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.align import floats, laid_out
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
 from jaxcoopt.problem.problem import Problem
@@ -40,7 +40,7 @@ def prepare(
     initial = Initial() if initial is None else initial
     numbers = np.arange(runs, dtype=canonicalize_dtype(int)) if isinstance(runs, int) else runs
     exact, x, params = problem, None, None
-    problem = aligned(problem, network.nodes)
+    problem = laid_out(problem, network.nodes)
     if exact.allocation is not None:
         x = initial_allocation(initial.allocation, exact.allocation, network.nodes, len(numbers))
     if problem.training is not None and initial.params is not None:

@@ -72,7 +72,8 @@ class Start:
 @contextmanager
 def room_for(task: str, shard: str, *given: Any) -> Iterator[None]:
     """Around a run: programs of earlier shapes make room, and a network too large for a device stays beside the CPU."""
-    with bounded_programs(task, *given, shard), in_host_memory() if shard == "nodes" else nullcontext():
+    nodes = isinstance(shard, str) and shard == "nodes"  # it is looked at later
+    with bounded_programs(task, *given, nodes), in_host_memory() if nodes else nullcontext():
         yield
 
 

