@@ -16,7 +16,7 @@ from pathlib import Path
 if not os.environ.get("JAXCOOPT_TEST_OPTIMISED"):
     quick = ["--xla_backend_optimization_level=0"]
     if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # later ones end the process at a flag they lack
-        quick.append("--xla_cpu_use_fusion_emitters=false")
+        quick += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
     os.environ["XLA_FLAGS"] = " ".join([*quick, os.environ.get("XLA_FLAGS", "")])
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
