@@ -374,3 +374,9 @@ def test_to_xarray(optimum):
     assert data.attrs["allocation.momentum"] == 0.3
     assert data.attrs["channel.rho"] == 0.5
     assert "allocation.step" not in data.attrs
+    table = result.to_pandas()
+    assert list(table.columns) == list(result.trace)
+    assert table.index.names == ["iteration", "run"]
+    gaps = np.asarray(result.trace["allocation_gap"])
+    np.testing.assert_array_equal(table["allocation_gap"].to_numpy(), gaps.ravel())
+    assert table.loc[(20, 1), "allocation_gap"] == gaps[2, 1]

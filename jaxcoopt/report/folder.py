@@ -86,9 +86,7 @@ def write_all(folder: Path, writers: Mapping[str, Callable[[Path], None]], last:
 
 def trace_csv(result: Result) -> str:
     """The trace, one line for each iteration recorded and run."""
-    labelled = result.to_xarray()
-    trace = labelled[list(result.trace)].drop_vars(["status", "left"])
-    return trace.to_dataframe()[list(result.trace)].to_csv(lineterminator="\n")
+    return result.to_pandas().to_csv(lineterminator="\n")
 
 
 def save(figure: Any, path: Path) -> None:

@@ -122,6 +122,12 @@ class Result:
                 attributes[name] = np.asarray(leaf).item()
         return xarray.Dataset(variables, coordinates, attributes)
 
+    def to_pandas(self) -> Any:
+        """The trace as a pandas.DataFrame: a column for each statistic, a row for each (iteration, run). Needs the
+        `report` extra.
+        """
+        return self.to_xarray()[list(self.trace)].to_dataframe()[list(self.trace)]
+
     def _about(self) -> list[str]:
         """For `repr`."""
         status, records = self.status, len(self.iterations)
