@@ -6,6 +6,7 @@ is never rounded as one number, so that the index keeps its digits where |log2 u
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -69,6 +70,7 @@ FORMATS = {
 }
 
 
+@jax.jit  # one sub-program, however often it is called
 def nearest_level(size: Float[Array, "*shape"], rho: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:
     """round(ln(size) / rho), for positive normal numbers."""
     form, step = FORMATS[size.dtype], _step(rho)
@@ -82,6 +84,7 @@ def nearest_level(size: Float[Array, "*shape"], rho: Float[Array, "*#shape"]) ->
     return index + jnp.round((whole - index) + part)
 
 
+@jax.jit
 def level_value(index: Float[Array, "*shape"], rho: Float[Array, "*#shape"]) -> Float[Array, "*shape"]:
     """exp(rho index); beyond the float type's range, its largest or smallest level."""
     form, step = FORMATS[index.dtype], _step(rho)

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -16,6 +17,7 @@ LEAST_SHARE = 2.0**-63  # of shares: 253 levels, 0 and 1
 Values = Float[Array, "nodes #runs"]
 
 
+@jax.jit  # one sub-program, however often it is called
 def above(u: Values) -> Values:
     """The level 2^(k/2) at or above a number, at least 2^-64 and at most 2^63.5; a constant for derivatives.
 
@@ -42,6 +44,7 @@ def next_to(level: Values, last: Values) -> Values:
     return above(jnp.clip(level, 0.6 * last, 1.3 * last))  # both are lifted to the level above them
 
 
+@jax.jit
 def below(u: Values) -> Values:
     """The level 2^(k/4) at or below a number in [0, 1]; 0 and 1 stand for themselves, and below 2^-63 it is 0.
 
