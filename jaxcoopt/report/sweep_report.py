@@ -98,7 +98,8 @@ class SweepReport:
         label = self._label(metric)
         if not np.isfinite(values.median).any():
             return {}
-        best = ranking(sweep, metric, values.median).order[:BEST].tolist()
+        ranked = ranking(sweep, metric, values.median)
+        best = ranked.order[:BEST].tolist()
         found = {}
         if self.x is not None and self.y is not None:
             at_end = f"{label}: median over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
@@ -107,7 +108,8 @@ class SweepReport:
             at_end = f"{label}: median and quartiles over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
             found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
         bands = f"{label}: median and quartiles over {_seeds(sweep)}"
-        heading = f"{bands}, the best points" if len(sweep.where) > 1 else bands
+        which = "the best points" if len(ranked.best) else "the points with the least values"
+        heading = f"{bands}, {which}" if len(sweep.where) > 1 else bands
         heading += f", all at {same}" if (same := common(sweep, best)) else ""
         found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
         if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
