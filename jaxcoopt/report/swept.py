@@ -14,6 +14,7 @@ from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.promised import check_promised
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.study.store import Store
 from jaxcoopt.words import plain
@@ -119,13 +120,14 @@ def open_store(path: Path) -> Any:
     require("zarr", extra="report")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such folder; give the Zarr store that a sweep has written")
+    check_promised(path)
     if damaged := Store(path).damaged():
         more = f" (nor are {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
         advice = "run the sweep again (jaxcoopt sweep --resume), which makes it anew"
         raise ValueError(f"{path}: {damaged[0]} is not whole{more}; {advice}")
     try:
         return xarray.open_zarr(path, consolidated=False, chunks=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "give the folder that a sweep has written"
         raise ValueError(f"{path}: it is not a Zarr store, or a broken one; {advice}") from error
 
