@@ -158,9 +158,7 @@ def _apart(price: Shares, now: Round) -> Shares:
     return price if now.links.outward is not None else price - price.min(axis=0, keepdims=True)
 
 
-def _farthest(
-    pace: Callable[[Array], Array], momentum: Any, price: Shares, now: Round
-) -> Float[Array, "1 runs"]:
+def _farthest(pace: Callable[[Array], Array], momentum: Any, price: Shares, now: Round) -> Float[Array, "1 runs"]:
     """The most that a node gains or loses in the first iteration: [1, runs], infinite where no link is there yet."""
     largest = jnp.abs(_apart(price, now)).max(axis=0, keepdims=True)
     flow = jnp.abs(pace(largest)) * (now.links.edges.weights.max() * now.links.most_neighbours)

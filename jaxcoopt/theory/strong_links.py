@@ -61,7 +61,11 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
     kappa = float(upper.max()) if channel.placement != "innovation" and np.isfinite(upper).all() else 1.0
     if not np.isfinite(least) or 2 * kappa * _most_of_a_node(network) < least:  # Gershgorin
         return None
-    top = max(strength(of, network.directed) for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0)
+    top = max(
+        strength(of, network.directed)
+        for of, share in zip(laplacians(network), shares(network), strict=True)
+        if share > 0
+    )
     held = 1.0 if channel.placement == "innovation" else float(lower.min())
     if kappa * top < least or (surely and not _grows(network, held / limit)):
         return None
