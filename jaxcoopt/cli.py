@@ -39,6 +39,7 @@ from jaxcoopt.report.tuning_report import tuning_table, write_tuning
 from jaxcoopt.run.shards import LEAST_RUNS, cores, devices_of_cores
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.processes import joined
+from jaxcoopt.theory.auto import why_diverged
 from jaxcoopt.versions import versions
 from jaxcoopt.words import terminal
 
@@ -145,7 +146,8 @@ def run(
                 _show(console, played, summary)
         _say_where(console, out)
     if all(int(code) == Status.DIVERGED for code in played.result.status):
-        _complain("every run diverged: the numbers mean nothing. Make the steps of [method] smaller.")
+        why = why_diverged(played.built.method, played.built.network)
+        _complain(f"every run diverged, so the numbers mean nothing: {why}")
         raise typer.Exit(FAILED)
 
 

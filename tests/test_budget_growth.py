@@ -3,6 +3,7 @@ from the optimum, steps too large for a while. However far records are apart.
 """
 
 import math
+import warnings
 from fractions import Fraction
 
 import jax
@@ -219,3 +220,17 @@ def test_residual_is_relative_to_what_was_added_up(budget):
 def test_residual_of_nothing_is_nothing():
     problem = aligned(jc.Problem(jc.Allocation(jc.costs.Quadratic(1.0, np.zeros(4)), 0.0)), 4)
     assert observe(problem, Estimate(jnp.zeros((4, 1)), None), jc.Optimum())["budget_residual"] == 0
+
+
+@pytest.mark.parametrize("flow", [jc.methods.DualFlow(), jc.methods.LaplacianFlow(0.002)], ids=["dual", "laplacian"])
+def test_nearly_linear_costs_move(rng, float32, flow):
+    """Prices over curvatures lead 1e9 times too far: units for that would be larger than all that flows."""
+    prices = rng.permutation(np.linspace(1.0, 10.0, 10))
+    cost = jc.costs.Sum((jc.costs.Power(prices, 1.0), jc.costs.Quadratic(np.full(10, 1e-9), 0.0)))
+    problem = jc.Problem(jc.Allocation(cost, 12.0, np.zeros(10), np.full(10, 3.0)))
+    network = jc.Network.from_graphs(nx.cycle_graph(10))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # costs without curvature are told, where that is seen
+        trace = jc.solve(problem, network, jc.CoOptimizer(flow), 4000, record_every=1000).trace
+    assert trace["budget_residual"].max() <= 1e-6
+    assert trace["allocation_gap"][-1, 0] < 0.1 * trace["allocation_gap"][0, 0]

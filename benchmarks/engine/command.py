@@ -45,6 +45,7 @@ def run_benchmark(
         if rival not in RIVALS:
             raise unknown_name("--rivals", rival, RIVALS)
     if readme is not None:
+        readme = located("--readme", readme)
         check_readme(readme, BLOCK)
     for module, extra in (("pytest_benchmark", "bench"), ("matplotlib", "report")):
         require(module, extra=extra)

@@ -43,6 +43,7 @@ def run_comparison(
         check_comparison(settings)
     entrants, todo = contenders(settings), cases(settings)
     if readme is not None:
+        readme = located("--readme", readme)
         check_readme(readme, BLOCK)
     start, contests, report, out = time.perf_counter(), [], {}, located("--out", out)
     pictures = dict.fromkeys([f"picture {i}" for i in range(2 + 2 * len(todo))], PICTURE)

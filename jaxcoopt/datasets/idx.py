@@ -15,6 +15,7 @@ from jaxcoopt.errors import a_path, at_least_one, check_name, shown
 
 PREFIXES = {"train": "train", "test": "t10k"}
 MOST_PACKED = 1100  # bytes that come out of one byte of a gzip file, at most: deflate cannot do more than 1032
+IMAGE, LABEL = 5, 9  # bytes of memory that one of a file takes: itself, and as float32 or int64
 PIECE = 2**24  # bytes that are read at once
 MOST_AXES = 255  # the format has one byte for it
 
@@ -34,19 +35,21 @@ def idx_folder(path: str | Path, kind: str = "train") -> Dataset:
         FileNotFoundError: the folder or one of the two files is missing.
         ValueError: an unknown kind; a file with the wrong magic number, cut short, too long or not a gzip file;
             as many labels as images are expected.
+        MemoryError: the headers promise more than there is room for.
 
     Source: format and MNIST: Y. LeCun, C. Cortes, C. J. C. Burges, 1998, http://yann.lecun.com/exdb/mnist/;
     Fashion-MNIST: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017.
     """
     check_name("kind", kind, list(PREFIXES))
     folder = a_path("path", path)
-    images = read_idx(_find(folder, f"{PREFIXES[kind]}-images-idx3-ubyte"), axes=3)
-    labels = read_idx(_find(folder, f"{PREFIXES[kind]}-labels-idx1-ubyte"), axes=1)
+    images = _read(_find(folder, f"{PREFIXES[kind]}-images-idx3-ubyte"), 3, IMAGE)
+    labels = _read(_find(folder, f"{PREFIXES[kind]}-labels-idx1-ubyte"), 1, LABEL)
     if len(images) != len(labels):
         raise ValueError(
             f"path: {folder} holds {len(images)} {kind} images but {len(labels)} labels; fetch both files again"
         )
-    features = images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) / np.float32(255)
+    features = images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32)
+    features /= np.float32(255)
     return Dataset(features, labels.astype(np.int64), f"{folder.resolve().name}-{kind}", f"IDX files in {folder}", True)
 
 
@@ -66,12 +69,17 @@ def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:
     path, axes = a_path("path", path), at_least_one("axes", axes)
     if axes > MOST_AXES:
         raise ValueError(f"axes: expected 1 to {MOST_AXES}, got {shown(axes)}")
+    return _read(path, axes, 1)
+
+
+def _read(path: Path, axes: int, each: int) -> UInt8[np.ndarray, "..."]:
+    """each: bytes of memory that one of the file takes in the end."""
     if not path.is_file():
         raise FileNotFoundError(f"path: {path} is no file")
     try:
         with _opened(path) as stream:
             shape = _shape(path, stream, axes)
-            return _content(path, stream, shape)
+            return _content(path, stream, shape, each)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: not a whole gzip file ({error}); fetch the file again") from error
 
@@ -90,7 +98,7 @@ def _shape(path: Path, stream: BufferedIOBase, axes: int) -> tuple[int, ...]:
     return tuple(int(size) for size in np.frombuffer(header, dtype=">u4", offset=4))
 
 
-def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...], each: int) -> UInt8[np.ndarray, "..."]:
     """As many bytes as were promised, and a look whether one more is there."""
     promised, packed = math.prod(shape), path.suffix == ".gz"
     size, room = path.stat().st_size - (0 if packed else 4 + 4 * len(shape)), free_memory()
@@ -99,8 +107,9 @@ def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...]) -> UInt
         raise ValueError(f"{wrong}{size} are there; fetch the file again")
     if promised > MOST_PACKED * size:
         raise ValueError(f"{wrong}{size} packed ones are there, too few for that; fetch the file again")
-    if promised > room:
-        raise MemoryError(f"{wrong}{room} are free; use a machine with more memory, or a part of the data")
+    if each * promised > room:
+        known = f" of the {each * promised} that they take in memory" if each > 1 else ""
+        raise MemoryError(f"{wrong}{room}{known} are free; use a machine with more memory, or a part of the data")
     content = bytearray()
     while part := stream.read(min(PIECE, promised + 1 - len(content))):
         content += part

@@ -4,13 +4,23 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import Size, first_size, in_fitting_units, outgrown, price_at, size_of, stiffness
+from jaxcoopt.methods.flow import (
+    Size,
+    farthest_of,
+    first_size,
+    in_fitting_units,
+    outgrown,
+    price_at,
+    size_of,
+    stiffness,
+)
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
@@ -68,14 +78,16 @@ class CurvatureFlow(AllocationMethod):
         """At rest at x."""
         at, memory = x.value, self.bounds.init(x.value)
         price, stiff = price_at(self.bounds, memory, allocation, at), stiffness(self.bounds, memory, allocation, at)
+        sides = hard_box(allocation, at)
+        farthest = farthest_of(sides) if self.keeps_box else np.inf
         return CurvatureState(
             x=total_of(x),
-            size=first_size(x, price, stiff, now),
+            size=first_size(x, price, stiff, now, farthest),
             price=price,
             wire=now.open(price, codes=3 if self.bounds.keeps_box else 1),
             stiffness=stiff,
             flow=None if self.momentum is None else jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype),
-            sides=hard_box(allocation, at),
+            sides=sides,
             memory=memory,
         )
 

@@ -1,10 +1,12 @@
 """What all flows share: shares of CPU that move along links, counted so that none is lost."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
@@ -82,13 +84,17 @@ class FlowState:
     memory: Any
 
 
-def at_rest(bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, now: Round) -> FlowState:
-    """The state at the start x, nothing moving, the first prices sent."""
+def at_rest(
+    bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, now: Round, pace: Callable[[Array], Array]
+) -> FlowState:
+    """The state at the start x, nothing moving, the first prices sent; pace: what flows over a link of weight 1 at a
+    difference of prices.
+    """
     memory = bounds.init(x.value)
     price = price_at(bounds, memory, allocation, x.value)
     still = Pair(jnp.zeros_like(price), jnp.zeros_like(price))
     bend = stiffness(bounds, memory, allocation, x.value)
-    start, size = total_of(x), first_size(x, price, bend, now)
+    start, size = total_of(x), first_size(x, price, bend, now, _farthest(pace, momentum, price, now))
     heavy_ball = None if momentum is None else HeavyBall(rest=start, velocity=still)
     return FlowState(start, size, heavy_ball, price, now.open(price), memory)
 
@@ -132,12 +138,38 @@ def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> P
     return Pair(proportional(flow.high, flow.low, factor), flow.low)
 
 
-def first_size(x: Pair, price: Shares, bend: Shares, now: Round) -> Size:
-    """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands."""
+def first_size(x: Pair, price: Shares, bend: Shares, now: Round, farthest: Array | float = np.inf) -> Size:
+    """What the first step needs room for: how far it goes is told by prices and curvatures, not by where x stands.
+
+    farthest: how far it can go whatever these say, as they say too much where costs are nearly linear: [nodes or 1,
+    runs], of a method that keeps its box what that has room for.
+    """
     shares = jnp.abs(lax.stop_gradient(x.value)).max(axis=0, keepdims=True)
-    # What all prices have in common moves nothing, but where links are directed: a node sends its price as it is.
-    apart = price if now.links.outward is not None else price - price.min(axis=0, keepdims=True)
-    return Size(LEAP * jnp.maximum(shares, cost_scale(apart, bend)), size_of(total_of(x), now))
+    apart = _apart(price, now)
+    most = lax.stop_gradient(jnp.asarray(farthest, shares.dtype))
+    most = most.max(axis=0, keepdims=True) if most.ndim else most
+    return Size(LEAP * jnp.maximum(shares, jnp.minimum(cost_scale(apart, bend), most)), size_of(total_of(x), now))
+
+
+def _apart(price: Shares, now: Round) -> Shares:
+    """What moves something: not what all prices have in common, but where links are directed, as a node sends its price
+    as it is.
+    """
+    return price if now.links.outward is not None else price - price.min(axis=0, keepdims=True)
+
+
+def _farthest(pace: Callable[[Array], Array], momentum: Any, price: Shares, now: Round) -> Float[Array, "1 runs"]:
+    """The most that a node gains or loses in the first iteration: [1, runs], infinite where no link is there yet."""
+    largest = jnp.abs(_apart(price, now)).max(axis=0, keepdims=True)
+    flow = jnp.abs(pace(largest)) * (now.links.edges.weights.max() * now.links.most_neighbours)
+    if momentum is not None:
+        flow = flow / (1 - along_runs(momentum, price))
+    return jnp.where((flow > 0) | (largest == 0), flow, jnp.inf)
+
+
+def farthest_of(sides: tuple[Shares, Shares]) -> Shares:
+    """The larger of |lo| and |hi| of each node."""
+    return jnp.maximum(*map(jnp.abs, sides))
 
 
 def cost_scale(price: Shares, bend: Shares) -> Float[Array, "1 runs"]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Bool, Float
 
+from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.flow import FlowState, at_rest, moved, outgrown, refreshed
@@ -35,7 +36,11 @@ class LaplacianFlow(AllocationMethod):
 
     def init(self, allocation: Allocation, x: Pair, now: Round) -> FlowState:
         """At rest at x."""
-        return at_rest(self.bounds, self.momentum, allocation, x, now)
+
+        def pace(apart: Array) -> Array:
+            return along_runs(self.step, apart) * self.response(apart)
+
+        return at_rest(self.bounds, self.momentum, allocation, x, now, pace)
 
     def update(self, state: FlowState, allocation: Allocation, now: Round) -> FlowState:
         """One iteration: mix the prices as sent, move, send the new prices."""

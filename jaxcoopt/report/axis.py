@@ -9,7 +9,8 @@ from jaxtyping import Float, Int, Shaped
 from jaxcoopt.shown import briefly
 from jaxcoopt.words import labels
 
-TICKS = 9  # at most so many labels on an axis of numbers
+TICKS, NAMES = 9, 40  # at most so many labels on an axis of numbers, and of names
+SLIVER = 0.04  # of an axis: a step that is too small to be seen
 
 
 @briefly
@@ -27,13 +28,16 @@ class SweptAxis:
 
     @cached_property
     def log(self) -> bool:
-        """True for numbers spaced more evenly by their ratios than by their differences; two need a decade."""
-        if not self.numeric or len(self.values) < 2 or float(self.values[0]) <= 0:
+        """True for numbers spaced more evenly by their ratios than by their differences; two need a decade.
+
+        A first number of 0 counts where the others would be too close to it to be told apart.
+        """
+        if not self.numeric or len(self.values) < 2 or float(self.values[0]) < 0:
             return False
-        if len(self.values) == 2:
-            return float(self.values[1]) >= 10 * float(self.values[0])
         numbers = np.array(self.values, np.float64)
-        return _unevenness(np.log(numbers)) < _unevenness(numbers) - 1e-9
+        if numbers[0] == 0:
+            return len(numbers) > 2 and bool(numbers[1] < SLIVER * numbers[-1]) and _by_ratios(numbers[1:])
+        return _by_ratios(numbers)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -46,11 +50,20 @@ class SweptAxis:
 
     @cached_property
     def places(self) -> Float[np.ndarray, " values"]:
-        """Where the values stand: their logarithm, the number itself, or 0, 1, ... for labels."""
+        """Where the values stand: their logarithm, the number itself, or 0, 1, ... for labels.
+
+        On a logarithmic axis 0 is as far below the next as the others are apart.
+        """
         if not self.numeric:
             return np.arange(len(self.values), dtype=np.float64)
         numbers = np.array(self.values, np.float64)
-        return np.log10(numbers) if self.log else numbers
+        if not self.log:
+            return numbers
+        if numbers[0] > 0:
+            return np.log10(numbers)
+        above = np.log10(numbers[1:])
+        step = float(np.diff(above).mean()) if len(above) > 1 else 1.0
+        return np.concatenate([[above[0] - step], above])
 
     @cached_property
     def edges(self) -> Float[np.ndarray, " edges"]:
@@ -64,9 +77,12 @@ class SweptAxis:
 
     def ticks(self, grid: bool = True) -> tuple[list[float], list[str]]:
         """(places, labels): of the values, as many as there is room for; round numbers where they fill no grid."""
-        if not self.numeric or len(self.values) <= TICKS:
+        if len(self.values) <= (TICKS if self.numeric else NAMES):
             return self.places.tolist(), list(self.labels)
-        if grid:
+        if not self.numeric:
+            shown = np.unique(np.linspace(0, len(self.values) - 1, NAMES).round().astype(int))
+            return self.places[shown].tolist(), [self.labels[i] for i in shown]
+        if grid or (self.log and self.values[0] == 0):
             kept = [0]
             for i, place in enumerate(self.places):
                 if place - self.places[kept[-1]] >= (1 - 1e-9) * np.ptp(self.places) / (TICKS - 1):
@@ -97,6 +113,13 @@ def _number(value: int | float, digits: int) -> str:
     """Whole numbers in full, up to a million."""
     whole = float(value).is_integer() and abs(value) < 1e6
     return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+
+
+def _by_ratios(numbers: np.ndarray) -> bool:
+    """Whether positive numbers are spaced more evenly by their ratios than by their differences."""
+    if len(numbers) == 2:
+        return bool(numbers[1] >= 10 * numbers[0])
+    return _unevenness(np.log(numbers)) < _unevenness(numbers) - 1e-9
 
 
 def _unevenness(places: np.ndarray) -> float:

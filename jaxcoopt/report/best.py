@@ -10,6 +10,7 @@ from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import best_first
 
 SAME = 5e-4  # relatively: medians that are written alike
+NONE = "no point converged, or ended better than it began"
 
 
 @briefly
@@ -30,11 +31,14 @@ class Ranking:
     @property
     def note(self) -> str:
         """What is framed, or why nothing is."""
-        if self.only is not None:
-            return "frame: the best"
-        if len(self.best):
-            return f"no frame: {len(self.best)} points share the least value"
-        return "no frame: no point converged, or came closer to the optimum than it began" if len(self.order) else ""
+        return "frame: the best" if self.only is not None else f"no frame: {self.why}" if self.why else ""
+
+    @property
+    def why(self) -> str:
+        """Why no point alone is the best; nothing where one is, or where there is no number."""
+        if len(self.best) > 1:
+            return f"{len(self.best)} points share the least value"
+        return NONE if len(self.order) and not len(self.best) else ""
 
 
 def ranking(sweep: Swept, metric: str, median: Float[np.ndarray, " points"]) -> Ranking:
@@ -45,5 +49,5 @@ def ranking(sweep: Swept, metric: str, median: Float[np.ndarray, " points"]) -> 
     if not len(good):
         return Ranking(order, good)
     least = float(median[good[0]])
-    reach = SAME * abs(least) + (sweep.rounding if metric.endswith("_gap") else 0.0)
+    reach = SAME * abs(least) + sweep.rounding_of(metric)
     return Ranking(order, good[median[good] <= least + reach])

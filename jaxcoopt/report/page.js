@@ -96,11 +96,11 @@ function isGrid(chosen) {
   return pairs.size >= 0.5 * values(state.x) * values(state.y);
 }
 
-// The values without a few that would take most of the scale from all others: one in 4, or one in 50, at most.
+// The values without a few that would take most of the scale from all others: one in 3, 4 or 50, at most.
 function toldApart(values, of) {
   const kept = values.filter(Number.isFinite).sort((a, b) => a - b), count = kept.length;
   let [first, last] = [0, count - 1];
-  for (const [part, least] of [[4, 0.25], [50, 0.6]]) {
+  for (const [part, least] of [[3, 0.05], [4, 0.25], [50, 0.6]]) {
     const spare = Math.max(Math.floor(count / part), count >= 10 ? 1 : 0);
     const tried = new Set(Array.from({ length: spare ? 60 : 0 }, (_, i) => Math.floor(spare ** (i / 59))));
     for (const far of tried) {
@@ -161,7 +161,7 @@ function drawCells(chosen) {
   const over = rest.map((i) => data.axes[i].name).join(", ");
   byId("map-note").textContent = (grid && over ? `A cell shows the best over ${over}; filter to see one of them. ` : "")
     + (first.length > 1 ? `${first.length} points share the least value. ` : "")
-    + (first.length ? "" : "No point converged, or came closer to the optimum than it began. ")
+    + (first.length ? "" : "No point converged, or ended better than it began. ")
     + (grid ? "Grey: no number. " : "") + "Hover for the rest.";
   Plotly.react("map", traces, { ...LAYOUT, height: 480, margin: { l: 70, r: 20, t: 10, b: 60 },
     plot_bgcolor: grid ? GRID : "white", xaxis: axisLayout(state.x, margin, grid), yaxis: axisLayout(state.y, margin, grid),
@@ -265,7 +265,7 @@ function drawCurves(chosen) {
       traces.push(...band(point, i, number, colour(axis, line, lines.length), names[line], log, dashes[line])));
   }
   markZero(layout, traces, log);
-  const which = axis < 0 ? (points > 1 ? `the best ${lines.length} points` : "")
+  const which = axis < 0 ? (points > 1 ? `the ${lines.length} points with the least values` : "")
                          : `along ${data.axes[axis].name}`;
   byId("curves-title").textContent = `${metric().label}` + (which ? `: ${which}` : "");
   const rest = lines.length > 1 ? nameOf(lines[0], data.axes.map((_, i) => i).filter((i) => !common.includes(i))) : "";

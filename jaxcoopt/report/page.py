@@ -126,7 +126,7 @@ def _metric(sweep: Swept, name: str, values: Statistics) -> dict[str, Any]:
         "diverged": sweep.diverged(name).tolist(),
         "settled": sweep.settled(name).tolist(),
         "same": SAME,
-        "rounding": sweep.rounding if name.endswith("_gap") else 0.0,
+        "rounding": sweep.rounding_of(name),
     }
 
 

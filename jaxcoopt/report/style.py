@@ -23,8 +23,8 @@ DPI = 150
 DECADES = 7  # at most so many labels on a log axis
 TITLE = 100  # characters of a line
 LETTER = 0.56  # the mean width of a letter, in sizes of the font
-# Values far off, one in 4 or one in 50 at most, and what part of a scale they may not take from all others.
-FAR_OFF = ((4, 0.25), (50, 0.6))
+# Values far off, one in 3, 4 or 50 at most, and what part of a scale is too small for all others.
+FAR_OFF = ((3, 0.05), (4, 0.25), (50, 0.6))
 TRIED = 60  # numbers of such values
 MANY = 10  # of so many values, one may be far off whatever part of them that is
 DASH = 5  # widths of a line

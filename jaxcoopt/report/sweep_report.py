@@ -28,6 +28,7 @@ from jaxcoopt.words import csv_text, plain, terminal
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"
+LARGEST = 2**26  # bytes of a summary: it names every point with diverged runs
 OURS = re.compile(r"(table\.csv|report\.html|summary\.json|(heatmap|profile|curves|along)_\w+\.(png|svg))")
 PAGE = 6 * 2**20  # bytes of an HTML page beside its numbers: the library that draws is inside
 LINE = 400  # bytes of a point's line of the table, or of its numbers in the page
@@ -98,7 +99,8 @@ class SweepReport:
         label = self._label(metric)
         if not np.isfinite(values.median).any():
             return {}
-        best = ranking(sweep, metric, values.median).order[:BEST].tolist()
+        ranked = ranking(sweep, metric, values.median)
+        best = ranked.order[:BEST].tolist()
         found = {}
         if self.x is not None and self.y is not None:
             at_end = f"{label}: median over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
@@ -107,7 +109,8 @@ class SweepReport:
             at_end = f"{label}: median and quartiles over {_seeds(sweep)} after {sweep.iterations[-1]:,} iterations"
             found[f"profile_{metric}"] = profile_figure(sweep, metric, values, at_end, self.x)
         bands = f"{label}: median and quartiles over {_seeds(sweep)}"
-        heading = f"{bands}, the best points" if len(sweep.where) > 1 else bands
+        which = "the best points" if len(ranked.best) else "the points with the least values"
+        heading = f"{bands}, {which}" if len(sweep.where) > 1 else bands
         heading += f", all at {same}" if (same := common(sweep, best)) else ""
         found[f"curves_{metric}"] = curves_figure(sweep, metric, heading, best)
         if self.x is not None and best and len(line := along(sweep, self.x, best[0])) > 1:
@@ -158,7 +161,10 @@ def report_store(
 def _written(folder: Path, store: Path) -> list[str]:
     """What an earlier report of the same store left in a folder, as that says; nothing where there is none."""
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        found = folder / SUMMARY
+        if not found.is_file() or found.stat().st_size > LARGEST:
+            return []
+        summary = json.loads(found.read_text(encoding="utf-8"))
         names = summary["files"] if summary["store"] == str(store.resolve()) else []
         return [name for name in names if OURS.fullmatch(name)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -94,12 +94,14 @@ def progress(sweep: Swept) -> str:
 
 def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:
     """The best points of a metric."""
-    heading = f"{metric.replace('_', ' ')} after {sweep.iterations[-1]:,} iterations: the best points"
+    heading = f"{metric.replace('_', ' ')} after {sweep.iterations[-1]:,} iterations: the least medians"
     shown = Table(title=terminal(heading), title_justify="left", title_style="bold", box=None, pad_edge=False)
     names = [terminal(plain(axis.name, LONGEST)) for axis in sweep.axes]
     for name in (*names, "median", "quartiles", "mean", "95 % of the mean", "finite runs", "diverged"):
         shown.add_column(name, justify="right")
-    for point in ranking(sweep, metric, values.median).order[:BEST]:
+    ranked = ranking(sweep, metric, values.median)
+    shown.caption, shown.caption_justify = terminal(ranked.why) if ranked.why else None, "left"
+    for point in ranked.order[:BEST]:
         labels = [terminal(axis.labels[i]) for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
         numbers = [
             f"{values.median[point]:.3g}",

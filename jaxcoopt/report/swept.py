@@ -15,6 +15,7 @@ from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.promised import check_promised
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.study.store import Store
 from jaxcoopt.words import plain
@@ -30,6 +31,8 @@ METRICS = (
     "consensus_error",
 )
 INSTEAD = {"training_gap": "training_loss", "allocation_gap": "allocation_cost"}  # where no optimum is known
+FALLING = ("training_gap", "allocation_gap", "training_loss")  # a method that does its work makes these smaller
+RELATIVE = ("training_gap", "allocation_gap", "budget_residual")  # to a number that is about 1
 CLOCKS = ("bits", "seconds")
 PENDING = -1
 
@@ -80,17 +83,21 @@ class Swept:
 
     def settled(self, metric: str) -> Bool[np.ndarray, " points"]:
         """True where a point may be called the best: most of its runs reached `tol`, where one was set, and kept budget
-        and box, and ended with a smaller gap than they began with.
+        and box, and ended with a smaller gap (or training loss) than they began with.
         """
         good = ~self.mostly_diverged(metric) & (self.done > 0)
         if self.asked_for_tol:
             good &= 2 * self.counts["CONVERGED"] > self.done
         if half_of(metric) == "allocation":
             good &= 2 * self.counts["INFEASIBLE"] <= self.done
-        if metric.endswith("_gap") and len(self.iterations) > 1:
+        if metric in FALLING and len(self.iterations) > 1:
             first, last = (quartiles(self.metrics[metric][..., record])[1] for record in (0, -1))
-            good &= ~(last >= first) | (last <= self.rounding)
+            good &= ~(last >= first) | (last <= self.rounding_of(metric))
         return good
+
+    def rounding_of(self, metric: str) -> float:
+        """By how much values of a metric differ that are the same but for rounding, beside what is relative to them."""
+        return self.rounding if metric in RELATIVE else 0.0
 
     @cached_property
     def asked_for_tol(self) -> bool:
@@ -115,13 +122,14 @@ def open_store(path: Path) -> Any:
     require("zarr", extra="report")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such folder; give the Zarr store that a sweep has written")
+    check_promised(path)
     if damaged := Store(path).damaged():
         more = f" (nor are {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
         advice = "run the sweep again (jaxcoopt sweep --resume), which makes it anew"
         raise ValueError(f"{path}: {damaged[0]} is not whole{more}; {advice}")
     try:
         return xarray.open_zarr(path, consolidated=False, chunks=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "give the folder that a sweep has written"
         raise ValueError(f"{path}: it is not a Zarr store, or a broken one; {advice}") from error
 

@@ -48,7 +48,8 @@ def history_figure(tuned: Tuned) -> Any:
     figure = new_figure(7.0, 4.0)
     axes = figure.subplots()
     held_out = tuned.history["held_out"]
-    axes.plot(held_out, color=FAINT, linewidth=1)
+    others = np.delete(held_out, tuned.start, axis=1)
+    axes.plot(others, color=FAINT, linewidth=1, label=["other starts", *[None] * others.shape[1]][: others.shape[1]])
     axes.plot(held_out[:, tuned.start], color=BLUE, label=f"start {tuned.start}, the best")
     axes.plot(tuned.iteration, tuned.held_out, "o", color=ORANGE, label="chosen")
     axes.set(xlabel="iteration of the descent", ylabel="objective on held-out runs")

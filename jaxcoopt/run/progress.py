@@ -45,17 +45,18 @@ def progress_bar(shown: bool, steps: int) -> Iterator[Callable[[int, dict[str, A
 
 
 @contextmanager
-def counted(shown: bool, total: int, unit: str = "done") -> Iterator[Callable[[str], None]]:
+def counted(shown: bool, total: int, unit: str = "done", first: bool = False) -> Iterator[Callable[[str], None]]:
     """Yields done(name), to be called when one of `total` things is done: draws how many, time left and the last.
 
-    Where standard error is no terminal, a line now and then says so.
+    first: whether all is compiled with the first. Where standard error is no terminal, a line now and then says so.
     """
     if not shown:
         yield lambda name: None
         return
     if not sys.stderr.isatty():
-        done = _lines(Pace(total), unit)
-        yield lambda name: done(1, name)
+        pace = Pace(total, fresh=int(first))
+        done = _lines(pace, unit)
+        yield lambda name: done(1, name, compiled=pace.fresh > 0)
         return
     with _bar() as bar:
         task = bar.add_task("compiling", total=total)

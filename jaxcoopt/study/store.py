@@ -20,6 +20,7 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.study.axes import ITERATION
 from jaxcoopt.study.batcher import Outcome
 from jaxcoopt.study.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
+from jaxcoopt.study.promised import check_promised
 from jaxcoopt.study.room import check_room
 from jaxcoopt.study.tiles import Tiles
 
@@ -101,6 +102,8 @@ class Store:
 
     def check(self, settings: Mapping[str, str], versions: Mapping[str, str]) -> None:
         """Raise ValueError, with what differs, where the store was made with other settings or versions."""
+        if self.path is not None:
+            check_promised(self.path)
         attributes = self._attributes
         before = [json.loads(attributes[name]) for name in ("settings", "versions")]
         lines = [line for old, new in zip(before, (settings, versions), strict=True) for line in differences(old, new)]

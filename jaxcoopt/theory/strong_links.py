@@ -15,7 +15,7 @@ from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 from jaxcoopt.network.network import Network
-from jaxcoopt.theory.laplacian import average_laplacian, lambda_max, laplacians, shares
+from jaxcoopt.theory.laplacian import DENSE, average_laplacian, lambda_max, laplacians, shares
 from jaxcoopt.theory.sector import sector_of
 
 ROUNDS = 400  # of mixing over graphs that take turns, in which growth shows
@@ -23,7 +23,7 @@ ROUNDS = 400  # of mixing over graphs that take turns, in which growth shows
 
 @singledispatch
 def strongest(method: Any) -> Any:
-    """lambda_max of the weighted Laplacian from which on I - L, or what the method mixes by, grows whatever the step
+    """`strength` of the weighted Laplacian from which on I - L, or what the method mixes by, grows whatever the step
     is; a float or [runs], infinite for methods that scale with their step or penalty, or ignore the weights.
     """
     return np.inf
@@ -54,8 +54,6 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
 
     surely: only where mixing grows in the mean over failures, and not where a sufficient condition fails.
     """
-    if network.directed:
-        return None
     most = [np.asarray(strongest(part), np.float64) for part in in_each_phase(method)]
     least, limit = min(float(np.min(each)) for each in most), max(float(np.max(each)) for each in most)
     lower, upper, _ = sector_of(channel)
@@ -63,33 +61,58 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
     kappa = float(upper.max()) if channel.placement != "innovation" and np.isfinite(upper).all() else 1.0
     if not np.isfinite(least) or 2 * kappa * _most_of_a_node(network) < least:  # Gershgorin
         return None
-    top = max(lambda_max(of) for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0)
+    top = max(
+        strength(of, network.directed)
+        for of, share in zip(laplacians(network), shares(network), strict=True)
+        if share > 0
+    )
     held = 1.0 if channel.placement == "innovation" else float(lower.min())
     if kappa * top < least or (surely and not _grows(network, held / limit)):
         return None
     heaviest = float(np.max(np.asarray(network.edges.weights)))
-    also = "; a smaller gain does the same" if isinstance(method, (CHOCO, LEAD)) else ""
+    also = "" if network.directed else ", or use weights='metropolis'"
+    also += "; a smaller gain does the same" if isinstance(method, (CHOCO, LEAD)) else ""
+    what = "|lambda|^2 / Re lambda over the eigenvalues" if network.directed else "eigenvalue"
     return (
         f"network: its link weights, up to {heaviest:.3g}, are too strong for {type(method).__name__}, whatever the "
-        f"step is: the largest eigenvalue of the weighted Laplacian is {top:.3g}, and must be below {least / kappa:.3g}"
-        f". Multiply the weights by {_below(least / (kappa * top))} or less, or use weights='metropolis'{also}"
+        f"step is: the largest {what} of the weighted Laplacian is {top:.3g}, and must be below {least / kappa:.3g}"
+        f". Multiply the weights by {_below(least / (kappa * top))} or less{also}"
     )
 
 
+def strength(laplacian: Any, directed: bool) -> float:
+    """The least s for which all eigenvalues of I - 2 L / s are at most 1 in size: lambda_max of undirected links.
+
+    Of directed ones the largest |lambda|^2 / Re lambda, or for large networks a bound of it, by Gershgorin.
+    """
+    if not directed:
+        return lambda_max(laplacian)
+    if laplacian.shape[0] > DENSE:
+        return float(2 * laplacian.diagonal().max())
+    found = np.linalg.eigvals(laplacian.toarray())
+    found = found[np.abs(found) > 1e-9 * np.abs(found).max()]  # the constant vector stays as it is
+    return float(np.max(np.abs(found) ** 2 / found.real))
+
+
 def _most_of_a_node(network: Network) -> float:
-    """The largest sum of the weights of a node's links, in any graph."""
-    ends = np.concatenate([np.asarray(network.edges.tail), np.asarray(network.edges.head)])
-    return max(float(np.bincount(ends, np.tile(of, 2)).max()) for of in np.asarray(network.edges.weights, np.float64))
+    """The largest sum of the weights of a node's links, of those that it hears over, in any graph."""
+    tail, head = np.asarray(network.edges.tail), np.asarray(network.edges.head)
+    ends, times = (head, 1) if network.directed else (np.concatenate([tail, head]), 2)
+    weights = np.asarray(network.edges.weights, np.float64)
+    return max(float(np.bincount(ends, np.tile(of, times)).max()) for of in weights)
 
 
 def _grows(network: Network, scale: float) -> bool:
     """Whether u -= 2 scale L u grows, L the mean over failures and over graphs drawn at random."""
     rate = 0.0 if network.failure_rate is None else float(np.max(np.asarray(network.failure_rate)))
     scale = (1 - rate) * scale
+    each, order = laplacians(network), range(network.graphs)
     if network.graphs == 1 or network.switching == "random":
-        return scale * lambda_max(average_laplacian(network)) > 1
-    each = laplacians(network)
-    order = range(network.graphs) if network.sequence is None else np.asarray(network.sequence).tolist()
+        each, order = [average_laplacian(network)], range(1)
+        if not (network.directed and network.nodes > DENSE):
+            return scale * strength(each[0], network.directed) > 1
+    elif network.sequence is not None:
+        order = np.asarray(network.sequence).tolist()
     u, logs = np.random.default_rng(0).normal(size=network.nodes), np.zeros(ROUNDS)
     for k in range(ROUNDS):
         u = u - 2 * scale * (each[order[k % len(order)]] @ u)

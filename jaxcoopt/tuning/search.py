@@ -65,7 +65,7 @@ class Search:
     def run(self, free: Free, iterations: int, patience: int | None, progress: bool) -> dict[str, np.ndarray]:
         """What was seen at each iteration; the last is only looked at."""
         state, rows, best, since = self.optimizer.init(free), [], np.inf, 0
-        with counted(progress, iterations + 1, "iterations") as done:
+        with counted(progress, iterations + 1, "iterations", first=True) as done:
             for iteration in range(iterations + 1):
                 scores, slope = self._slope(free)
                 held_out, parts = _mean_scores(self._others, self.parameters.values(free))

@@ -8,6 +8,7 @@ import tomllib
 import jax
 import numpy as np
 import pytest
+from small_experiment import SIX_ON_A_RING
 from typer.testing import CliRunner
 
 import jaxcoopt
@@ -161,10 +162,23 @@ def test_folder_that_cannot_be_made_is_named(tmp_path):
 def test_run_in_which_all_diverge_fails_loudly(tmp_path):
     done = run_small("ring_allocation", "--set", "method.allocation.step=1000.0", "--out", tmp_path / "out")
     assert done.exit_code == 1
-    assert "every run diverged" in done.output
+    assert "every run diverged, so the numbers mean nothing: make the steps smaller" in done.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "DIVERGED"
     assert summary["allocation_gap"] is None
+
+
+def test_links_that_are_too_strong_are_what_to_mend(tmp_path):
+    quadratic = '[[allocation.cost]]\nkind = "quadratic"\ncurvature = 1.0\ncenter = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]'
+    method = '[method.allocation]\nkind = "ratio_consensus"'
+    text = f'title = "strong"\n{SIX_ON_A_RING}\n[allocation]\nbudget = 12.0\n{quadratic}\n{method}'
+    (tmp_path / "strong.toml").write_text(text)
+    weights = "network.weights=[[3.0, 1.0, 2.0, 4.0, 1.0, 5.0]]"
+    done = invoke("run", tmp_path / "strong.toml", "--no-progress", "--set", weights, "--set", "steps=400")
+    assert done.exit_code == 1, done.output
+    last = " ".join(done.output.split("every run diverged")[1].split())
+    assert "link weights, up to 5, are too strong for RatioConsensus" in last
+    assert "smaller" not in last
 
 
 @pytest.mark.parametrize(

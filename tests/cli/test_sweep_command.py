@@ -17,7 +17,7 @@ from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
-from jaxcoopt.run.progress import Pace, counted_runs
+from jaxcoopt.run.progress import Pace, counted, counted_runs
 from jaxcoopt.study.room import size_in_bytes
 
 SMALL = f"""
@@ -191,6 +191,19 @@ def test_time_left_counts_compiling_apart(monkeypatch):
     now[0] += 62
     alone.done(10, "", 0, True)
     assert alone.left == pytest.approx(2 * 62)
+
+
+def test_time_left_of_a_tuning_counts_compiling_apart(monkeypatch):
+    """61 iterations of a second each, of which the first has to be compiled for a minute."""
+    now, said = [0.0], io.StringIO()
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sys.stderr", said)
+    with counted(True, 61, "iterations", first=True) as done:
+        for i in range(61):
+            now[0] += 1 if i else 60
+            done("objective")
+    left = [int(each) for each in re.findall(r"(\d+) s left", said.getvalue())]
+    assert left == [30]  # at 90 s; at 60 s there is nothing to go by
 
 
 def test_the_last_line_counts_all_that_diverged(file, tmp_path):

@@ -149,8 +149,14 @@ def test_no_more_is_unpacked_than_the_header_promises(tmp_path, start, message):
 def test_a_header_that_promises_more_than_there_is_room_for(tmp_path, monkeypatch):
     write(tmp_path, encode(IMAGES), encode(LABELS), packed=True)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
-    with pytest.raises(MemoryError, match=r"train-images.*promises \(6, 4, 5\), 120 bytes, and 100 are free"):
+    with pytest.raises(
+        MemoryError, match=r"train-images.*promises \(6, 4, 5\), 120 bytes, and 100 of the 600 that they"
+    ):
         idx_folder(tmp_path)
+    with pytest.raises(MemoryError, match=r"120 bytes, and 100 are free"):
+        read_idx(tmp_path / "train-images-idx3-ubyte.gz", axes=3)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=600))
+    assert len(idx_folder(tmp_path)) == 6
 
 
 def test_an_empty_set_is_read(tmp_path):

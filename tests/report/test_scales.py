@@ -17,6 +17,7 @@ from jaxcoopt.report.plots import feasibility_figure, gaps_figure
 from jaxcoopt.report.style import log_axis, log_ticks, new_figure, robust_limits, strokes
 from jaxcoopt.report.summary import summarise, why_endless
 from jaxcoopt.report.sweep_report import sweep_report
+from jaxcoopt.report.sweep_table import screen_table
 from jaxcoopt.report.swept import swept
 
 GRID = {"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 3.0]}
@@ -64,6 +65,9 @@ def test_points_that_mostly_diverged_have_no_say_in_the_scale():
         ([1, 2, 3, 4], (1, 4)),
         ([1, 1.1, 1.2, 1e8], (1, 1.2)),
         ([-1e9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1e8], (1, 1.5)),
+        ([1, 1.1, 1e8], (1, 1.1)),
+        ([1, 2, 20], (1, 20)),
+        ([1, 1.1, 1.2, 1.3, 1e7, 1e9], (1, 1.3)),
         ([1, 1, 1, 5], (1, 5)),  # the others are one colour either way
         ([0, 10, 20, 30, 40, 80], (0, 80)),
         ([3], (3, 3)),
@@ -105,6 +109,24 @@ def test_ticks_of_a_grid_are_its_values(count, space):
     assert len(axis.ticks(grid=False)[0]) <= 10
 
 
+@pytest.mark.parametrize("values", [(0.0, 1e-4, 1e-3, 1e-2, 1e-1), (0, 1, 10, 100, 1000), (0.0, 0.01, 1.0)])
+def test_a_zero_before_decades_leaves_room_for_them(values):
+    axis = SweptAxis("momentum", values)
+    assert np.allclose(np.diff(axis.places), np.diff(axis.places)[-1])
+    assert axis.ticks() == (axis.places.tolist(), list(axis.labels))
+    assert axis.labels[0] == "0"
+    for evenly in ((0.0, 0.1, 0.2, 0.3), (0.0, 1.0), (0, 1, 2, 10)):
+        assert SweptAxis("a", evenly).places.tolist() == list(evenly)
+
+
+def test_names_are_as_many_as_there_is_room_for():
+    axis = SweptAxis("network", tuple(f"ring of {i}" for i in range(200)))
+    places, labels = axis.ticks()
+    assert len(places) == len(labels) <= 40
+    assert (labels[0], labels[-1]) == ("ring of 0", "ring of 199")
+    assert labels == [axis.labels[int(place)] for place in places]
+
+
 @pytest.mark.parametrize(
     ("low", "high"), [(90.0, 110.0), (0.3, 0.9), (3.0, 3.2), (1.0, 1e9), (1e-12, 1e3), (7.0, 7.0001)]
 )
@@ -144,6 +166,29 @@ def test_gaps_below_rounding_are_equal():
     values = np.full((4, 3), 1e-3)
     values[0] = [3e-8, 1e-9, 0.0]  # float32
     assert heat_map(at_end(values))[2] == []
+
+
+def test_budget_residuals_of_rounding_are_equal():
+    dataset = at_end(np.linspace(1, 2, 12).reshape(4, 3))
+    dataset["budget_residual"][...] = 1e-3
+    dataset["budget_residual"][:2] = np.linspace(1e-8, 9e-8, 6).reshape(2, 3)[..., None, None]  # float32
+    found = sweep_report(dataset, metrics=("budget_residual",))
+    assert found.summary()["best"]["budget_residual"]["tied_with"] == 5
+
+
+def test_a_loss_that_grew_is_no_best():
+    dataset = at_end(np.linspace(1, 2, 12).reshape(4, 3))
+    dataset["training_loss"][...] = 0.7
+    dataset["training_loss"][..., 1:] = np.linspace(0.8, 90, 12).reshape(4, 3)[..., None, None]
+    assert sweep_report(dataset).summary()["best"]["training_loss"] is None
+    dataset["training_loss"][2, 1, :, 1:] = 0.6
+    assert sweep_report(dataset).summary()["best"]["training_loss"]["point"] == {"a": 3.0, "b": 2.0}
+
+
+def test_the_screen_says_why_no_point_is_the_best():
+    found = sweep_report(at_end(np.linspace(20, 30, 12).reshape(4, 3), start=10.0))
+    caption = str(screen_table(found.sweep, "training_gap", found.statistics["training_gap"]).caption)
+    assert caption == "no point converged, or ended better than it began"
 
 
 def test_no_point_is_the_best_that_came_no_closer():

@@ -149,7 +149,8 @@ def test_axes_are_logarithmic_where_values_are_spaced_geometrically():
     assert SweptAxis("a", (1.0, 2.0, 4.0, 8.0)).log
     assert SweptAxis("a", (0.01, 0.03, 0.1, 0.3)).log
     assert not SweptAxis("a", (1.0, 2.0, 3.0, 4.0)).log
-    assert not SweptAxis("a", (0.0, 1.0, 10.0, 100.0)).log
+    assert SweptAxis("a", (0.0, 1.0, 10.0, 100.0)).log
+    assert not SweptAxis("a", (-1.0, 1.0, 10.0, 100.0)).log
     assert not SweptAxis("a", (1.0, 2.0)).log
     np.testing.assert_allclose(SweptAxis("a", (1.0, 10.0, 100.0)).edges, [-0.5, 0.5, 1.5, 2.5])
     assert axis_of("a", np.array(["x", "y", "x"]))[1].tolist() == [0, 1, 0]

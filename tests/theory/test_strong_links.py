@@ -9,7 +9,8 @@ import pytest
 
 import jaxcoopt as jc
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
-from jaxcoopt.theory.strong_links import too_strong
+from jaxcoopt.theory.laplacian import laplacians
+from jaxcoopt.theory.strong_links import strength, too_strong
 
 IDEAL = jc.channels.Ideal()
 # They mix by I - L or the like. Others scale the links by their step or penalty, or do not ask for their weights.
@@ -94,6 +95,48 @@ def test_graphs_that_take_turns_and_links_that_fail(rng):
     often_down = jc.Network.from_graphs(nx.cycle_graph(6), weights=0.6, failure_rate=0.5)
     assert too_strong(method, often_down, IDEAL, surely=True) is None  # the mean has 1.2
     assert too_strong(method, often_down, IDEAL, surely=False)
+
+
+def directed(weights):
+    """Two cycles through all nodes, one of them with a shortcut for every second node: balanced, lambda is complex."""
+    graph = nx.DiGraph()
+    for shift, weight in ((1, weights[0]), (2, weights[1])):
+        graph.add_edges_from([(i, (i + shift) % 6, {"km": weight}) for i in range(6)])
+    return jc.Network.from_graphs(graph, weights="km")
+
+
+def test_directed_links(rng):
+    """Warned of exactly where I - L grows, and with the factor that makes it stop."""
+    given = rng.uniform(20, 300, 2)
+    method = jc.methods.DGD(1e-4)
+    words = too_strong(method, directed(given), IDEAL, surely=True)
+    assert "metropolis" not in words
+    factor = float(words.split("Multiply the weights by ")[1].split(" ")[0])
+    for scale, warned in ((factor, False), (1.2 * factor, True)):
+        laplacian = laplacians(directed(scale * given))[0].toarray()
+        assert (np.abs(np.linalg.eigvals(np.eye(6) - laplacian)).max() > 1 + 1e-9) == warned
+        assert (too_strong(method, directed(scale * given), IDEAL, surely=True) is not None) == warned
+    result = told(jc.Problem(training=cases.training(rng)), directed(given), jc.CoOptimizer(training=method))
+    assert "too strong for DGD" in result[0][0]
+    assert "make the steps smaller" not in result[0][-1]
+
+
+def test_large_directed_networks(rng):
+    """The eigenvalues of circulant matrices are known in closed form: mixing grows just above what they allow."""
+    nodes, weights = 500, rng.uniform(0.3, 3, 2)
+    graph = nx.DiGraph()
+    for shift, weight in ((1, weights[0]), (2, weights[1])):
+        graph.add_edges_from([(i, (i + shift) % nodes, {"km": weight}) for i in range(nodes)])
+    turn = np.exp(2j * np.pi * np.arange(1, nodes) / nodes)
+    known = weights[0] * (1 - turn) + weights[1] * (1 - turn**2)
+    network, least = jc.Network.from_graphs(graph, weights="km"), np.max(np.abs(known) ** 2 / known.real)
+    assert strength(laplacians(network)[0], True) >= least
+    method = jc.methods.DGD(1e-4)
+    for times, warned in ((1.9, False), (2.2, True)):
+        for _, _, data in graph.edges(data=True):
+            data["scaled"] = data["km"] * times / least
+        scaled = jc.Network.from_graphs(graph, weights="scaled")
+        assert (too_strong(method, scaled, IDEAL, surely=True) is not None) == warned
 
 
 def test_auto_says_it(rng):
