@@ -75,5 +75,17 @@ def test_it_is_short():
 def test_links_lead_somewhere():
     """Those to files of the repository, from the README and from docs/."""
     for page in (README, *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
+            if not target.startswith("http"):
+                place = page.parent / target if target else page
+                assert place.exists(), f"{page.name}: {target}"
+                assert not heading or heading in headings(place), f"{page.name}: {target}#{heading}"
+
+
+def headings(page: Path) -> list[str]:
+    """As links name them."""
+    return [re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in titles(page)]
+
+
+def titles(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)

@@ -24,7 +24,7 @@ Values = Float[Array, "nodes *rest"]
 
 
 class Channel(abc.ABC):
-    """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.exchange`)."""
+    """An odd quantizer q and where it is applied (`placement`, see `jaxcoopt.channel.wire`)."""
 
     placement: Placement
     derivative: Derivative | None = None  # a field of those that offer the choice

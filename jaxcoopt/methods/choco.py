@@ -32,7 +32,7 @@ class CHOCO(TrainingMethod):
     optimization and gossip algorithms with compressed communication, ICML 2019.
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours' estimates pull.")
 
     def init(self, params: Params, now: Round) -> ChocoState:

@@ -30,7 +30,7 @@ class DGD(TrainingMethod):
     Ozdaglar, IEEE Trans. Autom. Control 54 (2009); Yuan, Ling, Yin, SIAM J. Optim. 26 (2016).
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
 
     def init(self, params: Params, now: Round) -> DescentState:
         """At y, which is sent."""
@@ -47,7 +47,7 @@ class DGD(TrainingMethod):
         return state.params
 
     def no_directed_links(self, channel: Channel) -> None:
-        """It can."""
+        """None: directed links with balanced weights will do."""
         return
 
 

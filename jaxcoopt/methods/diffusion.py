@@ -43,7 +43,7 @@ class ExactDiffusion(TrainingMethod):
     it NIDS. Source: Yuan, Ying, Zhao, Sayed, IEEE Trans. Signal Process. 67 (2019).
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
     start: Literal["combined", "local"] = setting(
         "combined",
         choices=("combined", "local"),
@@ -99,7 +99,7 @@ class LEAD(TrainingMethod):
     Source: Liu, Li, Wang, Tang, Yan, Linear convergent decentralized optimization with compression, ICLR 2021.
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
     gain: Scalar = setting(1.0, above=0, tuned=(0, 1), doc="Of what the neighbours pull.")
     damping: Scalar = setting(0.5, above=0, most=1, doc="Of the neighbours' memory, in (0, 1].")
 

@@ -30,7 +30,7 @@ class EXTRA(TrainingMethod):
     (I + W)/2 y(k) - alpha (grad g(y(k+1)) - grad g(y(k))). Source: Shi, Ling, Wu, Yin, SIAM J. Optim. 25 (2015).
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
 
     def init(self, params: Params, now: Round) -> ExtraState:
         """At y, which is sent."""

@@ -53,7 +53,9 @@ class GradientTracking(TrainingMethod):
     Pu and Nedic, Math. Program. 187 (2021).
     """
 
-    step: Scalar = setting(None, above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(
+        None, above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.'
+    )
     optimizer: optax.GradientTransformation | None = setting(
         None,
         part=optax.GradientTransformation,
@@ -96,7 +98,7 @@ class GradientTracking(TrainingMethod):
         return state.params
 
     def no_directed_links(self, channel: Channel) -> None:
-        """It can."""
+        """None: directed links with balanced weights will do."""
         return
 
     def check(self, training: Training, channel: Channel) -> None:

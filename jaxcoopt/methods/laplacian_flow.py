@@ -29,7 +29,7 @@ class LaplacianFlow(AllocationMethod):
     arXiv 2208.14059, Ghadimi, Shames and Johansson, IEEE Trans. Signal Process. 61 (2013).
     """
 
-    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": half of the known bound.')
+    step: Scalar = setting(above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.')
     momentum: Scalar = setting(0.0, least=0, below=1, optional=True, doc="Of the heavy-ball term, in [0, 1).")
     bounds: Bounds = setting(Penalty(), part=Bounds, example=BOUNDS, doc="How the bounds are kept.")
     response: Response = setting(Linear(), part=Response, example=RESPONSES, doc="What flows at a price difference.")
@@ -68,7 +68,7 @@ class LaplacianFlow(AllocationMethod):
         return self.response.word_bits(super().bits(state, channel))
 
     def no_directed_links(self, channel: Channel) -> str | None:
-        """It can where what flows is linear in the prices, and so is known to whoever sends it."""
+        """None where what flows is linear in the prices, and so is known to its sender; else the reason."""
         if isinstance(self.response, Linear):
             return None
         return f"the response {type(self.response).__name__} needs the difference of both ends' prices"

@@ -45,6 +45,9 @@ SWITCHED = {"cycle": "in turn", "random": "at random", "sequence": "in a given s
 class Network:
     """A finite set of graphs over the same nodes, switched from iteration to iteration; make it with `from_graphs`.
 
+    What users ask it for: `nodes`, `graphs`, `labels`, `directed`, `failure_rate`, and `with_weights`. The other fields
+    are for the compiled loop.
+
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
     mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
     [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a

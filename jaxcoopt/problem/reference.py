@@ -30,10 +30,11 @@ SCALARS = ("allocation_cost", "price", "bound_price", "training_loss")  # of the
 class Optimum:
     """The reference optimum; what the problem lacks, or what has no reference (non-convex training), is None.
 
-    allocation: [nodes], or [nodes, runs] where the problem's constants have a runs axis; allocation_cost: sum f_i,
-    price: the common marginal cost, and bound_price: sum |f_i' - price|, what a unit of room beyond every bound would
-    save, scalar or [runs]; params: one node's pytree (leaves end in [runs] where l2 does); training_loss: the pooled
-    loss sum_i g_i / sum_i weights_i.
+    allocation: [nodes], or [nodes, runs] where the problem's constants have a runs axis. allocation_cost: sum f_i.
+    price: the common marginal cost. bound_price: sum |f_i' - price|, the sum of the bounds' multipliers, by which the
+    optimal cost falls for each unit of room beyond every bound. params: one node's pytree, whose leaves end in [runs]
+    where l2 does. training_loss: the pooled loss sum_i g_i / sum_i weights_i. Costs, prices and losses are scalars or
+    [runs].
     """
 
     allocation: Any = None

@@ -34,10 +34,13 @@ TOLD = ("allocation_gap", "training_gap", "budget_residual", "consensus_error") 
 class Result:
     """Where the nodes stand at the end, and the trace of statistics.
 
-    allocation: [nodes, runs]; params: leaves [nodes, *shape, runs]; trace: name to [records, runs], see `UNITS`;
-    iterations: [records]; status: [runs], numbers of `Status`; left: [runs], the iteration at which each run left.
-    names: of the nodes, see `labels`. trajectories: what `Record.trajectories` asks for, name to [records, nodes,
-    *shape, runs], of the nodes `trajectory_labels`. extra: what was recorded beside the library's statistics.
+    allocation: [nodes, runs], in CPU units. params: leaves [nodes, *shape, runs]. trace: the name of a statistic to
+    [records, runs], in the units of `units`. iterations: [records], when each record was made. status: [runs], how each
+    run ended, as numbers of `Status`. left: [runs], the iteration at which each run converged, diverged or ran out of
+    steps. trajectories: what `Record.trajectories` asks for, name to [records, nodes, *shape, runs], of the nodes
+    `trajectory_labels`. optimum: that gaps are measured against. method: as it was run, with numbers for "auto".
+
+    state, names, extra: for the library's own use; see `labels` and `own_metrics`.
     """
 
     allocation: Float[Array, "nodes runs"] | None
@@ -55,7 +58,7 @@ class Result:
 
     @property
     def units(self) -> dict[str, str]:
-        """Of each statistic of the trace."""
+        """The unit of each statistic of the trace."""
         own = {} if self.extra is None else {metric.name: metric.unit for metric in self.extra.metrics}
         return {name: (UNITS | own)[name] for name in self.trace}
 
