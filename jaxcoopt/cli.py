@@ -20,14 +20,15 @@ from rich.table import Table
 import jaxcoopt
 from jaxcoopt.comparison.command import LIST, list_comparisons, run_comparison
 from jaxcoopt.comparison.settings import COMPARISONS
+from jaxcoopt.escaping import terminal
 from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
 from jaxcoopt.experiments.limits import file_sizes, tuning_sizes
 from jaxcoopt.experiments.notes import print_notes
-from jaxcoopt.experiments.play import Played, needed, play
+from jaxcoopt.experiments.run_experiment import Played, needed, play
+from jaxcoopt.experiments.run_tuning import play_tuning
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_command import run_sweep
 from jaxcoopt.experiments.sweep_tables import SWEEPS
-from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 from jaxcoopt.files import located
 from jaxcoopt.report.folder import PICTURE, PICTURES, reserved_folder, write_folder
@@ -41,7 +42,6 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.study.processes import joined
 from jaxcoopt.theory.auto import why_diverged
 from jaxcoopt.versions import versions
-from jaxcoopt.words import terminal
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 STORE = "sweep.zarr"  # of a sweep, unless said otherwise

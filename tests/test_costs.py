@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 import jaxcoopt as jc
-from jaxcoopt.methods.flow import price_at
+from jaxcoopt.methods.flow_state import price_at
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.costs import Sum, curvature, marginal
 

@@ -138,7 +138,7 @@ def small(training=True):
 
 
 def test_records_do_not_depend_on_how_many_are_made_in_a_call(monkeypatch):
-    from jaxcoopt.run import drive as module
+    from jaxcoopt.run import calls as module
 
     problem, network, method = small()
     optimum = jc.reference(problem)
@@ -153,7 +153,7 @@ def test_records_do_not_depend_on_how_many_are_made_in_a_call(monkeypatch):
 
 
 def test_a_call_stops_where_every_run_has_left(monkeypatch):
-    from jaxcoopt.run import drive as module
+    from jaxcoopt.run import calls as module
 
     monkeypatch.setattr(module, "CALL_SECONDS", 1e9)
     problem, network, method = small()

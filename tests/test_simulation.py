@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.record import received_record
 
 NODES, RUNS = 6, 3
@@ -154,6 +154,17 @@ def test_what_is_wrong_with_a_record_is_named(untyped, given, error, words):
     problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.ones(NODES), 0.3), 6.0))
     with pytest.raises(error, match=words):
         jc.solve(problem, NETWORK, jc.CoOptimizer(jc.methods.LaplacianFlow(0.1)), 4, record=jc.Record(**given))
+
+
+@pytest.mark.fast
+def test_trajectories_have_room(monkeypatch):
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.ones(NODES), 0.3), 6.0))
+    monkeypatch.setattr("jaxcoopt.run.simulation.available", lambda: 10 * NODES * 8)
+    given = problem, NETWORK, jc.CoOptimizer(jc.methods.LaplacianFlow(0.1)), 9
+    jc.solve(*given, record=jc.Record(1, trajectories="allocation"))
+    words = "11 records take 528 B, and 480 B are free; record fewer nodes"
+    with pytest.raises(MemoryError, match=words):
+        jc.solve(*given[:3], 10, record=jc.Record(1, trajectories="allocation"))
 
 
 @pytest.mark.fast

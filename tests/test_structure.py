@@ -21,7 +21,7 @@ PACKAGE = Path(jaxcoopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `tuning`, for whoever stands below.
 ORDER = (
-    {"errors", "files", "containers", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "words"}
+    {"errors", "files", "containers", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "escaping"}
     | {"along_runs", "compensated", "derivative", "describe", "linear", "draws", "versions"},
     {"datasets"},
     {"problem"},

@@ -17,6 +17,7 @@ from benchmarks.engine.picture import cost_figure
 from benchmarks.engine.rows import skipped_row
 from benchmarks.engine.tables import BLOCK, readme_lines, screen_table
 from jaxcoopt.errors import require, unknown_name
+from jaxcoopt.escaping import terminal
 from jaxcoopt.files import located
 from jaxcoopt.report.folder import PICTURE as SIZE
 from jaxcoopt.report.folder import reserved_folder, save, write_all
@@ -25,7 +26,6 @@ from jaxcoopt.report.summary import write_json
 from jaxcoopt.run.progress import counted
 from jaxcoopt.run.shards import devices_of_cores
 from jaxcoopt.versions import versions
-from jaxcoopt.words import terminal
 
 REPORT, PICTURE = "engine.json", "engine.png"
 ROW = 2**14  # bytes of a case in the JSON, or less

@@ -8,8 +8,8 @@ from rich.table import Table
 from benchmarks.engine.case import HEADLINE, MEDIUM
 from benchmarks.engine.comparisons import comparisons
 from benchmarks.engine.rows import best_numpy
+from jaxcoopt.escaping import markdown_path, markdown_text, terminal
 from jaxcoopt.report.readme import markdown
-from jaxcoopt.words import markdown_path, markdown_text, terminal
 
 BLOCK = "bench"  # of the page in docs/
 HEADINGS = (

@@ -16,6 +16,7 @@ from jaxcoopt.comparison.plots import curves_csv, error_figure, ratio_figure
 from jaxcoopt.comparison.settings import COMPARISONS, Comparison
 from jaxcoopt.comparison.summary import summarise
 from jaxcoopt.comparison.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
+from jaxcoopt.escaping import file_part, terminal
 from jaxcoopt.experiments.catalogue import asked_by
 from jaxcoopt.files import located, write_text
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
@@ -23,7 +24,6 @@ from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.table import duration
 from jaxcoopt.run.progress import counted
-from jaxcoopt.words import file_part, terminal
 
 LIST = "list"
 REPORT, RATIOS, CASES = "comparison.json", "ratios", "cases.md"

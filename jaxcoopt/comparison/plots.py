@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcoopt.comparison.compete import Contest
 from jaxcoopt.comparison.summary import ALL, ANYTIME, CLAIM
+from jaxcoopt.escaping import csv_text, label, labels, picture
 from jaxcoopt.report.curves import CLOCKS, Curve, clock_panels, legend_beside
 from jaxcoopt.report.style import (
     BLUE,
@@ -24,7 +25,6 @@ from jaxcoopt.report.style import (
     styled,
 )
 from jaxcoopt.study.contest import ContenderScores
-from jaxcoopt.words import csv_text, label, labels, picture
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
 STROKES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))

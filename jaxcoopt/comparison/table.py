@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from jaxcoopt.comparison.summary import ANYTIME
+from jaxcoopt.escaping import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 from jaxcoopt.report.readme import markdown
-from jaxcoopt.words import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
 
 BLOCK = "compare"  # of the page in docs/
 OVERALL = "all cases"

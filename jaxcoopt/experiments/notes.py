@@ -8,7 +8,7 @@ import jax
 from rich.console import Console
 from rich.text import Text
 
-from jaxcoopt.words import terminal
+from jaxcoopt.escaping import terminal
 
 
 @contextmanager

@@ -8,12 +8,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from jaxcoopt.escaping import terminal
 from jaxcoopt.experiments.notes import print_notes
-from jaxcoopt.experiments.sweep_play import SweepEstimate, estimate, exists, play_sweep
+from jaxcoopt.experiments.run_sweep import SweepEstimate, estimate, exists, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
 from jaxcoopt.run.status import Status
-from jaxcoopt.study.room import size_in_bytes
-from jaxcoopt.words import terminal
+from jaxcoopt.study.store_size import size_in_bytes
 
 
 def run_sweep(

@@ -11,7 +11,7 @@ from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, total_of
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.flow import (
+from jaxcoopt.methods.flow_state import (
     Size,
     farthest_of,
     first_size,

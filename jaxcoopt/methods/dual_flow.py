@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, grown, total_of
-from jaxcoopt.methods.flow import Size, cost_scale, farthest_of, first_size, in_fitting_units, outgrown, size_of
+from jaxcoopt.methods.flow_state import Size, cost_scale, farthest_of, first_size, in_fitting_units, outgrown, size_of
 from jaxcoopt.methods.limiter import carried, hard_box, limited
 from jaxcoopt.methods.local_problem import least_cost, own_box
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most

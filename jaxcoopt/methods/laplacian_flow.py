@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
-from jaxcoopt.methods.flow import FlowState, at_rest, moved, outgrown, refreshed
+from jaxcoopt.methods.flow_state import FlowState, at_rest, moved, outgrown, refreshed
 from jaxcoopt.methods.method import AllocationMethod, Most
 from jaxcoopt.methods.responses import RESPONSES, Linear, Response, Saturated, SignedPowers, SingleBit, Uniform
 from jaxcoopt.methods.round import Round

@@ -12,9 +12,9 @@ from jaxcoopt.host import Numbers, as_jax
 from jaxcoopt.layout import check_axes
 from jaxcoopt.problem import costs
 from jaxcoopt.problem.align import aligned_allocation
+from jaxcoopt.problem.answer_cache import kept
 from jaxcoopt.problem.box import box, finite_box, summed
 from jaxcoopt.problem.check_training import check_training
-from jaxcoopt.problem.kept import kept
 from jaxcoopt.problem.problem import PER_NODE, Allocation, Problem, Training
 from jaxcoopt.setting import check_parts, check_values
 

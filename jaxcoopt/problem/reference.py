@@ -12,13 +12,13 @@ from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one, traced
 from jaxcoopt.host import evaluated_now
 from jaxcoopt.problem.align import aligned_allocation, aligned_training, node_count
+from jaxcoopt.problem.allocation_optimum import bound_price, dual_bisection
+from jaxcoopt.problem.allocation_sensitivity import cleared, warn_of_kinks
+from jaxcoopt.problem.answer_cache import kept
 from jaxcoopt.problem.check import check_problem, received
-from jaxcoopt.problem.fit_sensitivity import fitted
-from jaxcoopt.problem.kept import kept
-from jaxcoopt.problem.market import bound_price, clear_market
-from jaxcoopt.problem.market_sensitivity import cleared, warn_of_kinks
-from jaxcoopt.problem.pooled import fit_runs
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.training_optimum import fit_runs
+from jaxcoopt.problem.training_sensitivity import fitted
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.pytrees import pytree
 
@@ -111,7 +111,7 @@ def _allocation(allocation: Allocation, nodes: int) -> dict[str, Any]:
             warn_of_kinks(*lax.stop_gradient((aligned_one, *found[:2])))
             of_bounds = bound_price(aligned_one.cost, *found[:2])
         else:
-            *found, of_bounds = clear_market(allocation, nodes)
+            *found, of_bounds = dual_bisection(allocation, nodes)
     x, price, cost, of_bounds = _float_type((*found, of_bounds))
     if x.shape[1] == 1:
         x, price, cost, of_bounds = x[:, 0], price[0], cost[0], of_bounds[0]

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from jaxcoopt.escaping import labels
 from jaxcoopt.shown import briefly
-from jaxcoopt.words import labels
 
 TICKS, NAMES = 9, 40  # at most so many labels on an axis of numbers, and of names
 SLIVER = 0.04  # of an axis: a step that is too small to be seen

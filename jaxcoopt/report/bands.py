@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import picture
 from jaxcoopt.report.curves import CLOCKS, Curve, clock_panels, legend_beside
 from jaxcoopt.report.style import (
     BAD,
@@ -26,7 +27,6 @@ from jaxcoopt.report.style import (
 )
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.study.statistics import Statistics, quartiles
-from jaxcoopt.words import picture
 
 LINES = 8
 BEST = 6  # so many of the best points have their curves drawn

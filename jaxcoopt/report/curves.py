@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxcoopt.escaping import picture
 from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.shown import briefly
-from jaxcoopt.words import picture
 
 CLOCKS = {"iterations": "iterations", "bits": UNITS["bits"], "seconds": UNITS["seconds"]}
 

@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import picture
 from jaxcoopt.report.axis import SweptAxis
 from jaxcoopt.report.best import Ranking, ranking
 from jaxcoopt.report.style import BAD, GRID, INK, QUIET, decades, heading, new_figure, robust_limits, styled, suits_log
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.shown import briefly
-from jaxcoopt.words import picture
 
 PANELS = 9
 WRITTEN = 48  # a panel of at most so many cells has its numbers written in them

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import picture
 from jaxcoopt.network.graphs import node_order
 from jaxcoopt.report.nodes import Nodes
 from jaxcoopt.report.style import FAINT, INK, TITLE, new_figure, robust_limits, styled
-from jaxcoopt.words import picture
 
 LABELS = 12  # so many of the largest nodes are named
 LARGEST = 330.0  # area of the largest node, in square points

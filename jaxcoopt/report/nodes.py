@@ -9,11 +9,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from jaxcoopt.escaping import csv_text
 from jaxcoopt.network.graphs import listed, node_labels, node_order
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.result import Result
 from jaxcoopt.shown import briefly
-from jaxcoopt.words import csv_text
 
 Column = Any  # [nodes], or None where the problem has no such thing
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import LONGEST, plain
 from jaxcoopt.report.axis import SweptAxis
 from jaxcoopt.report.bands import clocks
 from jaxcoopt.report.best import SAME
@@ -19,7 +20,6 @@ from jaxcoopt.report.sweep_table import progress
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.statistics import Statistics, quartiles
-from jaxcoopt.words import LONGEST, plain
 
 MOST_NUMBERS = 1_300_000  # in the curves: about 4 MB of the page; of a larger sweep fewer records are kept
 FRACTION_BITS = 12  # of a number in the page: four digits, so that it packs well

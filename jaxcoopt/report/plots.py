@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.escaping import picture
 from jaxcoopt.report.curves import Curve, clock_panels, draw_curve
 from jaxcoopt.report.style import (
     BLUE,
@@ -25,7 +26,6 @@ from jaxcoopt.report.style import (
 from jaxcoopt.report.summary import why_endless
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.statistics import UNITS
-from jaxcoopt.words import picture
 
 GAPS = {"allocation_gap": ("CPU allocation", BLUE), "training_gap": ("training", ORANGE)}
 WITHOUT_OPTIMUM = {"training_loss": ("training loss", ORANGE)}

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxcoopt.escaping import markdown_text
 from jaxcoopt.files import advised, write_text
-from jaxcoopt.words import markdown_text
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from jaxcoopt.errors import require
-from jaxcoopt.words import plain
+from jaxcoopt.escaping import plain
 
 Figure: Any = require("matplotlib.figure", extra="report").Figure
 DPI = 100  # in a notebook

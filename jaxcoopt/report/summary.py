@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxcoopt.escaping import plain
 from jaxcoopt.files import write_text
 from jaxcoopt.problem.losses import Loss
 from jaxcoopt.report.score import metric, reference_params, score
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status
-from jaxcoopt.words import plain
 
 AT_END = ("allocation_gap", "training_gap", "allocation_cost", "training_loss", "consensus_error")
 NAMED = 3  # nodes

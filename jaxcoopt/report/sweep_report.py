@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import csv_text, plain, terminal
 from jaxcoopt.files import advised, located, write_text
 from jaxcoopt.report.bands import BEST, along, common, curves_figure, profile_figure
 from jaxcoopt.report.best import ranking
@@ -24,7 +25,6 @@ from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import Statistics, statistics
-from jaxcoopt.words import csv_text, plain, terminal
 
 WIDTH = 150  # of the tables in a pipe
 SUMMARY = "summary.json"

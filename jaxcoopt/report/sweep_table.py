@@ -6,10 +6,10 @@ import numpy as np
 from rich.table import Table
 
 from jaxcoopt.errors import require
+from jaxcoopt.escaping import LONGEST, plain, terminal
 from jaxcoopt.report.best import ranking
 from jaxcoopt.report.swept import Swept
 from jaxcoopt.study.statistics import Statistics, quartiles
-from jaxcoopt.words import LONGEST, plain, terminal
 
 BEST = 5  # lines of the table on the screen
 STATISTICS = ("runs", "mean", "mean_low", "mean_high", "median", "median_low", "median_high", "q1", "q3")

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
 from jaxcoopt.errors import require, unknown_name
+from jaxcoopt.escaping import plain
 from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import HALVES, Status, half_of
@@ -18,7 +19,6 @@ from jaxcoopt.shown import briefly
 from jaxcoopt.study.promised import check_promised
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.study.store import Store
-from jaxcoopt.words import plain
 
 POINT, SEED, ITERATION = "point", "seed", "iteration"
 METRICS = (

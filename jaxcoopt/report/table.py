@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.words import terminal
+from jaxcoopt.escaping import terminal
 
 PREFIXES = ("", "k", "M", "G", "T", "P")
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from jaxcoopt.escaping import terminal
 from jaxcoopt.files import write_text
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, styled
-from jaxcoopt.tuning.told import told
+from jaxcoopt.tuning.described import told
 from jaxcoopt.tuning.tune import Tuned
-from jaxcoopt.words import terminal
 
 
 def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:

@@ -11,7 +11,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.drive import Placing, drive
+from jaxcoopt.run.calls import Placing, drive
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Extra

@@ -61,9 +61,9 @@ class Memory:
             "working": self.working,
             "compiling": self.compiling,
         }
-        sizes = ", ".join(f"{name} {_readable(size)}" for name, size in parts.items())
+        sizes = ", ".join(f"{name} {readable(size)}" for name, size in parts.items())
         return (
-            f"{self.runs} runs need {_readable(self.total)} ({sizes}); {_readable(self.available)} are free, "
+            f"{self.runs} runs need {readable(self.total)} ({sizes}); {readable(self.available)} are free, "
             f"enough for {self.most_runs} runs"
         )
 
@@ -147,7 +147,8 @@ def _bytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def _readable(size: float | int) -> str:
+def readable(size: float | int) -> str:
+    """Bytes in the unit that suits them."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

@@ -18,7 +18,7 @@ from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
-from jaxcoopt.run.drive import Records, ending
+from jaxcoopt.run.calls import Records, ending
 from jaxcoopt.run.loop import Carry, Setup
 from jaxcoopt.run.metric import TRAJECTORIES
 from jaxcoopt.run.record import Extra

@@ -6,7 +6,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.batch import run_batch
-from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record, received_record
 from jaxcoopt.run.result import Result

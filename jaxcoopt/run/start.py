@@ -16,6 +16,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, optimum_of
 from jaxcoopt.programs import bounded_programs
+from jaxcoopt.run.calls import Placing
 from jaxcoopt.run.check import (
     check_run,
     check_shard,
@@ -24,11 +25,10 @@ from jaxcoopt.run.check import (
     received_optimum,
     received_start,
 )
-from jaxcoopt.run.drive import Placing
+from jaxcoopt.run.check_optimum import check_optimum
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
-from jaxcoopt.run.own_optimum import check_optimum
 from jaxcoopt.run.record import Extra, Record, extra_of
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.shards import spread_runs

@@ -11,11 +11,11 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.batch import run_batch
-from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Extra
 from jaxcoopt.shown import briefly
-from jaxcoopt.study.riding import Plan
+from jaxcoopt.study.plan import Plan
 from jaxcoopt.theory.auto import with_steps
 
 VECTOR = 16  # runs: rows that are no multiple of it cost a fifth (benchmarks/NOTES.md)

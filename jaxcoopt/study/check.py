@@ -13,8 +13,8 @@ from jaxcoopt.problem.reference import Optimum, run_count
 from jaxcoopt.run.check import check_run, check_tol, check_tol_number
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
-from jaxcoopt.study.riding import Plan
-from jaxcoopt.study.room import is_count
+from jaxcoopt.study.plan import Plan
+from jaxcoopt.study.store_size import is_count
 from jaxcoopt.theory.auto import check_auto, with_placeholders
 
 BLOCK = 256  # points that are looked at together

@@ -26,14 +26,14 @@ from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.batch import run_batch
-from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.batcher import whole
+from jaxcoopt.study.chunk_width import fitting
 from jaxcoopt.study.instances import Instances
-from jaxcoopt.study.width import fitting
 
 QUANTITIES = ("error", "gap", "budget_residual", "box_violation", "consensus_error", "seconds")
 Values = Mapping[str, Float[np.ndarray, " jobs"]]

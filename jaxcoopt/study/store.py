@@ -19,10 +19,10 @@ from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.axes import ITERATION
 from jaxcoopt.study.batcher import Outcome
-from jaxcoopt.study.layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
+from jaxcoopt.study.chunks import Tiles
 from jaxcoopt.study.promised import check_promised
-from jaxcoopt.study.room import check_room
-from jaxcoopt.study.tiles import Tiles
+from jaxcoopt.study.store_layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
+from jaxcoopt.study.store_size import check_room
 
 ATTRIBUTES = {"settings": str, "versions": str, "shape": list, "tile": list}
 UNFINISHED = re.compile(r".*\.[0-9a-f]{32}\.(part|partial)")  # a file that was being written when a process was killed

@@ -22,14 +22,14 @@ from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.study.axes import Axis, Values, axes_of
 from jaxcoopt.study.batcher import Job
 from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
+from jaxcoopt.study.chunk_width import chunk_width
+from jaxcoopt.study.chunks import cut
 from jaxcoopt.study.diverged import diverged_points
-from jaxcoopt.study.layout import Layout
-from jaxcoopt.study.riding import Plan, plan
-from jaxcoopt.study.room import bytes_of, check_room, points_in, seeds_in, size_in_bytes
+from jaxcoopt.study.plan import Plan, plan
+from jaxcoopt.study.run_chunks import work_off
 from jaxcoopt.study.store import Store
-from jaxcoopt.study.tiles import cut
-from jaxcoopt.study.width import chunk_width
-from jaxcoopt.study.work import work_off
+from jaxcoopt.study.store_layout import Layout
+from jaxcoopt.study.store_size import bytes_of, check_room, points_in, seeds_in, size_in_bytes
 from jaxcoopt.theory.auto import warn_of_links
 
 CLOCKS = ("bits", "seconds")

@@ -18,9 +18,9 @@ from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
+from jaxcoopt.problem.allocation_optimum import dual_bisection
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
-from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.problem.samples import shape_of
@@ -85,7 +85,7 @@ def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tup
     """The half, x(0), and F - F* of a state."""
     bounds = floats(method.bounds)
     penalised = Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
-    best, *_ = clear_market(Allocation(penalised, allocation.budget), nodes)
+    best, *_ = dual_bisection(Allocation(penalised, allocation.budget), nodes)
     lowest = penalised.value(jnp.asarray(best))
     x = (
         as_jax(feasible_point(allocation, nodes))

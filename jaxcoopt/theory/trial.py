@@ -21,10 +21,10 @@ from jaxcoopt.methods.responses import Linear
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, columns, floats
+from jaxcoopt.problem.allocation_optimum import dual_bisection
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
 from jaxcoopt.problem.costs import curvature
-from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.problem.samples import shape_of
@@ -142,7 +142,7 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
         penalised = Penalised(allocation.cost, method.bounds, allocation.lower, allocation.upper)
         goal = Allocation(penalised, allocation.budget)
     try:
-        target = jnp.asarray(clear_market(goal, nodes)[0])
+        target = jnp.asarray(dual_bisection(goal, nodes)[0])
     except ValueError as error:
         raise NoNumber(f"the optimum is not known: {error}") from None
     bend = np.maximum(np.asarray(curvature(goal.cost, target))[:, 0], 0)

@@ -20,7 +20,7 @@ from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import SCALARS, Optimum, reference, run_count
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.batch import run_batch
-from jaxcoopt.run.drive import intervals
+from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.result import Result

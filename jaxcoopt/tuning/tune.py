@@ -23,11 +23,11 @@ from jaxcoopt.run.check import check_run, received_start
 from jaxcoopt.run.compiler import options_for
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
+from jaxcoopt.tuning.described import told
 from jaxcoopt.tuning.objectives import Objective, objective_of
 from jaxcoopt.tuning.parameters import Parameters, parameters_of
 from jaxcoopt.tuning.rollout import Rollout, instances
 from jaxcoopt.tuning.search import FINITE, Search, compiled
-from jaxcoopt.tuning.told import told
 from jaxcoopt.tuning.trust import SAME
 
 RECORDS = 20  # of a run, unless said otherwise

@@ -14,9 +14,9 @@ from jaxcoopt.comparison.command import run_comparison
 from jaxcoopt.datasets import TOPOLOGIES, topology
 from jaxcoopt.experiments import toml_text
 from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.run_tuning import play_tuning
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_tables import SWEEPS
-from jaxcoopt.experiments.tune_play import play_tuning
 from jaxcoopt.experiments.tune_tables import TUNINGS
 
 RING = EXPERIMENTS.text("ring_allocation")

@@ -10,8 +10,8 @@ from small_experiment import SIX_ON_A_RING
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.experiments import play as playing
-from jaxcoopt.experiments import tune_play
+from jaxcoopt.experiments import run_experiment as playing
+from jaxcoopt.experiments import run_tuning
 from jaxcoopt.report.readme import write_readme
 
 RUN = ("run", "ring_allocation", "--no-progress", "--set", "steps=60", "--set", "runs=3")  # as tests of `run` have it
@@ -238,7 +238,7 @@ def test_memory_that_is_gone_is_said(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(playing, "build", gone)
-    monkeypatch.setattr(tune_play, "build", gone)
+    monkeypatch.setattr(run_tuning, "build", gone)
     for command in (RUN, (*RUN, "--dry-run"), ("tune", "ring")):
         done = invoke(*command)
         assert done.exit_code == 2

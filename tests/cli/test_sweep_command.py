@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 import jaxcoopt as jc
 from jaxcoopt.cli import app
-from jaxcoopt.experiments import sweep_play
+from jaxcoopt.experiments import run_sweep
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.sweep_axes import axes_of_keys
 from jaxcoopt.experiments.sweep_tables import SWEEPS, Sweep
 from jaxcoopt.run.progress import Pace, counted, counted_runs
-from jaxcoopt.study.room import size_in_bytes
+from jaxcoopt.study.store_size import size_in_bytes
 
 SMALL = f"""
 title = "small"
@@ -145,7 +145,7 @@ def test_sizes():
 
 
 def test_a_file_of_more_than_there_is_room_for(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep_play, "axes_of_keys", lambda *_: pytest.fail("points were made"))
+    monkeypatch.setattr(run_sweep, "axes_of_keys", lambda *_: pytest.fail("points were made"))
     grid = 'sweep.grid={"channel.rho"={start=0.1, stop=1.0, count=1000000000}}'
     for option in ((), ("--dry-run",)):
         done = invoke("sweep", file, "--out", tmp_path / "huge", "--set", grid, "--set", "sweep.seeds=100000", *option)

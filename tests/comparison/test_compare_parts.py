@@ -16,12 +16,12 @@ from jaxcoopt.comparison.settings import Comparison, Family, Graphs
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.run.memory import layout_of
 from jaxcoopt.run.names import Trio
+from jaxcoopt.study.chunk_width import fitting
 from jaxcoopt.study.contest import Contender, grid_search, point_scores, with_settings
 from jaxcoopt.study.instances import Instances
 from jaxcoopt.study.jobs import Case, Traces, bits_at, one_number, run_jobs
 from jaxcoopt.study.ratios import ratios, winners
 from jaxcoopt.study.statistics import quartiles
-from jaxcoopt.study.width import fitting
 
 QUADRATIC = Family(kind="quadratic")
 LOG = jc.channels.LogQuantizer(0.5)
@@ -231,9 +231,11 @@ def test_as_many_runs_as_fit_are_computed_at_once(monkeypatch, untyped):
     trio = Trio(problem, draw_networks(RANDOM, 8, seed=0)["tuning"][0], jc.CoOptimizer(FLOW))
     assert fitting(trio, 16) == 16
     need = layout_of(*trio, 16)
-    monkeypatch.setattr("jaxcoopt.study.width.available", lambda: 2 * (need.setup + (need.state + need.working) // 2))
+    monkeypatch.setattr(
+        "jaxcoopt.study.chunk_width.available", lambda: 2 * (need.setup + (need.state + need.working) // 2)
+    )
     assert 1 <= fitting(trio, 16) <= 8
-    monkeypatch.setattr("jaxcoopt.study.width.available", lambda: 0)
+    monkeypatch.setattr("jaxcoopt.study.chunk_width.available", lambda: 0)
     with pytest.raises(MemoryError, match="a chunk of one run needs"):
         fitting(trio, 16)
 

@@ -9,7 +9,7 @@ import pytest
 import small
 
 import jaxcoopt as jc
-from jaxcoopt.study import work
+from jaxcoopt.study import run_chunks
 from jaxcoopt.study.processes import joined
 
 LEAF = replace(small.method(), channel=jc.channels.LogQuantizer(np.array([0.1, 0.2])))
@@ -72,7 +72,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_refused(case, monkeypatch, untyped):
     grid, options, kind, words = CASES[case]
-    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
     with pytest.raises(kind, match=words):
         small.sweep(grid, **options)
 

@@ -11,8 +11,8 @@ import xarray
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.study import width, work
-from jaxcoopt.study.layout import digest
+from jaxcoopt.study import chunk_width, run_chunks
+from jaxcoopt.study.store_layout import digest
 
 GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8]}
 CHUNKS = 2
@@ -27,7 +27,7 @@ def files(store):
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
-    monkeypatch.setattr(width, "WIDEST", 6)
+    monkeypatch.setattr(chunk_width, "WIDEST", 6)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     """(a store of two chunks, one of another seed)."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(width, "WIDEST", 6)
+        patch.setattr(chunk_width, "WIDEST", 6)
         small.sweep(GRID, store=folder / "store")
         small.sweep(GRID, store=folder / "other", seed=1)
     return folder / "store", folder / "other"
@@ -75,14 +75,14 @@ def damage(store, key, how):
 
 @pytest.mark.parametrize(("key", "how", "again"), CASES)
 def test_what_is_not_whole_is_made_anew(made, tmp_path, monkeypatch, caplog, key, how, again):
-    store, real, ran = shutil.copytree(made[0], tmp_path / "store"), work.run_chunk, []
+    store, real, ran = shutil.copytree(made[0], tmp_path / "store"), run_chunks.run_chunk, []
     damage(store, key, how)
     harmless = key == MARK or (key, how) == (MANIFEST, "altered")  # not done yet; a second copy that no report reads
     if not harmless:
         said = CliRunner().invoke(app, ["report", str(store), "--out", str(tmp_path / "report")])
         assert said.exit_code == 2
         assert f"{key} is not whole" in said.output.replace("\n", "")
-    monkeypatch.setattr(work, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
     table = small.sweep(GRID, store=store)
     assert files(store) == files(made[0])
     assert len(ran) == again

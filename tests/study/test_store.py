@@ -17,7 +17,7 @@ import xarray
 
 import jaxcoopt as jc
 from jaxcoopt import describe
-from jaxcoopt.study import width, work
+from jaxcoopt.study import chunk_width, run_chunks
 from jaxcoopt.study.store import Store
 
 HERE = Path(__file__).parent
@@ -105,10 +105,10 @@ def test_when_a_process_dies_the_other_says_so_and_the_store_goes_on(tmp_path, u
 
 
 def test_what_is_done_is_not_done_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(width, "WIDEST", 6)
+    monkeypatch.setattr(chunk_width, "WIDEST", 6)
     first = small.sweep(GRID, store=tmp_path / "store")
     before = contents(tmp_path / "store")
-    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
     again = small.sweep(GRID, store=tmp_path / "store")
     xarray.testing.assert_identical(first.load(), again.load())
     assert contents(tmp_path / "store") == before
@@ -118,12 +118,12 @@ def test_what_is_done_is_not_done_again(monkeypatch, tmp_path):
 
 
 def test_what_was_lost_is_done_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(width, "WIDEST", 6)
+    monkeypatch.setattr(chunk_width, "WIDEST", 6)
     small.sweep(GRID, store=tmp_path / "store")
-    before, real, ran = contents(tmp_path / "store"), work.run_chunk, []
+    before, real, ran = contents(tmp_path / "store"), run_chunks.run_chunk, []
     shutil.rmtree(tmp_path / "store" / "training_gap" / "c")
     (tmp_path / "store" / "status" / "c" / "0" / "0" / "0").unlink()
-    monkeypatch.setattr(work, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *given, **more: ran.append(1) or real(*given, **more))
     small.sweep(GRID, store=tmp_path / "store")
     assert contents(tmp_path / "store") == before
     assert len(ran) == 4
@@ -133,7 +133,7 @@ def test_what_no_run_has_is_no_loss(monkeypatch, tmp_path):
     grid = {"problem.training.loss": {"convex": small.problem().training.loss, "not": jc.losses.MLP((2,))}}
     first = small.sweep(grid, store=tmp_path / "store").load()
     assert first["training_gap"].isnull().all(("seed", "iteration")).values.tolist() == [False, True]
-    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *_, **__: pytest.fail("it is done"))
     xarray.testing.assert_identical(small.sweep(grid, store=tmp_path / "store").load(), first)
 
 
@@ -191,14 +191,14 @@ def test_what_is_no_store_is_left_alone(tmp_path):
 
 def test_a_disk_that_is_too_small_is_refused_before_anything_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    monkeypatch.setattr(work, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr(run_chunks, "run_chunk", lambda *_, **__: pytest.fail("it ran"))
     with pytest.raises(OSError, match=r"runs take up to .* GiB, the disk has .* GiB; sweep fewer"):
         small.sweep(GRID, store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
 def test_a_disk_that_fills_up_keeps_what_is_done(monkeypatch, tmp_path):
-    monkeypatch.setattr(width, "WIDEST", 6)
+    monkeypatch.setattr(chunk_width, "WIDEST", 6)
     whole = small.sweep(GRID)
     real, written = Store.write, []
 

@@ -10,8 +10,8 @@ import small
 import xarray
 
 import jaxcoopt as jc
-from jaxcoopt.study import width
-from jaxcoopt.study.tiles import Tiles, cut
+from jaxcoopt.study import chunk_width
+from jaxcoopt.study.chunks import Tiles, cut
 
 TRACES = ("allocation_gap", "training_gap", "consensus_error", "budget_residual", "box_violation", "bits", "seconds")
 
@@ -100,7 +100,7 @@ def test_seeds_are_run_numbers():
 def test_however_it_is_cut(monkeypatch, tmp_path):
     grid = {"channel.rho": [0.2, 0.4, 0.6, 0.8, 1.0], "training.step": [0.02, 0.04, 0.06]}
     whole = small.sweep(grid)
-    monkeypatch.setattr(width, "WIDEST", 7)
+    monkeypatch.setattr(chunk_width, "WIDEST", 7)
     parts = small.sweep(grid, store=tmp_path / "store.zarr")
     assert parts.attrs["tile"] == [1, 2, 3]
     xarray.testing.assert_allclose(whole, parts, rtol=1e-9, atol=1e-12)
@@ -142,7 +142,7 @@ def test_no_optimum_is_found_twice(monkeypatch):
     asked = []
     real = batcher.reference
     monkeypatch.setattr(batcher, "reference", lambda problem, nodes: asked.append(problem) or real(problem, nodes))
-    monkeypatch.setattr(width, "WIDEST", 6)
+    monkeypatch.setattr(chunk_width, "WIDEST", 6)
     small.sweep({"channel.rho": [0.2, 0.4, 0.6, 0.8], "allocation.budget": [5.0, 6.0, 7.0]})
     training = [each for each in asked if each.training is not None]
     assert len(training) == 1

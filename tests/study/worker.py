@@ -14,7 +14,7 @@ jax.config.update("jax_logging_level", "CRITICAL")
 
 import small  # noqa: E402
 
-from jaxcoopt.study import width  # noqa: E402
+from jaxcoopt.study import chunk_width  # noqa: E402
 from jaxcoopt.study.processes import joined  # noqa: E402
 from jaxcoopt.study.store import Store  # noqa: E402
 
@@ -22,7 +22,7 @@ GRID = {"channel.rho": [0.2, 0.4, 0.6, 0.8, 1.0], "training.step": [0.02, 0.03, 
 
 
 def main(store: str, dies: str = "", *others: str) -> None:
-    width.WIDEST = 4
+    chunk_width.WIDEST = 4
     if others:
         with joined(others[0], int(others[1]), int(others[2])):
             die_after_chunks(int(dies or 1000))

@@ -12,9 +12,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from jaxcoopt.host import as_jax
+from jaxcoopt.problem.allocation_optimum import zero_if_rounding
 from jaxcoopt.problem.batch import Batch
 from jaxcoopt.problem.losses import Loss, SmoothHinge, params_like
-from jaxcoopt.problem.market import zero_if_rounding
 from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, Seen, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.samples import as_one_node, one_sample, shape_of

@@ -13,9 +13,9 @@ import numpy as np
 from jaxcoopt.run.progress import counted_runs
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.batcher import Job, Outcome, run_chunk
-from jaxcoopt.study.layout import Layout
 from jaxcoopt.study.processes import is_ours, meet
 from jaxcoopt.study.store import Store
+from jaxcoopt.study.store_layout import Layout
 
 Chunk = tuple[int, ...]
 

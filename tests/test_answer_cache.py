@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.problem import kept as module
-from jaxcoopt.problem.kept import kept
+from jaxcoopt.problem import answer_cache as module
+from jaxcoopt.problem.answer_cache import kept
 
 pytestmark = pytest.mark.fast
 

@@ -19,8 +19,8 @@ from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.batcher import Job, run_chunk
-from jaxcoopt.study.layout import Layout
 from jaxcoopt.study.store import Store
+from jaxcoopt.study.store_layout import Layout
 from jaxcoopt.study.sweep import check_size, finished, planned, spacing
 
 TRIED, LONGER = 10, 110  # iterations that are timed to say how long all will take

@@ -10,9 +10,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
+from jaxcoopt.problem.allocation_optimum import dual_bisection
 from jaxcoopt.problem.box import box, domain
 from jaxcoopt.problem.costs import curvature, marginal
-from jaxcoopt.problem.market import clear_market
 from jaxcoopt.problem.problem import Allocation
 
 NEAR = 1e-9  # relative: a share this near to its bound, or a marginal cost to the price, is as good as there
@@ -31,7 +31,7 @@ Answer = tuple[Float[Array, "nodes runs"], Float[Array, " runs"], Float[Array, "
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def cleared(nodes: int, allocation: Allocation) -> Answer:
     """(x*, price, cost) of an aligned allocation: f_i'(x_i) = p at free nodes, x_i = a bound at others, sum x = b."""
-    x, price, cost = (jnp.asarray(value) for value in clear_market(allocation, nodes)[:3])
+    x, price, cost = (jnp.asarray(value) for value in dual_bisection(allocation, nodes)[:3])
     return x, price, cost
 
 

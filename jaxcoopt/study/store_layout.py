@@ -14,8 +14,8 @@ from jaxcoopt.errors import require
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.axes import ITERATION, SEED, Axis
-from jaxcoopt.study.room import bytes_of
-from jaxcoopt.study.tiles import Tiles
+from jaxcoopt.study.chunks import Tiles
+from jaxcoopt.study.store_size import bytes_of
 
 NOT_DONE = -1
 DONE = "chunks/done"  # of each chunk and array the digest of its file, 0 where it is not done; no result, so apart

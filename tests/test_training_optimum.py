@@ -10,7 +10,7 @@ import pytest
 from test_sensitivity import assert_close
 
 import jaxcoopt as jc
-from jaxcoopt.problem import pooled, scores
+from jaxcoopt.problem import scores, training_optimum
 
 NODES, SAMPLES, FEATURES = 4, 15, 4
 BYTES = 2.0**30
@@ -234,7 +234,7 @@ def test_large_problems_as_small_ones(rng, name, monkeypatch):
     loss = (LOSSES | others)[name](0.01)
     small = fit(loss, features, targets)
     monkeypatch.setattr(scores, "DENSE", 0)
-    monkeypatch.setattr(pooled, "DENSE", 0)
+    monkeypatch.setattr(training_optimum, "DENSE", 0)
     monkeypatch.setattr(scores, "MOST_WORK", 0)
     large = fit(loss, features, targets)
     assert large.training_loss == pytest.approx(small.training_loss, rel=1e-9)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text as Drawn
 from rich.console import Console
 
-from jaxcoopt import words
+from jaxcoopt import escaping
 from jaxcoopt.comparison.command import _names
 from jaxcoopt.comparison.compete import Contest
 from jaxcoopt.report.network_plot import network_figure
@@ -64,24 +64,24 @@ def nasty_report():
 
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
 def test_plain_text_is_one_line_of_printable_letters(text):
-    shown = words.plain(text)
+    shown = escaping.plain(text)
     assert shown.isprintable() or "\u200d" in shown
     assert len(shown.splitlines()) <= 1
     shown.encode("utf-8")
-    label = words.label(text)
+    label = escaping.label(text)
     assert label.strip()
-    assert len(label) <= words.LONGEST
+    assert len(label) <= escaping.LONGEST
     if text.isascii() and text.isprintable() and len(text) < 40 and text.strip():
         assert label == text
 
 
 def test_labels_differ():
-    assert len(set(words.labels(LABELS))) == len(LABELS)
+    assert len(set(escaping.labels(LABELS))) == len(LABELS)
 
 
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
 def test_matplotlib_draws_the_letters(text):
-    drawn = Figure().text(0, 0, words.picture(text))
+    drawn = Figure().text(0, 0, escaping.picture(text))
     shown, mode = drawn._preprocess_math(drawn.get_text())
     assert mode is False
     if text.isascii() and text.isprintable():
@@ -91,20 +91,20 @@ def test_matplotlib_draws_the_letters(text):
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
 def test_terminals_show_the_letters(text):
     console = Console(width=4000, file=io.StringIO(), force_terminal=True, color_system=None)
-    console.print(words.terminal(text))
+    console.print(escaping.terminal(text))
     told = console.file.getvalue()
     assert "\x1b" not in told.removesuffix("\n")
-    assert told.removesuffix("\n") == words.plain(text)
+    assert told.removesuffix("\n") == escaping.plain(text)
 
 
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
 def test_latex_has_no_code(text):
     """Once what it may hold is taken away, no letter is left that LaTeX reads as more than itself."""
-    rest = words.latex(text)
-    for known in (*words.LATEX.values(), "{}", "{[}", "{*}"):
+    rest = escaping.latex(text)
+    for known in (*escaping.LATEX.values(), "{}", "{[}", "{*}"):
         rest = rest.replace(known, " ")
     assert not re.search(r"[\\{}$&%#_~^<>|`]|--|''", rest)
-    assert not words.latex(text).startswith(("[", "*"))
+    assert not escaping.latex(text).startswith(("[", "*"))
 
 
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
@@ -118,27 +118,27 @@ def test_markdown_shows_the_letters(text):
     kinds = {child.type for child in cells[2].children or []}
     assert kinds <= {"text", "text_special"}
     told = "".join(child.content for child in cells[2].children or [])
-    assert told == words.plain(text).strip()
-    line = parser.parse(words.markdown_text(text))
+    assert told == escaping.plain(text).strip()
+    line = parser.parse(escaping.markdown_text(text))
     assert {token.type for token in line} <= {"paragraph_open", "inline", "paragraph_close"}
 
 
 def test_markers_in_a_text_do_not_end_the_block():
-    lines = [words.markdown_text(NASTY["Markdown"]), words.markdown_code("a `b` ``c`` <!-- /compare -->")]
+    lines = [escaping.markdown_text(NASTY["Markdown"]), escaping.markdown_code("a `b` ``c`` <!-- /compare -->")]
     text = block("compare", lines) + "\nrest"
     assert pattern("compare").sub("", text) == "\nrest"
     parsed = markdown_it.MarkdownIt().parse(lines[1])[1].children
     assert [child.type for child in parsed] == ["code_inline"]
-    assert words.markdown_path("a b/(c).svg") == "a%20b/%28c%29.svg"
+    assert escaping.markdown_path("a b/(c).svg") == "a%20b/%28c%29.svg"
 
 
 @pytest.mark.parametrize("text", LABELS, ids=list(NASTY))
 def test_spreadsheets_compute_nothing(text):
-    assert not words.csv_text(text).lstrip().startswith(("=", "+", "-", "@", "\t"))
+    assert not escaping.csv_text(text).lstrip().startswith(("=", "+", "-", "@", "\t"))
 
 
 def test_numbers_stay_numbers_in_tables():
-    assert [words.csv_text(text) for text in ("-1", "+2.5e-3", "-inf", "-x")] == ["-1", "+2.5e-3", "-inf", "'-x"]
+    assert [escaping.csv_text(text) for text in ("-1", "+2.5e-3", "-inf", "-x")] == ["-1", "+2.5e-3", "-inf", "'-x"]
 
 
 def test_figures_of_a_sweep_show_labels_as_text(nasty_report):
@@ -161,9 +161,9 @@ def test_files_of_a_sweep_hold_labels_as_text(nasty_report, tmp_path):
     assert page.count("</script>") == 4
     seen = Seen()
     seen.feed(page)
-    assert seen.title == words.plain(nasty_report.sweep.title)
+    assert seen.title == escaping.plain(nasty_report.sweep.title)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, flags=re.DOTALL)[1])
-    assert data["axes"][0]["labels"] == words.labels(LABELS)
+    assert data["axes"][0]["labels"] == escaping.labels(LABELS)
 
 
 class Seen(html.parser.HTMLParser):

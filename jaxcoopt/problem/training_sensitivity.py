@@ -8,9 +8,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxcoopt.problem.pooled import COLUMNS, PooledFit, fit_runs
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.scores import LINEAR, scale_of
+from jaxcoopt.problem.training_optimum import COLUMNS, PooledFit, fit_runs
 
 
 @jax.custom_jvp

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 from jaxcoopt.arrays import there
 from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned_allocation
+from jaxcoopt.problem.bisection import at_rank, middle, rank
 from jaxcoopt.problem.box import box, domain, feasible_point, finite_box, share_scale
 from jaxcoopt.problem.costs import Cost, curvature, marginal
-from jaxcoopt.problem.halving import at_rank, middle, rank
 from jaxcoopt.problem.problem import Allocation
 
 RADII = 10.0 ** np.arange(1, 13, 2)  # how far an unbounded node may stand from the equal share, in all shares or 1's
@@ -36,7 +36,7 @@ class _Cleared(NamedTuple):
     wrong: Any
 
 
-def clear_market(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def dual_bisection(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(x* [nodes, runs], price [runs], cost [runs], `bound_price` [runs]) in float64; call under jax.enable_x64.
 
     At price p node i answers x_i(p) = the point of its box where f_i' = p, or the end nearer to it. sum_i x_i(p) grows

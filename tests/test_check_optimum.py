@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.run.own_optimum import check_optimum
+from jaxcoopt.run.check_optimum import check_optimum
 
 N = 6
 RING = jc.Network.from_graphs(nx.cycle_graph(N))
