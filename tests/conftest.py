@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if slow.left_out(item.path.name, item.name, seen):
             item.add_marker(pytest.mark.slow)
+        if slow.is_long(item.name):
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_collection_finish():

@@ -1,7 +1,8 @@
 """Tests that the plain command leaves out, as each takes seconds: `python -m pytest -n 2 -m slow` runs them.
 
 By name, with * for the rest of it. What stays sees every module, and of each family of cases some; of the families in
-ROTATING the plain command takes every third case, others from session to session.
+ROTATING the plain command takes every third case, others from session to session. Those in LONG have much to compile and
+little to run, so that CI runs them apart, not optimised.
 """
 
 import os
@@ -60,7 +61,8 @@ LEFT_OUT = (
     "test_stores_as_people_write_them[[]link*",
     "test_a_run_is_the_same_after_programs_are_gone",
     "test_a_small_run",
-    # long where they compile much for one answer
+)
+LONG = (
     "test_the_examples_of_the_docs_run",
     "test_a_first_solve_compiles_few_programs_and_the_next_none[[]both, laplacian]",
     "test_a_first_solve_compiles_few_programs_and_the_next_none[[]allocation]",
@@ -164,4 +166,9 @@ def left_out(file: str, name: str, seen: dict[str, int]) -> bool:
     if family in ROTATING and file.endswith(SLOW_FILES.get(family, "")):
         seen[family] = seen.get(family, int(os.environ["JAXCOOPT_TEST_SEED"])) + 1
         return seen[family] % 3 != 0
-    return any(fnmatchcase(name, pattern) for pattern in LEFT_OUT)
+    return any(fnmatchcase(name, pattern) for pattern in LEFT_OUT) or is_long(name)
+
+
+def is_long(name: str) -> bool:
+    """Whether compiling is most of what a test does."""
+    return any(fnmatchcase(name, pattern) for pattern in LONG)
