@@ -1,8 +1,8 @@
 """Tests that the plain command leaves out, as each takes seconds: `python -m pytest -n 2 -m slow` runs them.
 
 By name, with * for the rest of it. What stays sees every module, and of each family of cases some; of the families in
-ROTATING the plain command takes every third case, others from session to session. Those in LONG have much to compile and
-little to run, so that CI runs them apart, not optimised.
+ROTATING the plain command takes every third case, others from session to session. Those in LONG compile much and run
+little, so that CI runs them apart, not optimised.
 """
 
 import os
