@@ -242,7 +242,7 @@ def tune(
         out = located("--out", out)
         with reserved_folder(out, overwrite, tuning_sizes(settings) | {"picture": PICTURE}):
             with asked_by(file):
-                played = play_tuning(settings, progress=not quiet)
+                played = play_tuning(settings, progress=not quiet, stage=_stages(None if quiet else console))
             try:
                 write_tuning(out, played.tuned, played.settings)
             finally:  # what was found is shown, even where it cannot be written
@@ -311,7 +311,12 @@ def _stages(console: Console | None) -> Any:
     """Shows what is being done before the iterations start."""
 
     def stage(text: str) -> AbstractContextManager[Any]:
-        return nullcontext() if console is None else console.status(text)
+        if console is None:
+            return nullcontext()
+        if not console.is_terminal:
+            typer.echo(text, err=True)
+            return nullcontext()
+        return console.status(text)
 
     return stage
 

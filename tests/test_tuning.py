@@ -48,6 +48,7 @@ def test_progress_is_shown_unless_it_is_declined(rng, monkeypatch):
     options = {"steps": 5, "iterations": 2, "optimizer": optax.sgd(0.0)}
     jc.tune(problem, NETWORK, replace(FLOW, channel=jc.channels.Ideal()), ["allocation.step"], **options)
     assert said.getvalue().splitlines()[-1].startswith("3 of 3 iterations, held-out objective ")
+    assert said.getvalue().splitlines()[0] == "compiling, then 3 iterations"
     said.truncate(0)
     jc.tune(
         problem, NETWORK, replace(FLOW, channel=jc.channels.Ideal()), ["allocation.step"], progress=False, **options

@@ -1,6 +1,7 @@
 """Build a tuning from its file, and run it."""
 
 import tomllib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import optax
 import tomli_w
 
 from jaxcoopt.experiments.build import build
-from jaxcoopt.experiments.limits import check_runs
+from jaxcoopt.experiments.limits import check_graphs, check_runs
 from jaxcoopt.experiments.notes import noted
+from jaxcoopt.experiments.play import Stage
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.run.names import Trio, find, read
@@ -31,15 +33,18 @@ class PlayedTuning:
     notes: list[str]
 
 
-def play_tuning(settings: TuneExperiment, progress: bool = False) -> PlayedTuning:
-    """The descent that the file asks for."""
+def play_tuning(settings: TuneExperiment, progress: bool = False, stage: Stage | None = None) -> PlayedTuning:
+    """The descent that the file asks for. `stage` opens a context around what comes before it."""
+    stage = stage or (lambda text: nullcontext())
     table, wanted = (
         tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"tune"}))),
         settings.tune,
     )
+    check_graphs(settings)
     check_runs(settings, "tune.starts, each with tune.runs: runs", wanted.starts * wanted.runs)
     with noted(settings.precision) as notes:
-        built = build(Experiment.model_validate(table))
+        with stage("loading data and networks"):
+            built = build(Experiment.model_validate(table))
         tuned = tune(
             built.problem,
             built.network,

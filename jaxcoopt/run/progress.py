@@ -144,14 +144,15 @@ class Pace:
 
 
 def _lines(pace: Pace, unit: str, last: bool = False) -> Done:
-    """A line at most every `EVERY` seconds; in a notebook one that is replaced.
+    """A line at most every `EVERY` seconds, and one at once where something is to be compiled first; in a notebook one
+    that is replaced.
 
     last: a last line also where all was done before the first was due.
     """
     start = said = pace.now
     notebook = "ipykernel" in sys.modules
-    if notebook:
-        print("compiling", end="", file=sys.stderr, flush=True)
+    if notebook or pace.fresh:
+        print(f"compiling, then {pace.total:,} {unit}", end="" if notebook else "\n", file=sys.stderr, flush=True)
 
     def done(count: int, news: str | None, diverged: int = 0, compiled: bool = False) -> None:
         nonlocal said

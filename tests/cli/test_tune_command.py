@@ -34,6 +34,7 @@ def test_what_is_found_is_written_and_runs(tmp_path):
     assert told.exit_code == 0, told.output
     assert "allocation.step" in told.output
     assert "on held-out runs" in told.output
+    assert told.stderr.splitlines()[:2] == ["loading data and networks", "compiling, then 5 iterations"]
     table = tomllib.loads((out / "tuned.toml").read_text())
     with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
