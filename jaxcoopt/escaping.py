@@ -13,6 +13,7 @@ from rich.text import Text
 from jaxcoopt.errors import require
 
 LONGEST = 48  # characters of a label in a picture, a table or a page
+TITLE = 1000  # of a title, which stands on one line
 BREAKS = "\n\r\t\v\f\x85\u2028\u2029"
 LATEX = {
     "\\": r"\textbackslash{}",

@@ -234,6 +234,28 @@ def test_a_run_that_cannot_fit_says_so_and_how_many_would(unchecked, monkeypatch
     assert less.state + less.working == pytest.approx((need.state + need.working) / 2, rel=0.01)
 
 
+def test_records_that_nothing_has_room_for(monkeypatch):
+    """Their list alone, their statistics in all runs, and trajectories of all nodes."""
+    problem, network, method = small()
+    monkeypatch.setattr("jaxcoopt.run.drive.free_memory", lambda: 2**24)
+    for options in (
+        {"steps": 2**31 - 1, "record_every": 1},
+        {"steps": 10**5, "runs": 50, "record_every": 1},
+        {"steps": 10**4, "runs": 20, "record": jc.Record(every=1, trajectories=["params"])},
+    ):
+        with pytest.raises(MemoryError, match=r"record_every: records: [0-9,]+ need at least .* give [0-9,]+ at most"):
+            jc.solve(problem, network, method, **options)
+
+
+def test_batches_that_nothing_has_room_for(monkeypatch):
+    problem, network, method = small()
+    monkeypatch.setattr(memory, "available", lambda: 2**31)
+    memory.check_memory(problem, network, method, 1, None)
+    batches = dataclasses.replace(method, training=dataclasses.replace(method.training, batch_size=10**8))
+    with pytest.raises(MemoryError, match="runs: 1 runs need"):
+        memory.check_memory(problem, network, batches, 1, None)
+
+
 def test_nothing_is_compiled_to_find_that_there_is_room():
     problem, network, method = small()
     before = loop.compiled_for(10)._cache_size()

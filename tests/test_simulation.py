@@ -157,17 +157,6 @@ def test_what_is_wrong_with_a_record_is_named(untyped, given, error, words):
 
 
 @pytest.mark.fast
-def test_trajectories_have_room(monkeypatch):
-    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.ones(NODES), 0.3), 6.0))
-    monkeypatch.setattr("jaxcoopt.run.simulation.available", lambda: 10 * NODES * 8)
-    given = problem, NETWORK, jc.CoOptimizer(jc.methods.LaplacianFlow(0.1)), 9
-    jc.solve(*given, record=jc.Record(1, trajectories="allocation"))
-    words = "11 records take 528 B, and 480 B are free; record fewer nodes"
-    with pytest.raises(MemoryError, match=words):
-        jc.solve(*given[:3], 10, record=jc.Record(1, trajectories="allocation"))
-
-
-@pytest.mark.fast
 def test_what_is_no_record_is_named(untyped):
     with pytest.raises(TypeError, match=r"record: expected a jaxcoopt\.Record, got 5"):
         received_record(5)

@@ -5,10 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from jaxcoopt.datasets import TOPOLOGIES
+from jaxcoopt.datasets.topologies import SIZED
 from jaxcoopt.experiments.amounts import Count, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import one_of
 from jaxcoopt.experiments.method_tables import Channel
+from jaxcoopt.words import TITLE
 
 FAMILIES = {
     "quadratic": "allocation",
@@ -66,6 +68,8 @@ class Graphs(Table):
     def _known(self) -> "Graphs":
         if self.kind == "topology":
             one_of(TOPOLOGIES).func(self.name)  # pyright: ignore[reportCallIssue]
+            if self.name in SIZED and not self.nodes:
+                raise ValueError(f"nodes: {self.name} comes in any size; say how many nodes, such as nodes = [20]")
         return self
 
 
@@ -89,7 +93,7 @@ class Contestant(Table):
 class Comparison(Table):
     """Everything that `jaxcoopt compare` needs to know."""
 
-    title: str = "comparison"
+    title: str = Field("comparison", max_length=TITLE)
     """One line for tables and plots."""
     half: Literal["allocation", "training"] = "allocation"
     """Which methods are compared."""

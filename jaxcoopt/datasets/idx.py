@@ -74,14 +74,18 @@ def read_idx(path: str | Path, axes: int) -> UInt8[np.ndarray, "..."]:
 
 def _read(path: Path, axes: int, each: int) -> UInt8[np.ndarray, "..."]:
     """each: bytes of memory that one of the file takes in the end."""
-    if not path.is_file():
-        raise FileNotFoundError(f"path: {path} is no file")
     try:
+        if not path.is_file():
+            raise FileNotFoundError(f"path: {path} is no file")
         with _opened(path) as stream:
             shape = _shape(path, stream, axes)
             return _content(path, stream, shape, each)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: not a whole gzip file ({error}); fetch the file again") from error
+    except OSError as error:
+        if not error.strerror:
+            raise
+        raise type(error)(f"path: {path!s:.200}: {error.strerror}; give a file that can be read") from error
 
 
 def _shape(path: Path, stream: BufferedIOBase, axes: int) -> tuple[int, ...]:
@@ -121,7 +125,11 @@ def _content(path: Path, stream: BufferedIOBase, shape: tuple[int, ...], each: i
 
 def _find(folder: Path, name: str) -> Path:
     """The file `name` or `name`.gz in the folder."""
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise type(error)(f"path: {folder!s:.200}: {error.strerror}; give another folder") from error
+    if not there:
         raise FileNotFoundError(f"path: {folder} is not a folder; give the folder that holds {name}[.gz]")
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():

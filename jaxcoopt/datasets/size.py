@@ -26,12 +26,17 @@ _LINKS: dict[str, Links] = {
 }
 
 
+def bytes_of(name: str, nodes: int, degree: int, probability: float | None) -> float | int:
+    """What networkx takes for a graph, about."""
+    links = _LINKS.get(name, lambda nodes, degree, probability: nodes)
+    return NODE * nodes + LINK * links(nodes, degree, probability)
+
+
 def check_size(name: str, nodes: int, degree: int, probability: float | None) -> None:
     """Raise MemoryError where a graph has no room, ValueError for one that takes hours to draw; with what would do."""
 
     def need(nodes: int) -> float | int:
-        links = _LINKS.get(name, lambda nodes, degree, probability: nodes)
-        return NODE * nodes + LINK * links(nodes, degree, probability)
+        return bytes_of(name, nodes, degree, probability)
 
     free = free_memory()
     check_fits("nodes", nodes, _most(need, free, nodes), need(nodes), free)

@@ -138,5 +138,7 @@ _SOCIAL: dict[str, Callable[[], nx.Graph]] = {
     "florentine": nx.florentine_families_graph,
     "les_miserables": nx.les_miserables_graph,
 }
-TOPOLOGIES = (*_SHAPES, *_RANDOM, *_SOCIAL)
+SIZED = (*_SHAPES, *_RANDOM)
+"""Those that come in any size."""
+TOPOLOGIES = (*SIZED, *_SOCIAL)
 """The names that `topology` knows."""

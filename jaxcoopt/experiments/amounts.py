@@ -135,5 +135,5 @@ def under(path: str) -> Iterator[None]:
     """Errors inside get the dotted path of the table that they are about."""
     try:
         yield
-    except (ValueError, TypeError, MemoryError) as error:
+    except (ValueError, TypeError, MemoryError, OSError) as error:
         raise type(error)(f"{path}.{error}") from error

@@ -14,7 +14,7 @@ from jaxcoopt.experiments import data_tables, problem_tables
 from jaxcoopt.experiments.amounts import Amounts, under
 from jaxcoopt.experiments.build_method import build_method
 from jaxcoopt.experiments.data import Samples, load_samples
-from jaxcoopt.experiments.limits import check_runs
+from jaxcoopt.experiments.limits import check_graphs, check_neurons, check_runs
 from jaxcoopt.experiments.own_kinds import made_of, own_metrics
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -49,14 +49,16 @@ def build(settings: Experiment) -> Built:
     Raises ValueError naming the key, MemoryError naming the one that asks for too much, ImportError naming the extra
     that holds the data.
     """
-    graphs = [_graph(f"network.graphs.{i}", graph) for i, graph in enumerate(settings.network.graphs)]
+    check_graphs(settings)
     check_runs(settings)
+    graphs = [_graph(f"network.graphs.{i}", graph) for i, graph in enumerate(settings.network.graphs)]
     with under("network"):
         network = _network(settings.network, graphs)
     demand = None if settings.demand is None else _demand(settings.demand, network.nodes)
     samples = None
     if settings.data is not None:
         samples = _samples(settings.data, network.nodes, settings.seed)  # pyright: ignore[reportArgumentType]
+        check_neurons(settings, samples.test_features.shape[1], network.nodes)
     counts = None if samples is None else samples.shards.counts
     amounts = Amounts(network.nodes, demand, counts, settings.seed)
     problem = Problem(

@@ -33,6 +33,9 @@ def load_samples(data: Data, nodes: int, seed: int) -> Samples:
     seed = seed if data.seed is None else data.seed
     with under("data"):
         dataset = _load(data)
+        if data.samples is not None and data.samples > len(dataset.targets):
+            there = f"{len(dataset.targets):,}"
+            raise ValueError(f"samples: {dataset.name} has {there}, got {data.samples:,}; give {there} at most")
         dataset = replace(dataset, classes=datasets.are_classes(dataset.targets, dataset.classes))
         if data.samples is not None and data.samples < len(dataset.targets):
             dataset = datasets.train_test(dataset, data.samples / len(dataset.targets), seed)[1]
@@ -49,7 +52,10 @@ def load_samples(data: Data, nodes: int, seed: int) -> Samples:
 
 def _load(data: Data) -> Dataset:
     if data.folder is not None:
-        return datasets.idx_folder(data.folder)
+        try:
+            return datasets.idx_folder(data.folder)
+        except (OSError, ValueError) as error:
+            raise type(error)(f"{error}".replace("path: ", "folder: ", 1)) from error
     return getattr(datasets, str(data.name))()
 
 

@@ -65,6 +65,11 @@ def _line(error: Any, table: dict[str, Any], model: type[BaseModel]) -> str:
             return f"{path}.kind: got {context['tag']!r:.60}, expected one of {context['expected_tags']}{hint}"
         case "union_tag_not_found":
             return f"{path}.kind: missing; say which kind of {path.rpartition('.')[2]} it is"
+        case "too_long":
+            return f"{path}: got {context['actual_length']} entries, expected {context['max_length']} at most"
+        case "string_too_long":
+            letters, most = len(error["input"]), context["max_length"]
+            return f"{path}: got {_given(error['input'])} of {letters:,} letters, expected {most:,} at most"
         case kind:
             expected = EXPECTED.get(kind, error["msg"].removeprefix("Input should be "))
             return f"{path}: got {_given(error['input'])}, expected {expected}"

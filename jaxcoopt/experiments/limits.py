@@ -1,9 +1,14 @@
 """Whether there is room for what a file asks for, known from its numbers before anything is made."""
 
+from itertools import accumulate
 from typing import Any
 
 from jaxcoopt.containers import free_memory
+from jaxcoopt.datasets.size import bytes_of, check_size
+from jaxcoopt.datasets.topologies import SIZED
 from jaxcoopt.errors import check_fits
+from jaxcoopt.experiments.amounts import under
+from jaxcoopt.experiments.data_tables import Topology
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 
@@ -11,6 +16,21 @@ STATISTICS = 9  # of a record
 DIGITS = {"float32": 15, "float64": 26}  # characters of a number in a CSV file, or less
 SIZES = {"float32": 4, "float64": 8}
 LINE = 200  # bytes of a node's line in nodes.csv
+
+
+def check_graphs(settings: Experiment) -> None:
+    """Raise MemoryError naming the graph that is too large, or for more of them than fit together: none is made yet."""
+    sizes = []
+    for i, graph in enumerate(settings.network.graphs):
+        if isinstance(graph, Topology) and graph.name in SIZED and (graph.nodes or 0) > 0:
+            given = graph.name, graph.nodes, graph.degree, graph.probability
+            with under(f"network.graphs.{i}"):
+                check_size(*given)
+            sizes.append(bytes_of(*given))
+    free, most = free_memory(), 0
+    for so_far in accumulate(sizes):
+        most += so_far <= free
+    check_fits("network.graphs", len(sizes), most, sum(sizes), free)
 
 
 def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None) -> None:
@@ -21,17 +41,25 @@ def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None
     free, size = free_memory(), SIZES[settings.precision]
     runs = settings.runs if runs is None else runs
     nodes = max(getattr(graph, "nodes", None) or 1 for graph in settings.network.graphs)
-    if settings.training is not None and hasattr(settings.training.loss, "hidden"):
-        before = 1
-        for i, width in enumerate(settings.training.loss.hidden):
-            each = nodes * size * (before + 1)
-            check_fits(f"training.loss.hidden.{i}", width, int(free // each), width * each, free)
-            before = max(1, width)
+    check_neurons(settings, 1, nodes)
+    batch = getattr(settings.method.training, "batch_size", None)
+    if batch is not None:
+        each = nodes * size * runs
+        check_fits("method.training.batch_size: samples", batch, int(free // each), batch * each, free)
     each = nodes * size * sum(half is not None for half in (settings.allocation, settings.training))
     check_fits(name, runs, int(free // max(1, each)), runs * each, free)
     each = STATISTICS * size * runs
     count = records(settings)
     check_fits("record_every: records", count, int(free // each), count * each, free)
+
+
+def check_neurons(settings: Experiment, inputs: int, nodes: int) -> None:
+    """Raise MemoryError for more neurons than fit, the first layer of them having so many inputs, or more."""
+    free, before = free_memory(), max(1, inputs)
+    for i, width in enumerate(getattr(settings.training and settings.training.loss, "hidden", ())):
+        each = nodes * SIZES[settings.precision] * (before + 1)
+        check_fits(f"training.loss.hidden.{i}", width, int(free // each), width * each, free)
+        before = max(1, width)
 
 
 def check_features(name: str, count: int, rows: int, size: int) -> None:

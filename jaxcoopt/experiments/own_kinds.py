@@ -16,6 +16,7 @@ from jaxcoopt.experiments.explain import explain
 from jaxcoopt.run.metric import Metric
 
 MARK = ":"
+WORD = 80  # characters of a name in errors
 TableOf = Callable[[str, type], type[Table]]
 
 
@@ -37,9 +38,11 @@ def imported(kind: str, base: type = object) -> type:
     """The class "module:Name", looked for in the current folder, too. Raises ValueError saying what is wrong."""
     found = _named("kind", kind)
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ValueError(f"kind: {kind!r} is no class derived from jaxcoopt's {base.__name__}")
+        raise ValueError(f"kind: {kind!r:.{WORD}} is no class derived from jaxcoopt's {base.__name__}")
     if not is_dataclass(found):
-        raise ValueError(f"kind: {kind!r} is no dataclass; put @jaxcoopt.pytree and @dataclass(frozen=True) above it")
+        raise ValueError(
+            f"kind: {kind!r:.{WORD}} is no dataclass; put @jaxcoopt.pytree and @dataclass(frozen=True) above it"
+        )
     return found
 
 
@@ -48,7 +51,7 @@ def own_metrics(names: Sequence[str]) -> list[Metric]:
     found = [_named("metrics", name) for name in names]
     for name, each in zip(names, found, strict=True):
         if not isinstance(each, Metric):
-            raise ValueError(f"metrics: {name!r} is no jaxcoopt.Metric, but {type(each).__name__}")
+            raise ValueError(f"metrics: {name!r:.{WORD}} is no jaxcoopt.Metric, but {type(each).__name__}")
     return found
 
 
@@ -56,13 +59,15 @@ def _named(key: str, text: str) -> Any:
     """What "module:NAME" names."""
     module, mark, name = text.partition(MARK)
     if not (module and mark and name):
-        raise ValueError(f'{key}: expected "module:NAME", got {text!r}')
+        raise ValueError(f'{key}: expected "module:NAME", got {text!r:.{WORD}}')
     here = os.getcwd()
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever the module raises
-        raise ValueError(f"{key}: {text!r} cannot be imported ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{key}: {text!r:.{WORD}} cannot be imported ({type(error).__name__}: {error!s:.200})"
+        ) from error
     finally:
         sys.path.remove(here)
 

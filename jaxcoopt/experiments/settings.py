@@ -9,12 +9,13 @@ from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
 from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
+from jaxcoopt.words import TITLE
 
 
 class Experiment(Table):
     """Everything that `jaxcoopt run` needs to know."""
 
-    title: str = "experiment"
+    title: str = Field("experiment", max_length=TITLE)
     """One line for tables and plots."""
     steps: Count
     """Iterations."""
@@ -26,7 +27,7 @@ class Experiment(Table):
     """Iterations between records; left out: steps / 100."""
     metrics: list[str] = Field([])
     """Statistics of your own, recorded and reported with the others: each "module:NAME" of a jaxcoopt.Metric."""
-    tol: float | None = None
+    tol: float | None = Field(None, gt=0)
     """A run stops once its gaps, budget residual and consensus error are all below."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the iterations; the reference optimum is computed in float64 anyway."""

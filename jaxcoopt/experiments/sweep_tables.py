@@ -1,11 +1,11 @@
 """The [sweep] table of a TOML file: what is swept, and how many seeds."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import scipy.stats
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from jaxcoopt.experiments.amounts import Table
 from jaxcoopt.experiments.catalogue import Catalogue
@@ -24,6 +24,13 @@ class Range(Table):
     scale: Literal["linear", "log"] = "linear"
     """log: each is the same multiple of the one before."""
 
+    @model_validator(mode="after")
+    def _has_a_logarithm(self) -> "Range":
+        if self.scale == "log" and np.sign(self.start) * np.sign(self.stop) <= 0:
+            given = f"start = {self.start:g} and stop = {self.stop:g}"
+            raise ValueError(f"expected start and stop of one sign, not 0, with scale = 'log', got {given}")
+        return self
+
     def values(self) -> list[float]:
         """The numbers."""
         space = np.geomspace if self.scale == "log" else np.linspace
@@ -40,6 +47,13 @@ class Random(Table):
     scale: Literal["linear", "log"] = "linear"
     """log: its logarithm is uniform."""
 
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "Random":
+        if not self.low < self.high or (self.scale == "log" and self.low <= 0):
+            expected = "0 < low < high with scale = 'log'" if self.scale == "log" else "low < high"
+            raise ValueError(f"expected {expected}, got low = {self.low:g} and high = {self.high:g}")
+        return self
+
     def distribution(self) -> Any:
         """As scipy.stats has it."""
         if self.scale == "log":
@@ -47,16 +61,34 @@ class Random(Table):
         return scipy.stats.uniform(self.low, self.high - self.low)
 
 
+def _form(value: Any) -> str | None:
+    """The tag of what a grid has for a name; None where it is none."""
+    known = Range.model_fields.keys()
+    if isinstance(value, Range) or (isinstance(value, dict) and value and value.keys() <= known):
+        return "range"
+    return {list: "list", dict: "labels"}.get(type(value))
+
+
+Values = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[list[Any], Tag("list")] | Annotated[dict[str, Any], Tag("labels")],
+    Discriminator(
+        _form,
+        custom_error_type="values",
+        custom_error_message="a list of values, {start = .., stop = .., count = ..}, or a table label = value",
+    ),
+]
+
+
 class Sweep(Table):
     """Give one of `grid`, `points` and `random`; names are those of the file's own keys, such as "channel.rho"."""
 
     seeds: int = Field(1, ge=1)
     """Of each point: runs that differ in their start, link failures and mini-batches."""
-    grid: dict[str, Range | list[Any] | dict[str, Any]] | None = None
+    grid: dict[str, Values] | None = Field(None, min_length=1)
     """Name to its values: a list, {start, stop, count, scale}, or a table label = value."""
     points: list[dict[str, Any]] | None = Field(None, min_length=1)
     """Each a table name = value."""
-    random: dict[str, Random | list[Any]] | None = None
+    random: dict[str, Random | list[Any]] | None = Field(None, min_length=1)
     """Name to {low, high, scale} or a list to choose from."""
     samples: int = Field(100, ge=1)
     """Points that are drawn with `random`."""

@@ -1,6 +1,7 @@
 """Settings as text: read from a file or a pipe, and refused where no file of settings can be meant."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ DEEPEST = 32  # tables and lists inside each other; the deepest setting lies at 
 WHOLE = range(-(2**63), 2**63)  # the numbers that TOML has
 SHOWN = 60  # characters of a line or a key
 TOO_DEEP = f"tables or lists inside each other more than {DEEPEST} deep, where settings need 7 at most"
+QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|#.*")  # texts and what comments on a line
 BITS = "whole numbers have 64 bits, up to 9.2e18"
 
 
@@ -40,8 +42,7 @@ def parsed(where: str, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where}: not valid TOML: {error!s:.200}{_quoted_line(text, error)}") from error
     except RecursionError as error:
-        line = max(text.splitlines(), key=lambda line: line.count("[") + line.count("{"))
-        raise ValueError(f"{where}: {_short(line)}: {TOO_DEEP}") from error
+        raise ValueError(f"{where}: {_short(_deepest(text))}: {TOO_DEEP}") from error
     except ValueError as error:  # Python reads whole numbers of so many digits only
         line = max(text.splitlines(), key=_digits)
         raise ValueError(f"{where}: {_short(line)}: a number of {_digits(line):,} digits; {BITS}") from error
@@ -78,6 +79,20 @@ def _dots(line: str) -> int:
     """Of the key that a line sets, or the table that it opens."""
     key = line.partition("=")[0]
     return 0 if "," in key else key.count(".")
+
+
+def _deepest(text: str) -> str:
+    """The line at which begins what has the most brackets inside each other, on one line or over many."""
+    depth = most = 0
+    begin = found = ""
+    for line in text.splitlines():
+        if depth <= 0:
+            begin, depth = line, 0
+        for bracket in re.findall(r"[\[\]{}]", QUOTED.sub("", line)):
+            depth += 1 if bracket in "[{" else -1
+            if depth > most:
+                most, found = depth, begin
+    return found
 
 
 def _digits(line: str) -> int:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.containers import free_memory
+from jaxcoopt.errors import check_fits
 from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
 from jaxcoopt.run.metric import TRAJECTORIES
@@ -19,13 +21,16 @@ from jaxcoopt.run.status import FLAGS, converged, final_status, first_or_last, h
 Records = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
 
+ENTRY = 40  # bytes of a number in a list
 CALL_SECONDS = 0.2  # to a call, where records are closer: as often as a progress bar wants news
 
 
-def intervals(steps: int, record_every: int, start: int = 0) -> list[int]:
+def intervals(steps: int, record_every: int, start: int = 0, each: int = 0) -> list[int]:
     """Iterations before each record: those at the multiples of `record_every` and at the end; the first is iteration 0,
-    where a run starts there.
+    where a run starts there. each: bytes that a record takes; raises MemoryError for more of them than fit.
     """
+    each, free, count = each + ENTRY, free_memory(), 1 + -(-steps // record_every)
+    check_fits("record_every: records", count, int(free // each), count * each, free)
     end = start + steps
     marks = [start, *range(start - start % record_every + record_every, end, record_every), end]
     return [0] * (start == 0) + [after - before for before, after in pairwise(marks)]

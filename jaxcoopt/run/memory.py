@@ -117,11 +117,13 @@ def compiler_memory(problem: Problem) -> int:
 
 def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: int, initial: Initial | None) -> None:
     """Raise MemoryError, with the number of runs that would fit, for a run that the device has no room for."""
-    if at_most(problem, network, runs) + compiler_memory(problem) < available() // 4:
+    if at_most(problem, network, method, runs) + compiler_memory(problem) < available() // 4:
         return
     need = layout_of(problem, network, method, runs, initial)
     if need.total > need.available:
-        raise MemoryError(f"runs: {need}; ask for fewer at a time, or for fewer samples or parameters")
+        raise MemoryError(
+            f"runs: {need}; ask for fewer at a time, or for fewer samples (of a batch, too) or parameters"
+        )
 
 
 def available() -> int:
@@ -132,7 +134,7 @@ def available() -> int:
     return free_memory()
 
 
-def at_most(problem: Problem, network: Network, runs: int) -> int:
+def at_most(problem: Problem, network: Network, method: CoOptimizer, runs: int) -> int:
     """A bound far above what is needed, from the sizes alone: where even that fits, nothing need be compiled."""
     given = sum(np.size(leaf) for leaf in jax.tree.leaves((problem, network)))
     numbers = scores = 0
@@ -140,6 +142,9 @@ def at_most(problem: Problem, network: Network, runs: int) -> int:
         loss, (_, samples) = problem.training.loss, shape_of(problem.training.features)
         params = params_like(loss, problem.training.one_sample)
         numbers, scores = sum(leaf.size for leaf in jax.tree.leaves(params)), samples * loss.outputs
+        if method.training is not None and (drawn := method.training.batch_size) is not None:
+            sample = sum(leaf.size for leaf in jax.tree.leaves(problem.training.features)) / (network.nodes * samples)
+            scores = drawn * (int(sample) + 1 + loss.outputs)
     return (4 * given + network.nodes * runs * (100 + 30 * numbers + 4 * scores)) * np.dtype(float_dtype()).itemsize
 
 

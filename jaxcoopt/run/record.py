@@ -7,13 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcoopt.arrays import float_dtype
 from jaxcoopt.errors import at_least_one, listed, shown, unknown_name
 from jaxcoopt.methods.co_optimizer import Estimate
 from jaxcoopt.network.network import Network
+from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.metric import TRAJECTORIES, Metric
 from jaxcoopt.shown import briefly
 
+STATISTICS = 5  # of a record, or more
 STANDS = {"allocation": "allocation", "params": "training"}
 """What of an estimate may be recorded at each record, and the half that it belongs to."""
 
@@ -99,6 +102,16 @@ def extra_of(record: Record, problem: Problem, network: Network) -> Extra | None
     if not (record.metrics or record.trajectories):
         return None
     return Extra(tuple(record.metrics), tuple(record.trajectories), nodes)
+
+
+def record_bytes(record: Record, problem: Problem, nodes: int, runs: int) -> int:
+    """What one record of all runs takes, or a little less."""
+    nodes = nodes if record.nodes is None else len(record.nodes)
+    numbers = STATISTICS + len(record.metrics) + nodes * ("allocation" in record.trajectories)
+    if "params" in record.trajectories and problem.training is not None:
+        params = params_like(problem.training.loss, problem.training.one_sample)
+        numbers += nodes * sum(leaf.size for leaf in jax.tree.leaves(params))
+    return runs * numbers * np.dtype(float_dtype()).itemsize
 
 
 def _number(label: Hashable, network: Network) -> int:

@@ -20,11 +20,9 @@ from jaxcoopt.run.calls import Records, drive, intervals
 from jaxcoopt.run.check import received, received_start
 from jaxcoopt.run.checkpoint import Checkpoint
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import Carry, recorded
-from jaxcoopt.run.memory import available, readable
-from jaxcoopt.run.metric import TRAJECTORIES
+from jaxcoopt.run.loop import Carry
 from jaxcoopt.run.prepare import prepare
-from jaxcoopt.run.record import Record, received_record
+from jaxcoopt.run.record import Record, received_record, record_bytes
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged
 
@@ -124,9 +122,8 @@ class Simulation:
         given = start.problem, start.network, start.method, start.initial, start.runs
         with room_for("run", start.shard, *given):
             if not self._over:
-                lengths = intervals(steps, every, self.iteration)
-                self._check_room(len(lengths))
-                self._advance(lengths, progress)
+                each = record_bytes(self._record, start.problem, start.network.nodes, start.runs)
+                self._advance(intervals(steps, every, self.iteration, each), progress)
             result = self.result
         warn_where_all_diverged(result, start.method, start.network)
         return result
@@ -185,18 +182,6 @@ class Simulation:
     def _over(self) -> bool:
         """Whether every run has converged or diverged."""
         return self._records is not None and bool(np.all(self._records["over"][-1]))
-
-    def _check_room(self, records: int) -> None:
-        """Raise MemoryError for more trajectories than there is room for."""
-        if not self._record.trajectories:
-            return
-        one = jax.eval_shape(recorded, self._setup, self._carry)[TRAJECTORIES]
-        need, free = records * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one)), available()
-        if need > free:
-            raise MemoryError(
-                f"record.trajectories: {records:,} records take {readable(need)}, and {readable(free)} are free; "
-                "record fewer nodes (record.nodes), or less often (record.every)"
-            )
 
     def _advance(self, lengths: list[int], progress: bool) -> None:
         at = self.iteration

@@ -72,7 +72,7 @@ def sample(distributions: Mapping[str, Any], count: int, seed: int = 0) -> list[
     drawn: dict[str, Sequence[Any]] = {}
     for name, each in distributions.items():
         if hasattr(each, "rvs") and hasattr(each, "args"):  # frozen
-            drawn[name] = each.rvs(size=count, random_state=rng).tolist()
+            drawn[name] = _drawn(f"distributions[{name!r}]", each, count, rng)
         elif isinstance(each, Sequence) and not isinstance(each, str) and len(each):
             drawn[name] = [each[i] for i in rng.integers(len(each), size=count)]
         else:
@@ -81,6 +81,14 @@ def sample(distributions: Mapping[str, Any], count: int, seed: int = 0) -> list[
                 f"scipy.stats.loguniform(0.01, 1), or a list to choose from, got {shown(each)}"
             )
     return [dict(zip(drawn, values, strict=True)) for values in zip(*drawn.values(), strict=True)]
+
+
+def _drawn(where: str, distribution: Any, count: int, rng: np.random.Generator) -> list[Any]:
+    try:
+        return distribution.rvs(size=count, random_state=rng).tolist()
+    except ValueError as error:  # scipy's, which names no argument
+        given = ", ".join(f"{each!r:.40}" for each in (*distribution.args, *distribution.kwds.values()))
+        raise ValueError(f"{where}: scipy cannot draw from it with {given} ({error!s:.120}); give others") from error
 
 
 def point_at(axes: Sequence[Axis], index: Sequence[int], trio: Trio) -> Trio:

@@ -31,6 +31,7 @@ from jaxcoopt.study.store import Store
 from jaxcoopt.study.store_layout import Layout
 from jaxcoopt.study.store_size import bytes_of, check_room, points_in, seeds_in, size_in_bytes
 from jaxcoopt.theory.auto import warn_of_links
+from jaxcoopt.words import TITLE
 
 CLOCKS = ("bits", "seconds")
 RECORDS = 20  # of a run, unless said otherwise
@@ -124,6 +125,8 @@ def planned(
     seed, initial = check_seed("seed", seed), received_start(initial)
     if not isinstance(title, str):
         raise TypeError(f"title: expected a text, got {shown(title)}")
+    if len(title) > TITLE:
+        raise ValueError(f"title: expected {TITLE:,} letters at most, got {len(title):,}: {title:.60}")
     trio = Trio(*received(*trio))
     check_base(trio)
     check_size(trio.problem, points_in(grid), seeds, steps, every, store, len(record.metrics))

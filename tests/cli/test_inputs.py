@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import jaxcoopt as jc
 from benchmarks.engine.case import grid, read_axes
 from jaxcoopt.cli import app
 from jaxcoopt.comparison.command import run_comparison
+from jaxcoopt.comparison.settings import COMPARISONS
 from jaxcoopt.datasets import TOPOLOGIES, topology
 from jaxcoopt.experiments import toml_text
 from jaxcoopt.experiments.build import build
@@ -47,6 +49,16 @@ TEXTS = {
     "5,000 digits": (b"runs = 1\nsteps = " + b"9" * 5000, "'steps = 99"),
     "400 digits": (b"[network]\nnodes = [1, -" + b"9" * 400 + b"]", "network.nodes.1: a number of 1,329 bits"),
     "65 bits": (b"seed = 18446744073709551616", "seed: a number 1.845e+19"),
+    "lists over many lines": (
+        (
+            RING.replace("on a ring", "on [[[ a ring").replace(
+                "budget = 60.0", "budget = " + "[\n" * 3000 + "1" + "]\n" * 3000
+            )
+        ).encode(),
+        "'budget = ['",
+    ),
+    "a long title": (RING.replace("a ring", "a r" + "i" * 2000 + "ng").encode(), "title: got 'CPU allocation on a"),
+    "a long metric": (("metrics = ['" + "m" * 10**6 + ":N']\n" + RING).encode(), "metrics: 'mmm"),
     "a zero byte": (b"steps = 1\0", "not valid TOML"),
     "no text": (bytes(range(256)), "not a text file in UTF-8"),
     "UTF-16": (RING.encode("utf-16"), "it looks like UTF-16"),
@@ -121,6 +133,11 @@ def test_folders_and_files_that_are_closed(tmp_path, monkeypatch):
             'network.graphs=[{kind="topology", name="complete", nodes=300000}]',
             "network.graphs.0.nodes: 300,000 need at least",
         ),
+        (
+            'network.graphs=[{kind="topology", name="complete", nodes=2000}, '
+            '{kind="topology", name="path", nodes=8000000000}]',
+            "network.graphs.1.nodes: 8,000,000,000 need at least",
+        ),
         ("runs=1000000000000", "runs: 1,000,000,000,000 need at least"),
         ("steps=1000000000000000000", "steps: got 1000000000000000000 (a whole number), expected less than 2147483648"),
         ("record_every=1000000000000", "record_every: got 1000000000000"),
@@ -161,6 +178,47 @@ def test_features_and_neurons_that_nothing_has_room_for(override, words):
 )
 def test_settings_of_methods_that_nothing_counts_to(override, words):
     refused("ring_allocation", override, [words])
+
+
+def test_graphs_that_fit_by_themselves_only(monkeypatch):
+    """Of rings of 1,000 nodes, some 0.6 MB each, three have room in 2 MiB."""
+    monkeypatch.setattr("jaxcoopt.experiments.limits.free_memory", lambda: 2 * 2**20)
+    ring = "{kind='topology', name='ring', nodes=1000}"
+    settings = EXPERIMENTS.read("ring_allocation", [f"network.graphs=[{', '.join([ring] * 5)}]", "runs=1"])
+    with pytest.raises(MemoryError, match=r"network\.graphs: 5 need at least .* give 3 at most"):
+        build(settings)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.loss={kind='mlp', hidden=[20000000]}", r"training\.loss\.hidden\.0: 20,000,000 need"),  # 30 features
+        ("method.training.batch_size=1000000000", r"method\.training\.batch_size: samples: 1,000,000,000 need"),
+    ],
+)
+def test_sizes_that_go_with_the_data(monkeypatch, override, words):
+    monkeypatch.setattr("jaxcoopt.experiments.limits.free_memory", lambda: 2**34)
+    with pytest.raises(MemoryError, match=words + r" at least .* give .* at most"):
+        build(EXPERIMENTS.read("svm_breast_cancer", [override]))
+
+
+def test_a_folder_whose_name_is_too_long():
+    with pytest.raises(OSError, match=r"data\.folder: f{200}: File name too long; give another folder"):
+        build(EXPERIMENTS.read("svm_breast_cancer", ["data={folder='" + "f" * 5000 + "'}"]))
+
+
+def test_more_samples_than_there_are():
+    with pytest.raises(ValueError, match=r"data\.samples: breast_cancer has 569, got 570; give 569 at most"):
+        build(EXPERIMENTS.read("svm_breast_cancer", ["data.samples=570"]))
+
+
+def test_titles_that_no_line_holds():
+    """In a file, a comparison and a call alike."""
+    with pytest.raises(ValueError, match=r"title: got 'xx.* of 1,001 letters, expected 1,000 at most"):
+        COMPARISONS.read("headline", ["title=" + "x" * 1001])
+    with pytest.raises(ValueError, match="title: expected 1,000 letters at most, got 1,001: xxx"):
+        jc.sweep(None, None, None, {}, steps=1, title="x" * 1001)
+    assert EXPERIMENTS.read("ring_allocation", ["title=" + "x" * 1000]).title == "x" * 1000
 
 
 def test_sweeps_and_tunings_that_nothing_has_room_for():
@@ -211,6 +269,7 @@ def test_cases_of_the_benchmark(tmp_path):
         ("width=1000000000000", r"headline: width: 1,000,000,000,000 need"),
         ("networks.0.nodes=[20, 1000000000000]", r"headline: networks\.0\.nodes: 1,000,000,000,000 need"),
         ("networks.0.graphs=1000000000000", r"headline: networks\.0\.graphs: 1,000,000,000,000 need"),
+        ("networks.0.nodes=[]", r"'headline': networks\.0: nodes: regular comes in any size"),
         ("checkpoints=[1000000000000]", r"checkpoints\.0: got 1000000000000"),
     ],
 )
