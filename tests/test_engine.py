@@ -237,7 +237,7 @@ def test_a_run_that_cannot_fit_says_so_and_how_many_would(unchecked, monkeypatch
 def test_records_that_nothing_has_room_for(monkeypatch):
     """Their list alone, their statistics in all runs, and trajectories of all nodes."""
     problem, network, method = small()
-    monkeypatch.setattr("jaxcoopt.run.drive.free_memory", lambda: 2**24)
+    monkeypatch.setattr("jaxcoopt.run.calls.free_memory", lambda: 2**24)
     for options in (
         {"steps": 2**31 - 1, "record_every": 1},
         {"steps": 10**5, "runs": 50, "record_every": 1},

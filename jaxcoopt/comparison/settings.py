@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 
 from jaxcoopt.datasets import TOPOLOGIES
 from jaxcoopt.datasets.topologies import SIZED
+from jaxcoopt.escaping import TITLE
 from jaxcoopt.experiments.amounts import Count, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import one_of
 from jaxcoopt.experiments.method_tables import Channel
-from jaxcoopt.words import TITLE
 
 FAMILIES = {
     "quadratic": "allocation",

@@ -23,7 +23,7 @@ def check_graphs(settings: Experiment) -> None:
     sizes = []
     for i, graph in enumerate(settings.network.graphs):
         if isinstance(graph, Topology) and graph.name in SIZED and (graph.nodes or 0) > 0:
-            given = graph.name, graph.nodes, graph.degree, graph.probability
+            given = graph.name, graph.nodes or 0, graph.degree, graph.probability
             with under(f"network.graphs.{i}"):
                 check_size(*given)
             sizes.append(bytes_of(*given))

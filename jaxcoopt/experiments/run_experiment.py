@@ -68,7 +68,8 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
         jax.block_until_ready(result.state)
         clock.lap("solve")
     if "allocation_gap" in result.trace:
-        notes += worse_than_start(np.asarray(result.trace["allocation_gap"]), np.asarray(result.status))
+        worse = worse_than_start(np.asarray(result.trace["allocation_gap"]), np.asarray(result.status))
+        notes += [words for words in worse if words not in notes]  # `solve` may have said so
     return Played(built, result, clock.laps, notes)
 
 

@@ -12,7 +12,7 @@ import tomli_w
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.limits import check_graphs, check_runs
 from jaxcoopt.experiments.notes import noted
-from jaxcoopt.experiments.play import Stage
+from jaxcoopt.experiments.run_experiment import Stage
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
 from jaxcoopt.run.names import Trio, find, read

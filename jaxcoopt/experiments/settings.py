@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from jaxcoopt.escaping import TITLE
 from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
 from jaxcoopt.experiments.method_tables import Channel, Method
 from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
-from jaxcoopt.words import TITLE
 
 
 class Experiment(Table):

@@ -36,9 +36,10 @@ class Result:
 
     allocation: [nodes, runs], in CPU units. params: leaves [nodes, *shape, runs]. trace: the name of a statistic to
     [records, runs], in the units of `units`. iterations: [records], when each record was made. status: [runs], how each
-    run ended, as numbers of `Status`. left: [runs], the iteration at which each run converged, diverged or ran out of
-    steps. trajectories: what `Record.trajectories` asks for, name to [records, nodes, *shape, runs], of the nodes
-    `trajectory_labels`. optimum: that gaps are measured against. method: as it was run, with numbers for "auto".
+    run ended, as numbers of `Status`. left: [runs], the iteration of the record at which each run was seen to have
+    converged, diverged or run out of steps. trajectories: what `Record.trajectories` asks for, name to [records, nodes,
+    *shape, runs], of the nodes `trajectory_labels`. optimum: that gaps are measured against. method: as it was run,
+    with numbers for "auto".
 
     state, names, extra: for the library's own use; see `labels` and `own_metrics`.
     """

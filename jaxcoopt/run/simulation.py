@@ -24,7 +24,7 @@ from jaxcoopt.run.loop import Carry
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Record, received_record, record_bytes
 from jaxcoopt.run.result import Result, result_of
-from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged
+from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged, warn_where_worse
 
 
 class Simulation:
@@ -126,6 +126,7 @@ class Simulation:
                 self._advance(intervals(steps, every, self.iteration, each), progress)
             result = self.result
         warn_where_all_diverged(result, start.method, start.network)
+        warn_where_worse(result)
         return result
 
     def save(self, folder: str | Path) -> None:

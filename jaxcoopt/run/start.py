@@ -32,7 +32,7 @@ from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
 from jaxcoopt.run.record import Extra, Record, extra_of
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.shards import spread_runs
-from jaxcoopt.run.status import Status
+from jaxcoopt.run.status import Status, worse_than_start
 from jaxcoopt.shown import briefly
 from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
 
@@ -126,6 +126,14 @@ def warn_where_all_diverged(result: Result, method: CoOptimizer, network: Networ
             RuntimeWarning,
             stacklevel=LEVEL - 1,
         )
+
+
+def warn_where_worse(result: Result) -> None:
+    """Warn (RuntimeWarning) of infeasible runs that ended much further from the optimum than they began."""
+    if "allocation_gap" in result.trace:
+        gap, status = np.asarray(result.trace["allocation_gap"]), np.asarray(result.status)
+        for words in worse_than_start(gap, status, (Status.INFEASIBLE,)):
+            warnings.warn(words, RuntimeWarning, stacklevel=LEVEL - 1)
 
 
 def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:

@@ -36,6 +36,9 @@ class Status(IntEnum):
     INFEASIBLE = 3
 
 
+STAYED = (Status.MAX_STEPS, Status.CONVERGED, Status.INFEASIBLE)
+
+
 def converged(record: Mapping[str, Numbers], tol: Float[Any, ""], share: Any) -> Bool[Any, " runs"]:
     """True where every gap, the budget residual, the consensus error and the box violation are at most tol.
 
@@ -92,10 +95,15 @@ def final_status(
     return xp.where(at_end(broken), int(Status.DIVERGED), status), left
 
 
-def worse_than_start(gap: Float[np.ndarray, "records runs"], status: Int[np.ndarray, " runs"]) -> list[str]:
-    """What to say of runs whose allocation gap ended far above where it began; nothing where all went well."""
+def worse_than_start(
+    gap: Float[np.ndarray, "records runs"], status: Int[np.ndarray, " runs"], among: tuple[Status, ...] = STAYED
+) -> list[str]:
+    """What to say of runs whose allocation gap ended far above where it began; nothing where all went well.
+
+    among: runs that ended otherwise are not looked at.
+    """
     first, last = np.abs(gap[0]), gap[-1]
-    runs = np.flatnonzero((status != Status.DIVERGED) & (last > WORSE * first) & (last > WORSE_GAP))
+    runs = np.flatnonzero(np.isin(status, among) & (last > WORSE * first) & (last > WORSE_GAP))
     if not len(runs):
         return []
     worst = runs[np.argmax(last[runs])]

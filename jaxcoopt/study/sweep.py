@@ -10,6 +10,7 @@ import numpy as np
 from jaxcoopt.arrays import float_dtype, shown
 from jaxcoopt.describe import deciding, described
 from jaxcoopt.errors import a_flag, at_least_one, check_seed
+from jaxcoopt.escaping import TITLE
 from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -31,7 +32,6 @@ from jaxcoopt.study.store import Store
 from jaxcoopt.study.store_layout import Layout
 from jaxcoopt.study.store_size import bytes_of, check_room, points_in, seeds_in, size_in_bytes
 from jaxcoopt.theory.auto import warn_of_links
-from jaxcoopt.words import TITLE
 
 CLOCKS = ("bits", "seconds")
 RECORDS = 20  # of a run, unless said otherwise

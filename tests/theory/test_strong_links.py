@@ -139,6 +139,24 @@ def test_large_directed_networks(rng):
         assert (too_strong(method, scaled, IDEAL, surely=True) is not None) == warned
 
 
+def test_what_a_penalty_cannot_hold_is_told_when_it_has_run(rng):
+    """Counts as weights: no step bound is known to be passed before the run, and the penalty's slope throws it far off.
+
+    With the weights a hundredth of that, which is a hundredth of the step, there is nothing to say.
+    """
+    graph = nx.cycle_graph(12)
+    nx.set_edge_attributes(graph, 100, "count")
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, 12), rng.uniform(0, 3, 12))
+    problem = jc.Problem(jc.Allocation(cost, 12.0, 0.0, 2.0))
+    network, method = jc.Network.from_graphs(graph, weights="count"), jc.CoOptimizer(jc.methods.LaplacianFlow(1e-3))
+    words, result = told(problem, network, method, steps=300)
+    gap = result.trace["allocation_gap"][:, 0]
+    far = result.status[0] == jc.Status.INFEASIBLE and gap[-1] > 10 * abs(gap[0]) and gap[-1] > 1e-3
+    assert any("ended much further from the optimum than they began" in each for each in words) == far
+    tamed = network.with_weights(0.01 * np.asarray(network.edges.weights))
+    assert told(problem, tamed, method, steps=300)[0] == []
+
+
 def test_auto_says_it(rng):
     problem = jc.Problem(training=cases.training(rng))
     with pytest.raises(ValueError, match=r"step: 'auto' found no step, as the links are too strong"):
