@@ -247,7 +247,7 @@ def test_records_that_nothing_has_room_for(monkeypatch):
             jc.solve(problem, network, method, **options)
 
 
-def test_batches_that_nothing_has_room_for(monkeypatch):
+def test_batches_that_nothing_has_room_for(monkeypatch, unchecked):
     problem, network, method = small()
     monkeypatch.setattr(memory, "available", lambda: 2**31)
     memory.check_memory(problem, network, method, 1, None)

@@ -74,7 +74,7 @@ def test_their_optimum_and_their_slopes(data):
     np.testing.assert_allclose(*slopes, rtol=1e-9)
 
 
-def test_auto_memory_and_sweeps_know_them(data):
+def test_auto_memory_and_sweeps_know_them(data, unchecked):
     _, parts = both(data)
     method = jc.CoOptimizer(training=jc.methods.DGD("auto"))
     result = jc.solve(parts, NETWORK, method, 60, runs=RUNS)

@@ -19,7 +19,7 @@ def check_promised(store: Path) -> None:
     """Raise MemoryError where a store's arrays say that they are larger than what memory is free, ValueError where a
     part is no plain file, its description is too large, or it unpacks to more than its array has room for.
     """
-    _check_files(store)
+    check_files(store)
     try:
         group = require("zarr", extra="report").open_group(store, mode="r")
         arrays = [(name, each) for name, each in group.members(max_depth=None) if hasattr(each, "shape")]
@@ -37,7 +37,7 @@ def check_promised(store: Path) -> None:
             f"{shape}, {_gib(sizes[largest])}, and {_gib(free)} are free; give a smaller store, or use a larger machine"
         )
     for name, each in arrays:
-        _check_chunks(store, store / name, math.prod(each.chunks) * each.dtype.itemsize)
+        check_chunks(store, store / name, math.prod(each.chunks) * each.dtype.itemsize)
 
 
 def unpacked(head: bytes) -> int | None:
@@ -56,7 +56,8 @@ def _numbers(array: Any) -> int:
     return max(math.prod(array.shape), math.prod(array.chunks))
 
 
-def _check_files(store: Path) -> None:
+def check_files(store: Path) -> None:
+    """Raise ValueError where a part of a store is no plain file, or its description is too large."""
     for each in store.rglob("*"):
         if each.is_dir():
             continue
@@ -69,8 +70,8 @@ def _check_files(store: Path) -> None:
             )
 
 
-def _check_chunks(store: Path, folder: Path, size: int) -> None:
-    """size: the bytes of a chunk that is not packed."""
+def check_chunks(store: Path, folder: Path, size: int) -> None:
+    """Raise ValueError where a chunk in the folder unpacks to more than size, the bytes of one that is not packed."""
     for each in _chunks(folder):
         with each.open("rb") as stream:
             promised = unpacked(stream.read(HEAD))

@@ -20,7 +20,7 @@ from jaxcoopt.run.status import Status
 from jaxcoopt.study.axes import ITERATION
 from jaxcoopt.study.batcher import Outcome
 from jaxcoopt.study.chunks import Tiles
-from jaxcoopt.study.promised import check_promised
+from jaxcoopt.study.promised import check_chunks, check_files
 from jaxcoopt.study.store_layout import DONE, FILES, LAST, MANIFEST, ROOT, Layout, digest, empty_files, write_empty
 from jaxcoopt.study.store_size import check_room
 
@@ -103,7 +103,7 @@ class Store:
     def check(self, settings: Mapping[str, str], versions: Mapping[str, str]) -> None:
         """Raise ValueError, with what differs, where the store was made with other settings or versions."""
         if self.path is not None:
-            check_promised(self.path)
+            check_files(self.path)
         attributes = self._attributes
         before = [json.loads(attributes[name]) for name in ("settings", "versions")]
         lines = [line for old, new in zip(before, (settings, versions), strict=True) for line in differences(old, new)]
@@ -240,11 +240,16 @@ class Store:
         """[*chunks, arrays]: the digest of each chunk's file in each array, 0 where it is not done."""
         done = self._arrays[DONE]
         try:
+            if self.path is not None:
+                check_chunks(self.path, self.path / DONE, done.shape[-1] * done.dtype.itemsize)
             return done[:]
         except Exception:  # whatever a file that is not whole makes its readers raise
             marks = np.zeros(done.shape, np.uint64)
         for chunk in np.ndindex(*done.shape[:-1]):
             with suppress(Exception):
+                if self.path is not None:
+                    file = self.path / DONE / done.metadata.encode_chunk_key((*chunk, 0))
+                    check_chunks(self.path, file.parent, done.shape[-1] * done.dtype.itemsize)
                 marks[chunk] = done[chunk]
         return marks
 

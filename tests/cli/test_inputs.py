@@ -212,7 +212,7 @@ def test_more_samples_than_there_are():
         build(EXPERIMENTS.read("svm_breast_cancer", ["data.samples=570"]))
 
 
-def test_titles_that_no_line_holds():
+def test_titles_that_no_line_holds(untyped):
     """In a file, a comparison and a call alike."""
     with pytest.raises(ValueError, match=r"title: got 'xx.* of 1,001 letters, expected 1,000 at most"):
         COMPARISONS.read("headline", ["title=" + "x" * 1001])

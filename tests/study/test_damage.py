@@ -112,6 +112,16 @@ def test_any_bit(made, tmp_path, rng):
         assert files(store) == whole
 
 
+def test_a_chunk_that_says_it_is_larger(made, tmp_path):
+    """Where a compressed frame has its size; what says whether chunks are done, too."""
+    store = shutil.copytree(made[0], tmp_path / "store")
+    whole = files(store)
+    for key in (TRACE, next(key for key in whole if key.startswith("chunks/done/c/"))):
+        damage(store, key, lambda content: content[:5] + b"\xff" * 3 + content[8:])
+        small.sweep(GRID, store=store)
+        assert files(store) == whole
+
+
 def test_another_sweep_s_store_stays_another_s(made, tmp_path):
     """Even where its attributes can be read from one of two places only."""
     for key in (ROOT, MANIFEST):
