@@ -30,11 +30,13 @@ from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged, 
 class Simulation:
     """A run that is prepared once and goes on from where it stands.
 
-    >>> simulation = jc.Simulation(problem, network, method, runs=64, record=jc.Record(every=20))
-    >>> simulation.run(1_000)                    # a Result, as of `solve`
-    >>> simulation.save("half_way")
-    >>> simulation = jc.Simulation.load("half_way", problem, network, method)
-    >>> result = simulation.run(1_000)           # of all 2,000 iterations
+    One is made, run, saved, loaded and run on like this (docs/use.md has it whole):
+
+        simulation = jc.Simulation(problem, network, method, runs=64, record=record)
+        simulation.run(1_000)  # a Result, as of `solve`
+        simulation.save("half_way")
+        simulation = jc.Simulation.load("half_way", problem, network, method, record=record)
+        result = simulation.run(1_000)  # of all 2,000 iterations
 
     Arguments, errors and warnings are those of `solve`. Records stand at the multiples of `record.every` (None: a
     hundredth of each call's steps) and at the end of each call. Calls that end at such multiples give the numbers of
