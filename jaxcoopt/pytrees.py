@@ -13,9 +13,15 @@ Class = TypeVar("Class", bound=type)
 
 
 @overload
-def pytree(cls: Class) -> Class: ...
+def pytree(cls: Class) -> Class:
+    """As a decorator by itself."""
+
+
 @overload
-def pytree(*, static: tuple[str, ...]) -> Callable[[Class], Class]: ...
+def pytree(*, static: tuple[str, ...]) -> Callable[[Class], Class]:
+    """As one that is told what else is compiled in."""
+
+
 def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
     """Register a frozen dataclass with JAX; fields named in `static` and settings that are `compiled` are compiled in,
     all others are leaves.

@@ -234,3 +234,17 @@ def test_nearly_linear_costs_move(rng, float32, flow):
         trace = jc.solve(problem, network, jc.CoOptimizer(flow), 4000, record_every=1000).trace
     assert trace["budget_residual"].max() <= 1e-6
     assert trace["allocation_gap"][-1, 0] < 0.1 * trace["allocation_gap"][0, 0]
+
+
+@pytest.mark.parametrize("momentum", [None, 0.5])
+def test_budget_where_a_later_graph_is_much_stronger(rng, float32, momentum):
+    """The first graph tells of a room that the first iteration over the second has not."""
+    weak, strong = nx.star_graph(11), nx.star_graph(11)
+    nx.set_edge_attributes(weak, 1e-8, "weight")
+    nx.set_edge_attributes(strong, 0.05, "weight")
+    network = jc.Network.from_graphs([weak, strong], "weight", switching=[0] * 7 + [1] * 3)
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(1.0, 1e7 * rng.uniform(0, 1, 12)), 1.0))
+    method = jc.CoOptimizer(jc.methods.LaplacianFlow(0.3, momentum))
+    trace = jc.solve(problem, network, method, 600, record_every=1).trace
+    assert trace["budget_residual"].max() <= LIMITS["float32"]
+    assert trace["allocation_gap"][-1, 0] < 0.1 * trace["allocation_gap"][0, 0]

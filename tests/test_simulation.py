@@ -1,5 +1,6 @@
 """Simulations that go on: the bits of one long run, kept in a file, and errors that say what differs."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
+from jaxcoopt.run import calls
 from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.record import received_record
 
@@ -75,6 +77,35 @@ def test_runs_that_converge_stand_still_and_end(rng, tmp_path):
     assert_same(result, jc.solve(problem, ring, method, 10_100, **options))
     assert simulation.run(500).iterations[-1] == result.iterations[-1] == simulation.iteration
     assert_same(jc.Simulation.load(tmp_path, problem, ring, method, record=options["record"]).run(10_000), result)
+
+
+def test_a_call_that_is_interrupted_leaves_it_where_it_stood(rng, monkeypatch):
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), 0.3), 6.0))
+    given = problem, NETWORK, jc.CoOptimizer(jc.methods.LaplacianFlow(0.2))
+    whole, simulation = jc.solve(*given, 20, record_every=5), jc.Simulation(*given, record=jc.Record(5))
+
+    def interrupted(*arguments):
+        calls.drive(*arguments)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr("jaxcoopt.run.simulation.drive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                simulation.run(10)
+        result = simulation.run(10)
+    assert_same(result, whole)
+
+
+@pytest.mark.skipif(bool(os.environ.get("JAXCOOPT_TEST_TYPED")), reason="what checks types stands between the calls")
+def test_warnings_say_where_it_was_called(rng):
+    problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(rng.uniform(0.5, 2, NODES), 0.3), 6.0))
+    given = problem, NETWORK, jc.CoOptimizer(jc.methods.LaplacianFlow(1e30))
+    for call in (lambda: jc.solve(*given, 20), lambda: jc.Simulation(*given).run(20)):
+        with pytest.warns(RuntimeWarning) as told:
+            call()
+        assert {each.filename for each in told} == {__file__}
+        assert any("all 1 runs diverged" in str(each.message) for each in told)
 
 
 def test_metrics_and_trajectories(problem):

@@ -114,9 +114,9 @@ class DualFlow(AllocationMethod):
     prices apart: the backlog cannot block itself for good. On a connected graph that stays, over ideal links and with
     exact X_i, w goes to an optimum for all convex costs, linear ones, too (proofs: benchmarks/NOTES.md); how fast is
     not known, and `solve` warns of costs without curvature. All else is measured (benchmarks/full_nodes.py,
-    hard_costs.py). What cannot be had: curvatures over 6 decades and more where at most half of the links are up at
-    once. Some of these runs are slow or diverge, 1 in 20 to 100 with one link of 12 at a time, more over many matchings
-    in turn, fewer with a = 0.6; `solve` warns.
+    hard_costs.py). Almost linear costs are slow (benchmarks/nearly_linear.py). What cannot be had: curvatures over 6
+    decades and more where at most half of the links are up at once. Some of these runs are slow or diverge, 1 in 20 to
+    100 with one link of 12 at a time, more over many matchings in turn, fewer with a = 0.6; `solve` warns.
     """
 
     gain: Scalar = setting(6.0, above=0, doc="Of what a node's price moves.")

@@ -45,13 +45,13 @@ def _copied(answer: Any) -> Any:
 def _key(find: Callable[..., Any], given: Any) -> Any:
     """None for what cannot be told apart by its numbers."""
     leaves, structure = jax.tree.flatten(given)
-    arrays = [np.asarray(leaf) for leaf in leaves]
     digest = blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
     try:
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).data)
         key = find, structure, tuple((array.shape, array.dtype.str) for array in arrays), digest.digest()
         hash(key)
-    except TypeError:  # a function that cannot be hashed
+    except (TypeError, ValueError):  # a function that cannot be hashed, or what is no plain array
         return None
     return key

@@ -24,7 +24,7 @@ from jaxcoopt.run.loop import Carry
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Record, received_record, record_bytes
 from jaxcoopt.run.result import Result, result_of
-from jaxcoopt.run.start import Start, begun, room_for, warn_where_all_diverged, warn_where_worse
+from jaxcoopt.run.start import Start, begun, room_for, warn_of
 
 
 class Simulation:
@@ -88,7 +88,7 @@ class Simulation:
         if not start.concrete:
             raise TypeError("Simulation: it works outside of jit and grad; use jaxcoopt.solve inside")
         self._start = start
-        self._setup, self._carry = prepare(
+        self._setup, carry = prepare(
             start.problem,
             start.network,
             start.method,
@@ -99,6 +99,7 @@ class Simulation:
             start.optimum,
             start.extra,
         )
+        self._carry: Carry | None = carry
         self._records: Records | None = None
         self._iterations = np.zeros(0, np.int64)
         self._shared = False
@@ -115,10 +116,19 @@ class Simulation:
             raise RuntimeError("Simulation: nothing has been run yet; call run(steps) first")
         method = as_jax(floats(self._start.method))
         self._shared = True
-        return result_of(self._setup, self._carry, self._records, self._iterations, method, self._labels)
+        return result_of(self._setup, self._standing, self._records, self._iterations, method, self._labels)
 
     def run(self, steps: int, *, progress: bool = False) -> Result:
-        """`steps` more iterations; fewer where every run has converged or diverged. Returns all from iteration 0 on."""
+        """`steps` more iterations; fewer where every run has converged or diverged. Returns all from iteration 0 on.
+
+        A call that is interrupted leaves the simulation where it stood before.
+        """
+        result = self.advance(steps, progress)
+        warn_of(result, self._start)
+        return result
+
+    def advance(self, steps: int, progress: bool = False) -> Result:
+        """As `run`, without its warnings."""
         steps, progress, start = at_least_one("steps", steps), a_flag("progress", progress), self._start
         every = max(1, steps // 100) if self._record.every is None else self._record.every
         given = start.problem, start.network, start.method, start.initial, start.runs
@@ -126,10 +136,7 @@ class Simulation:
             if not self._over:
                 each = record_bytes(self._record, start.problem, start.network.nodes, start.runs)
                 self._advance(intervals(steps, every, self.iteration, each), progress)
-            result = self.result
-        warn_where_all_diverged(result, start.method, start.network)
-        warn_where_worse(result)
-        return result
+            return self.result
 
     def save(self, folder: str | Path) -> None:
         """Write where the run stands, with all of its records, so that `load` goes on from there.
@@ -142,7 +149,7 @@ class Simulation:
         settings = made_of(start.problem, start.network, start.given, start.initial, self._record)
         settings |= described("options", options)
         at = {"at": self._iterations.tolist()}
-        Checkpoint.of(settings, options | at, self._carry, start.optimum, self._records).write(folder)
+        Checkpoint.of(settings, options | at, self._standing, start.optimum, self._records).write(folder)
 
     @classmethod
     def load(
@@ -169,8 +176,8 @@ class Simulation:
         params = _params_of(problem)
         given = {"record": record, "initial": initial, "shard": shard}
         simulation = cls(*trio, **given, **kept.options, optimum=kept.optimum(params))
-        simulation._carry, simulation._records = kept.carry(simulation._carry), kept.records(params)
-        simulation._iterations = at
+        simulation._carry, simulation._records = kept.carry(simulation._standing), kept.records(params)
+        simulation._iterations, simulation._shared = at, True
         return simulation
 
     def __repr__(self) -> str:
@@ -182,14 +189,26 @@ class Simulation:
         return self._start.network.names
 
     @property
+    def _standing(self) -> Carry:
+        """Where the run stands: at its start again where its first call was interrupted."""
+        if self._carry is None:
+            self._begin(self._start)
+        assert self._carry is not None
+        return self._carry
+
+    @property
     def _over(self) -> bool:
         """Whether every run has converged or diverged."""
         return self._records is not None and bool(np.all(self._records["over"][-1]))
 
     def _advance(self, lengths: list[int], progress: bool) -> None:
         at = self.iteration
-        mine = _copied(self._carry) if self._shared else self._carry
-        carry, found = drive(self._setup, mine, lengths, progress, self._start.placing, at)
+        carry = self._standing
+        if self._shared:
+            carry = _copied(carry)
+        else:
+            self._carry = None  # the loop takes its memory
+        carry, found = drive(self._setup, carry, lengths, progress, self._start.placing, at)
         made = at + np.cumsum(lengths)[: len(found["over"])]
         made[-1] = int(carry.iteration)  # earlier, where all have converged
         self._carry, self._shared, before = carry, False, self._records

@@ -11,7 +11,7 @@ from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record, received_record
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.simulation import Simulation
-from jaxcoopt.run.start import begun, room_for
+from jaxcoopt.run.start import begun, room_for, warn_of
 
 
 def solve(
@@ -72,7 +72,9 @@ def solve(
             shard=shard,
         )
         if start.concrete:
-            return Simulation.of(start, record).run(steps, progress=progress)
+            result = Simulation.of(start, record).advance(steps, progress)
+            warn_of(result, start)
+            return result
         return run_batch(
             start.problem,
             start.network,

@@ -116,24 +116,18 @@ def begun(
     return Start(problem, network, method, given, runs, seed, initial, tol, optimum, extra, shard)
 
 
-def warn_where_all_diverged(result: Result, method: CoOptimizer, network: Network) -> None:
-    """Warn (RuntimeWarning), with what to do, where no run is left."""
-    status = np.asarray(result.status)
+def warn_of(result: Result, start: Start) -> None:
+    """Warn (RuntimeWarning), with what to do, where every run diverged, and of infeasible runs that ended much further
+    from the optimum than they began.
+    """
+    status, words = np.asarray(result.status), []
     if np.all(status == Status.DIVERGED):
-        first = int(np.min(np.asarray(result.left)))
-        warnings.warn(
-            f"all {len(status)} runs diverged, the first before iteration {first}: {why_diverged(method, network)}",
-            RuntimeWarning,
-            stacklevel=LEVEL - 1,
-        )
-
-
-def warn_where_worse(result: Result) -> None:
-    """Warn (RuntimeWarning) of infeasible runs that ended much further from the optimum than they began."""
+        first, why = int(np.min(np.asarray(result.left))), why_diverged(start.method, start.network)
+        words.append(f"all {len(status)} runs diverged, the first before iteration {first}: {why}")
     if "allocation_gap" in result.trace:
-        gap, status = np.asarray(result.trace["allocation_gap"]), np.asarray(result.status)
-        for words in worse_than_start(gap, status, (Status.INFEASIBLE,)):
-            warnings.warn(words, RuntimeWarning, stacklevel=LEVEL - 1)
+        words += worse_than_start(np.asarray(result.trace["allocation_gap"]), status, (Status.INFEASIBLE,))
+    for each in words:
+        warnings.warn(each, RuntimeWarning, stacklevel=LEVEL - 1)
 
 
 def _reference_or_warn(problem: Problem, nodes: int, needed: bool) -> Optimum:
