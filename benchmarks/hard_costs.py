@@ -1,4 +1,4 @@
-"""Costs whose curvature varies much, or is 0: dual flow on 16 kinds of problems, 20 random runs each.
+"""Costs whose curvature varies much, or is nearly 0: dual flow on 17 kinds of problems, 20 random runs each.
 
 python benchmarks/hard_costs.py [--groups NAME ...] [--method dual|memoryless] [--steps 20000] [--out FILE]
 The optimum is found here by water-filling in NumPy, apart from the library's own reference.
@@ -59,6 +59,11 @@ def prices(choices: list[float] | None) -> Callable[..., Cost]:
     """A price for each unit, of these, or anywhere in [1, 3]: a linear program."""
     draw = lambda rng, shape: rng.uniform(1, 3, shape) if choices is None else rng.choice(choices, shape)  # noqa: E731
     return lambda rng, n, lo, hi: jc.costs.Power(draw(rng, (n, RUNS)), 1.0)
+
+
+def nearly_linear(rng: np.random.Generator, n: int, lo: np.ndarray, hi: np.ndarray) -> Cost:
+    """A price for each unit, and a curvature of 1e-2 to 1e-6."""
+    return prices(None)(rng, n, lo, hi) + jc.costs.Quadratic(10 ** rng.uniform(-6, -2, (n, RUNS)), 0.0)
 
 
 def flat(x: Any, parameters: Any) -> Any:
@@ -124,6 +129,7 @@ GROUPS: dict[str, Group] = {
     "stairs, ring of 10": Group(
         [nx.cycle_graph(10)], lambda rng, n, lo, hi: jc.costs.Custom(stairs, decades(rng, n, 1))
     ),
+    "nearly linear, ring of 10": Group([nx.cycle_graph(10)], nearly_linear),
 }
 
 

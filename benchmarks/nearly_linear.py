@@ -3,7 +3,7 @@
     python benchmarks/nearly_linear.py  # a minute; writes benchmarks/results/nearly_linear.json
 
 Ten nodes on a ring, f_i(x) = s_i x + c x^2 / 2 with slopes s_i of 1 to 10 in random order, boxes [0, 3], budget 12,
-ideal links. The less the curvature c, the less the price moves in an iteration, in float64 as in float32.
+ideal links. A price that moved by c times what is missing would take ever longer; see `curvature_estimate.py`.
 """
 
 import json

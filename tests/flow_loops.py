@@ -60,17 +60,19 @@ def dual_flow(x, constants, sequence, settings, link, box):
     """The update of `DualFlow`, line by line."""
     (a, center), n, send, relaxation = constants, len(x), link(), settings.get("relaxation")
     wanted, best, xs = x.copy(), x.copy(), [x]
-    owed, kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
-    stiffness = np.array([level_above(v) for v in a])
-    links, turns, around = np.zeros(n), np.zeros(n), np.zeros(n)  # links that were ever there
-    span = np.minimum(box[1] - box[0], 5 * np.abs(x).mean())
+    backlog, kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     price = a * (x - center)
+    given, taken = 1.01 * (x - box[0]).sum(), 1.01 * (box[1] - x).sum()
+    within = np.maximum(box[0], box[1] - taken), np.minimum(box[1], box[0] + given)
+    span = np.minimum(within[1] - within[0], 5 * np.abs(x).mean())
+    estimate = np.array([level_above(v) for v in np.maximum(a, 0.01 * np.abs(price) / span)])
+    links, turns, around = np.zeros(n), np.zeros(n), np.zeros(n)  # links that were ever there
     known, read = send.values(price)
     for iteration, weights in enumerate(sequence):
         live = (weights > 0) & ~np.eye(n, dtype=bool)
         degree = live.sum(axis=1)
         count = degree if relaxation is None else np.maximum(degree, links)
-        speed = [1 / math.sqrt(level_above(k * max(d, 1))) for k, d in zip(stiffness, count, strict=True)]
+        speed = [1 / math.sqrt(level_above(k * max(d, 1))) for k, d in zip(estimate, count, strict=True)]
         if relaxation is None:
             kept_weight, kept_ends = np.zeros((n, n)), np.zeros((n, n))
         for i in range(n):
@@ -86,38 +88,40 @@ def dual_flow(x, constants, sequence, settings, link, box):
                     twice, last = 2 * relaxation, kept_ends[i, j] * weight / kept_weight[i, j]
                 kept_weight[i, j] = weight
                 kept_ends[i, j] = (1 - twice) * last + twice * 2 * (weight * known[i] + part * push)
-                owed[i, j] += twice * push if met else 0
+                backlog[i, j] += twice * push if met else 0
                 wanted[i] += twice * push if met else 0
-        part = paid(np.where(live, owed, 0), x, box)
-        owed, x = owed - part, x + part.sum(axis=1)
+        part = paid(np.where(live, backlog, 0), x, box)
+        backlog, x = backlog - part, x + part.sum(axis=1)
         for i in range(n):
             conductance, reached = kept_weight[i].sum(), kept_ends[i].sum()
             if conductance > 0:
                 stiff = 1 / (2 * conductance)
                 free = (a[i] * center[i] + stiff * (wanted[i] + reached)) / (a[i] + stiff)
-                best[i] = min(max(free, box[0][i]), box[1][i])
+                best[i] = min(max(free, within[0][i]), within[1][i])
                 price[i] = stiff * (reached + wanted[i] - best[i])
-        new = stiffness.copy()
+        new = estimate.copy()
         for i in range(n):
-            nearby = [1 / stiffness[j] for j in np.flatnonzero(live[i])]
-            if not nearby:  # hears nothing, and stays as stiff as it was
+            nearby = [1 / estimate[j] for j in np.flatnonzero(live[i])]
+            if not nearby:  # hears nothing, and keeps its estimate
                 continue
             if relaxation is None or around[i] == 0:
                 around[i] = np.mean(nearby)
             else:
                 around[i] += (np.mean(nearby) - around[i]) * degree[i] / links[i]
-            own, marginal = a[i], a[i] * (best[i] - center[i])
-            if best[i] in (box[0][i], box[1][i]):
-                apart = max(abs(min(max(wanted[i], box[0][i]), box[1][i]) - best[i]), 0.03 * span[i])
-                own = min(max(own, abs(price[i] - marginal) / apart), stiffness[i])
+            room = max(span[i], min(abs(best[i]), within[1][i] - within[0][i]))
+            own, marginal = max(a[i], 1e-5 * abs(price[i]) / room), a[i] * (best[i] - center[i])
+            if best[i] in (within[0][i], within[1][i]):
+                apart = max(abs(min(max(wanted[i], within[0][i]), within[1][i]) - best[i]), 0.03 * room)
+                own = min(max(own, abs(price[i] - marginal) / apart), estimate[i])
+            own = max(own, estimate[i] * abs(wanted[i] - best[i]) / (3 * max(room, span.max())))
             value = 2 / (1 / own + around[i])
             wider = 2 ** (max(abs(turns[i]) - 31, 0) / 8)
-            held = 0.5 * stiffness[i] * (1 + 1e-12) / wider < value <= stiffness[i] * (1 + 1e-12) * wider
-            beside = stiffness[i] / math.sqrt(2), stiffness[i] * math.sqrt(2)
-            new[i] = stiffness[i] if held else min(max(level_above(value), beside[0]), beside[1])
-            way = np.sign(round(2 * math.log2(new[i] / stiffness[i])))
+            held = 0.5 * estimate[i] * (1 + 1e-12) / wider < value <= estimate[i] * (1 + 1e-12) * wider
+            beside = estimate[i] / math.sqrt(2), estimate[i] * math.sqrt(2)
+            new[i] = estimate[i] if held else min(max(level_above(value), beside[0]), beside[1])
+            way = np.sign(round(2 * math.log2(new[i] / estimate[i])))
             turns[i] = way * (abs(turns[i]) + 1) if way * turns[i] < 0 else turns[i] or way
-        stiffness = new
+        estimate = new
         known, read = send.values(price)
         xs.append(x)
     return np.array(xs)

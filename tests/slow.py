@@ -119,7 +119,7 @@ LONG = (
     "test_the_error_is_0_at_the_optimum_only*",
     "test_flat_stretches_are_warned_of*",
     "test_costs_that_are_flat_all_over_are_refused_or_warned_of[[]memoryless]",
-    "test_the_codes_of_stiffness_come_to_rest",
+    "test_the_curvature_estimates_come_to_rest",
     "test_fewer_decades_other_methods_and_links_that_stay_are_not",
     "test_grad_under_jit_equals_grad",
     "test_intervals_of_ones_own",

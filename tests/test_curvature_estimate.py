@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.methods.stiffness import PRESSED, felt, mean_nearby
+from jaxcoopt.methods.curvature_estimate import AWAY, PRESSED, mean_nearby, own_curvature
 
 FLOWS = {"dual": jc.methods.DualFlow(), "memoryless": jc.methods.MemorylessDualFlow()}
 
@@ -17,13 +17,24 @@ def rows(*values):
 
 @pytest.mark.fast
 def test_a_pressed_node_never_raises_its_estimate():
-    """Five nodes in [0, 1]: free; pressed a little; much; as hard, but w far from its bound; soft, and pressed."""
+    """Five nodes in [0, 1]: free; pressed a little; much; as hard, but w away from its bound; soft, and pressed."""
     cost = jc.costs.Quadratic(rows(1.0, 1.0, 1.0, 1.0, 1e-3), 0.0)
     box = rows(0.0, 0.0, 0.0, 0.0, 0.0), rows(1.0, 1.0, 1.0, 1.0, 1.0)
-    best, wanted = rows(0.5, 0.0, 0.0, 0.0, 0.0), rows(0.5, 0.0, 0.0, 2.0, 0.0)
+    best, wanted = rows(0.5, 0.0, 0.0, 0.0, 0.0), rows(0.5, 0.0, 0.0, 1.0, 0.0)
     price, last = rows(0.5, -2 * PRESSED, -100 * PRESSED, -3.0, -9.0), rows(7.0, 7.0, 7.0, 7.0, 7.0)
-    found = felt(cost, best, wanted, price, box, jnp.ones((5, 1)), last)
+    found = own_curvature(cost, best, wanted, price, box, jnp.ones((5, 1)), jnp.ones((1, 1)), last)
     np.testing.assert_allclose(found[:, 0], [1.0, 2.0, 7.0, 3.0, 7.0], rtol=1e-12)
+
+
+@pytest.mark.fast
+def test_an_estimate_rises_where_w_is_further_away_than_shares_can_move():
+    """Whether X is at a bound or not, by how many times it is too far; and it is never below the rounding of prices."""
+    cost = jc.costs.Quadratic(rows(1e-9, 1e-9, 1e-9, 1e-9), 0.0)
+    box = rows(0.0, 0.0, 0.0, 0.0), rows(1.0, 1.0, 1.0, 1.0)
+    best, wanted = rows(0.5, 1.0, 0.5, 0.5), rows(0.5 + 20 * AWAY, 1 - 4 * AWAY, 0.5 + AWAY, 0.5)
+    price, last, longest = rows(3.0, 3.0, 3.0, 3.0), rows(0.5, 0.25, 0.5, 0.5), jnp.full((1, 1), 2.0)
+    found = own_curvature(cost, best, wanted, price, box, jnp.ones((4, 1)), longest, last)
+    np.testing.assert_allclose(found[:, 0], [5.0, 0.5, 0.25, 3e-5], rtol=1e-12)
 
 
 @pytest.mark.fast
@@ -55,7 +66,7 @@ def test_the_first_use_of_a_link_settles_a_price_and_moves_nothing(name):
     # From 1e6 and -1 to where they meet, and (w - X) / 2C away from that, C = gain / 1000 in codes rounded up.
     assert np.all(np.abs(states[0].price) < 520 / FLOWS[name].gain + 1)
     assert np.all(states[1].wanted.value != start)
-    assert np.abs(states[2].owed).max() < 5  # thousands without
+    assert np.abs(states[2].backlog).max() < 5  # thousands without
 
 
 @pytest.mark.parametrize("name", FLOWS)

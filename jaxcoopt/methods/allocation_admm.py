@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair
-from jaxcoopt.methods.local_problem import least_cost, own_box
+from jaxcoopt.methods.local_problem import least_cost
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.box import hard_box
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
@@ -49,7 +50,7 @@ class TrackingADMM(AllocationMethod):
         """At x, d = x - b/n and lambda = -f'(x)."""
         at = x.value
         tracked = (at - along_runs(allocation.budget, at) / now.nodes, -marginal(allocation.cost, at))
-        return TrackingAdmmState(at, tracked, now.open(tracked), own_box(allocation, at))
+        return TrackingAdmmState(at, tracked, now.open(tracked), hard_box(allocation, at))
 
     def update(self, state: TrackingAdmmState, allocation: Allocation, now: Round) -> TrackingAdmmState:
         """Mix, solve the node's own problem, track."""
@@ -97,7 +98,7 @@ class DualConsensusADMM(AllocationMethod):
         """At x, lambda = -f'(x) and p = 0."""
         at = x.value
         dual = -marginal(allocation.cost, at)
-        return DualAdmmState(at, dual, jnp.zeros_like(at), now.open(dual), own_box(allocation, at))
+        return DualAdmmState(at, dual, jnp.zeros_like(at), now.open(dual), hard_box(allocation, at))
 
     def update(self, state: DualAdmmState, allocation: Allocation, now: Round) -> DualAdmmState:
         """The dual's disagreement, the node's own problem, the new dual; a node without neighbours waits."""

@@ -21,10 +21,11 @@ from jaxcoopt.methods.flow_state import (
     size_of,
     stiffness,
 )
-from jaxcoopt.methods.limiter import carried, hard_box, limited
+from jaxcoopt.methods.limiter import carried, limited
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
 from jaxcoopt.problem.bounds import BOUNDS, Bounds, Limit
+from jaxcoopt.problem.box import hard_box
 from jaxcoopt.problem.costs import curvature
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree

@@ -10,12 +10,22 @@ from jaxtyping import Array, Bool, Float
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair, Total, grown, total_of
+from jaxcoopt.methods.curvature_estimate import (
+    first_estimate,
+    link_speed,
+    linked,
+    mean_nearby,
+    next_estimate,
+    own_curvature,
+    reachable,
+    span_of,
+)
 from jaxcoopt.methods.flow_state import Size, cost_scale, farthest_of, first_size, in_fitting_units, outgrown, size_of
-from jaxcoopt.methods.limiter import carried, hard_box, limited
-from jaxcoopt.methods.local_problem import least_cost, own_box
+from jaxcoopt.methods.limiter import carried, limited
+from jaxcoopt.methods.local_problem import least_cost
 from jaxcoopt.methods.method import AllocationMethod, FlatCosts, Most
 from jaxcoopt.methods.round import Round
-from jaxcoopt.methods.stiffness import felt, first_stiffness, linked, mean_nearby, relayed, span_of, tempo
+from jaxcoopt.problem.box import hard_box
 from jaxcoopt.problem.costs import curvature, marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
@@ -59,10 +69,11 @@ class Added:
 @pytree
 @dataclass(frozen=True)
 class DualState:
-    """x and wanted (w), to twice the float type's digits; size: of x; best, price: X, p; stiffness: k as sent;
-    wire: of p; turns: how often k turned; nearby: m, None without memory; owed: the backlog o, by tails to
-    heads; kept: None without memory; begun: 0 in the first iteration, then 1; sides: the box of x, `FAR` away where it
-    has no end; box: that of X, inside the cost's domain; free: 1, and 0 where lo = hi; span: how far a share may move.
+    """x and wanted (w), to twice the float type's digits; size: of x; best, price: X, p; wire: of p; estimate: k as
+    sent; turns: how often k turned; nearby: m, None without memory; backlog: o, from tails to heads; kept: None without
+    memory; begun: 0 in the first iteration, then 1; box: inside the cost's domain, `FAR` away where it has no end;
+    within: what X can reach of it; free: 1, and 0 where lo = hi; span: how far a share may move;
+    longest: of all nodes.
     """
 
     x: Total
@@ -71,16 +82,17 @@ class DualState:
     wanted: Pair
     price: Shares
     wire: Wire
-    stiffness: Shares
+    estimate: Shares
     turns: Shares
     nearby: Shares | None
-    owed: Flows
+    backlog: Flows
     kept: Kept | None
     begun: Float[Array, "1 runs"]
-    sides: tuple[Shares, Shares]
     box: tuple[Shares, Shares]
+    within: tuple[Shares, Shares]
     free: Shares
     span: Shares
+    longest: Float[Array, "1 runs"]
 
 
 @pytree
@@ -96,12 +108,13 @@ class DualFlow(AllocationMethod):
 
     X_i comes from a few Newton steps from the last. c = `gain`, a = `relaxation` in [1/2, 1), scalars or [runs].
 
-    Curvature estimate k_i: h_i = f_i''(X_i); at a bound min(k_i, max(f_i''(X_i), |p_i - f_i'(X_i)| / max(|w_i - X_i|,
-    0.03 r_i))), r_i the box's width, at most 5 mean shares: a node that is pressed takes what its neighbours estimate.
-    Where f_i is flat h_i = k_i (at a bound as said, and at least |p_i| / r_i / 100,000). m_i is the mean of the
-    neighbours' 1/k_j; m_i += d_i(now) / d_i (mean_j 1/k_j - m_i) over the links of this iteration. k_i and k_i d_i are
-    sent as 8-bit codes, as both parts of `Limit` are. k_i moves by one level at most, and is held more firmly the more
-    often it turned back, so that it changes finitely often.
+    Curvature estimate k_i: h_i = max(c_i, k_i |w_i - X_i| / 3r), c_i = max(f_i''(X_i), 1e-5 |p_i| / r_i), at a bound
+    min(k_i, max(c_i, |p_i - f_i'(X_i)| / max(|w_i - X_i|, 0.03 r_i))): a node that is pressed takes what its neighbours
+    estimate, and k_i rises where w_i is further away than any share could move. r_i is as far as a share can move
+    within all boxes, at most 5 mean shares or |X_i|; r is the largest of all nodes at the start, at least r_i. m_i is
+    the mean of the neighbours' 1/k_j; m_i += d_i(now) / d_i (mean_j 1/k_j - m_i) over the links of this iteration. k_i
+    and k_i d_i are sent as 8-bit codes, as both parts of `Limit` are. k_i moves by one level at most, and is held more
+    firmly the more often it turned back, so that it changes finitely often.
 
     Links: those to nodes that cannot move (lo = hi) are not used. S and C are over all links that were ever there, d_i
     of them; one that is down keeps the c and s that it last had; where c changes s changes in proportion (Bastianello,
@@ -114,9 +127,9 @@ class DualFlow(AllocationMethod):
     prices apart: the backlog cannot block itself for good. On a connected graph that stays, over ideal links and with
     exact X_i, w goes to an optimum for all convex costs, linear ones, too (proofs: benchmarks/NOTES.md); how fast is
     not known, and `solve` warns of costs without curvature. All else is measured (benchmarks/full_nodes.py,
-    hard_costs.py). Almost linear costs are slow (benchmarks/nearly_linear.py). What cannot be had: curvatures over 6
-    decades and more where at most half of the links are up at once. Some of these runs are slow or diverge, 1 in 20 to
-    100 with one link of 12 at a time, more over many matchings in turn, fewer with a = 0.6; `solve` warns.
+    hard_costs.py, nearly_linear.py). What cannot be had: curvatures over 6 decades and more where at most half of the
+    links are up at once. Some of these runs are slow or diverge, 1 in 20 to 100 with one link of 12 at a time, more
+    over many matchings in turn, fewer with a = 0.6; `solve` warns.
     """
 
     gain: Scalar = setting(6.0, above=0, doc="Of what a node's price moves.")
@@ -131,38 +144,40 @@ class DualFlow(AllocationMethod):
     flat_costs: ClassVar[FlatCosts] = "slow"
 
     def init(self, allocation: Allocation, x: Pair, now: Round) -> DualState:
-        """At rest at x, nothing owed, with the marginal costs as prices."""
+        """At rest at x, no backlog, with the marginal costs as prices."""
         at = x.value
         price, none = marginal(allocation.cost, at), jnp.zeros((now.links.edges.count, at.shape[1]), at.dtype)
-        sides, bounds = hard_box(allocation, at), own_box(allocation, at)
+        box = hard_box(allocation, at)
         bend = curvature(allocation.cost, at)
         told_apart = TOLD_APART * jnp.finfo(at.dtype).eps * cost_scale(price, bend)
-        span = span_of(bounds, jnp.maximum(_mean_share(at), told_apart))
+        within = reachable(box, at)
+        span = span_of(within, jnp.maximum(_mean_share(at), told_apart))
         return DualState(
             x=total_of(x),
-            size=first_size(x, price, bend, now, farthest_of(sides)),
+            size=first_size(x, price, bend, now, farthest_of(box)),
             best=at,
             wanted=x,
             price=price,
             wire=now.open(price, codes=CODES),
-            stiffness=first_stiffness(allocation.cost, at, bounds, span),
+            estimate=first_estimate(allocation.cost, at, within, span),
             turns=jnp.zeros_like(at),
             nearby=None if self.relaxation is None else jnp.zeros_like(at),
-            owed=none,
+            backlog=none,
             kept=None if self.relaxation is None else _nothing_kept(none, at),
             begun=jnp.zeros_like(at[:1]),
-            sides=sides,
-            box=bounds,
-            free=(sides[1] > sides[0]).astype(at.dtype),
+            box=box,
+            within=within,
+            free=(box[1] > box[0]).astype(at.dtype),
             span=span,
+            longest=lax.stop_gradient(span.max(axis=0, keepdims=True)),
         )
 
     def update(self, state: DualState, allocation: Allocation, now: Round) -> DualState:
-        """What is to flow between the prices as sent; what is paid of all that is owed; the new prices are sent."""
+        """What is to flow between the prices as sent; the transfer of the backlog; the new prices are sent."""
         links = now.links
-        degree, around = links.total((state.free, 1 / state.stiffness), linked)
+        degree, around = links.total((state.free, 1 / state.estimate), linked)
         known_links = degree if state.kept is None else jnp.maximum(degree, state.kept.links)
-        speed = tempo(state.stiffness, known_links, now)
+        speed = link_speed(state.estimate, known_links, now)
         known = now.heard(state.wire, state.price)
         tails, heads = links.at_ends((known, speed, state.free))
         (price_tail, speed_tail, free_tail), (price_head, speed_head, free_head) = tails, heads
@@ -173,9 +188,9 @@ class DualFlow(AllocationMethod):
         toward = jnp.where(met, 0.5, _of_head(speed_tail, speed_head))
         ends = 2 * (weight * price_tail - toward * push), 2 * (weight * price_head + (1 - toward) * push)
         moved, kept, added = self._relaxed(state.kept, weight, live, met, jnp.where(met, push, 0), ends)
-        moved, added, owed = now.stored((moved, added, state.owed + moved))
-        paid = now.stored(limited(jnp.where(live, owed, 0), state.x, state.sides, now))
-        x = state.x.plus(carried(paid, now, state.x.grid))
+        moved, added, backlog = now.stored((moved, added, state.backlog + moved))
+        transfer = now.stored(limited(jnp.where(live, backlog, 0), state.x, state.box, now))
+        x = state.x.plus(carried(transfer, now, state.x.grid))
         net, conductance, reached, fresh = links.collect((moved, added), _sums)
         if kept is not None:
             kept = replace(
@@ -189,9 +204,12 @@ class DualFlow(AllocationMethod):
         stiff, center = 0.5 / jnp.where(known_by, conductance, 1), wanted.value + reached
         best = jnp.where(known_by, self._best(state, allocation, stiff, center), state.best)
         price = jnp.where(known_by, stiff * (center - best), state.price)
-        own = felt(allocation.cost, best, wanted.value, price, state.box, state.span, state.stiffness)
+        room = jnp.maximum(state.span, jnp.minimum(jnp.abs(best), state.within[1] - state.within[0]))
+        own = own_curvature(
+            allocation.cost, best, wanted.value, price, state.within, room, state.longest, state.estimate
+        )
         nearby = mean_nearby(state.nearby, around, degree, degree if kept is None else kept.links)
-        stiffness, turns = relayed(state.stiffness, state.turns, own, nearby, degree)
+        estimate, turns = next_estimate(state.estimate, state.turns, own, nearby, degree)
         return replace(
             state,
             x=x,
@@ -200,10 +218,10 @@ class DualFlow(AllocationMethod):
             wanted=wanted,
             price=price,
             wire=now.send(state.wire, price),
-            stiffness=stiffness,
+            estimate=estimate,
             turns=turns,
             nearby=None if state.nearby is None else nearby,
-            owed=owed - paid,
+            backlog=backlog - transfer,
             kept=kept,
             begun=jnp.ones_like(state.begun),
         )
@@ -240,7 +258,7 @@ class DualFlow(AllocationMethod):
     def _best(self, state: DualState, allocation: Allocation, stiff: Shares, center: Shares) -> Shares:
         """X, from the last: the first of Newton's steps is exact for quadratic costs."""
         none = jnp.zeros_like(center)
-        return least_cost(allocation.cost, none, stiff, center, state.box, state.best, NEWTON_STEPS)
+        return least_cost(allocation.cost, none, stiff, center, state.within, state.best, NEWTON_STEPS)
 
 
 def _mean_share(x: Shares) -> Float[Array, "1 runs"]:

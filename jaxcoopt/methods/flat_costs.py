@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.host import as_jax
+from jaxcoopt.methods.curvature_estimate import flat
 from jaxcoopt.methods.method import AllocationMethod
-from jaxcoopt.methods.stiffness import flat
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.box import finite_box
 from jaxcoopt.problem.costs import Cost, Quadratic, Sum, curvature, marginal

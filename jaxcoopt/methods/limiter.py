@@ -5,24 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcoopt.arrays import FAR, there
 from jaxcoopt.compensated import Grid, Pair, Total, settled, split
 from jaxcoopt.methods import codes
 from jaxcoopt.methods.round import Round
-from jaxcoopt.problem.box import box, domain, finite_box
-from jaxcoopt.problem.problem import Allocation
 
 Shares = Float[Array, "nodes runs"]
 Flows = Float[Array, "edges runs"]
-
-
-def hard_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
-    """The box within the cost's domain, both [nodes, runs], `FAR` away where neither ends."""
-    sides = zip(box(allocation), domain(allocation), finite_box(allocation, like.shape[0]), (-FAR, FAR), strict=True)
-    return tuple(  # pyright: ignore[reportReturnType]
-        jnp.broadcast_to(jnp.where(there(given) | there(edge), inside, absent), like.shape)
-        for given, edge, inside, absent in sides
-    )
 
 
 def limited(flow: Flows, x: Total, sides: tuple[Shares, Shares], now: Round) -> Flows:

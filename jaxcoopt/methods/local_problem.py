@@ -7,19 +7,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcoopt.derivative import derivative_from
-from jaxcoopt.problem.box import finite_box
 from jaxcoopt.problem.costs import Cost, curvature, marginal
-from jaxcoopt.problem.problem import Allocation
 
 NEWTON_STEPS = 40  # at most as many halvings of the bracket; Newton's own steps need about six
 
 Shares = Float[Array, "nodes runs"]
-
-
-def own_box(allocation: Allocation, like: Shares) -> tuple[Shares, Shares]:
-    """The box inside the cost's domain, both [nodes, runs], finite."""
-    lower, upper = finite_box(allocation, like.shape[0])
-    return jnp.broadcast_to(lower, like.shape), jnp.broadcast_to(upper, like.shape)
 
 
 class _Own(NamedTuple):

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.compensated import Pair
-from jaxcoopt.methods.local_problem import own_box
 from jaxcoopt.methods.method import AllocationMethod
 from jaxcoopt.methods.round import Round
+from jaxcoopt.problem.box import hard_box
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
@@ -49,7 +49,7 @@ class PrimalDual(AllocationMethod):
         """At x, lambda = f'(x) and z = 0."""
         at = x.value
         duals = (marginal(allocation.cost, at), jnp.zeros_like(at))
-        return PrimalDualState(at, duals, now.open(duals), own_box(allocation, at))
+        return PrimalDualState(at, duals, now.open(duals), hard_box(allocation, at))
 
     def update(self, state: PrimalDualState, allocation: Allocation, now: Round) -> PrimalDualState:
         """One Euler step of all three."""

@@ -57,6 +57,15 @@ def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: A
     return xp.where(low <= start, low + inside_low, low), xp.where(high >= end, high - inside_high, high)
 
 
+def hard_box(allocation: Allocation, like: Float[jax.Array, "nodes runs"]) -> tuple[jax.Array, jax.Array]:
+    """The box inside the cost's open domain, both [nodes, runs], `FAR` away where neither ends."""
+    sides = zip(box(allocation), domain(allocation), finite_box(allocation, like.shape[0]), (-FAR, FAR), strict=True)
+    return tuple(  # pyright: ignore[reportReturnType]
+        jnp.broadcast_to(jnp.where(there(given) | there(edge), inside, absent), like.shape)
+        for given, edge, inside, absent in sides
+    )
+
+
 def _finite_size(edge: Numbers) -> Numbers:
     """|edge| where it is there, else 0: what a step away from it must be seen against."""
     xp = numpy_for(edge)
