@@ -3,6 +3,7 @@
 from jaxcoopt import channel as channels
 from jaxcoopt import methods, theory
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.network import failures
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import bounds, costs, features, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
@@ -44,6 +45,7 @@ __all__ = [
     "channels",
     "compare",
     "costs",
+    "failures",
     "features",
     "losses",
     "memory",

@@ -5,7 +5,7 @@ neither is laid out as the field that holds it, and a method's state as [nodes, 
 """
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,13 @@ def along(leaf: Any, axes: Axes, names: tuple[str, ...]) -> int | None:
     return None if at is None or np.shape(leaf)[at] == 1 else at
 
 
+def changed_along(tree: Any, names: tuple[str, ...], change: Callable[[Any, int], Any]) -> Any:
+    """The same pytree with change(leaf, number of the axis) in place of each array that has an axis of that name."""
+    leaves, form = jax.tree.flatten(tree)
+    at = [along(leaf, axes, names) for leaf, axes in zip(leaves, axes_of_leaves(tree), strict=True)]
+    return form.unflatten([leaf if axis is None else change(leaf, axis) for leaf, axis in zip(leaves, at, strict=True)])
+
+
 def specs(tree: Any, names: tuple[str, ...], mesh_axis: str) -> Any:
     """How each array is cut along the axis of that name over the devices of `mesh_axis`."""
 
@@ -78,7 +85,7 @@ def check_axes(name: str, value: Any, axes: tuple[str, ...], sizes: Mapping[str,
         if have != want and (have != 1 or len(axes) == 1):
             if len(axes) == 1:
                 raise ValueError(f"{name}: {expected}, got shape {shape}")
-            asked = "the network has" if axis == "nodes" else "solve was asked for"
+            asked = "the network has" if axis in ALONG_NODES else "solve was asked for"
             raise ValueError(f"{name}: it has {have} {axis}, {asked} {want}; {expected}, got shape {shape}")
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ metrics = ["my_parts:largest_share"]
 kind = "topology"
 name = "ring"
 nodes = 6
+[network.failures]
+kind = "my_parts:Repairs"
+rate = 0.2
 [allocation]
 budget = 6.0
 [[allocation.cost]]
@@ -57,7 +61,7 @@ def halves(parts, rng):
     data = rng.normal(size=(NODES, 5, 2)), rng.normal(size=(NODES, 5))
     problem = jc.Problem(jc.Allocation(cost, 6.0), jc.Training(parts.LogCosh(), *data))
     method = jc.CoOptimizer(parts.PriceFlow(0.05), parts.Descent(0.02), channel=parts.Rounded(0.001))
-    return problem, jc.Network.from_graphs(nx.cycle_graph(NODES)), method
+    return problem, jc.Network.from_graphs(nx.cycle_graph(NODES), failures=parts.Repairs(0.02)), method
 
 
 def test_solved(halves):
@@ -73,12 +77,13 @@ def test_solved(halves):
 @pytest.mark.filterwarnings("ignore:the objective is better:RuntimeWarning")  # one part of it may get worse
 def test_swept_and_tuned(halves, parts):
     problem, network, method = halves
-    grid = {"allocation.step": [0.02, 0.05], "channel.step": [0.001, 0.1]}
+    grid = {"allocation.step": [0.02, 0.05], "channel.step": [0.001, 0.1], "failures.rate": [0.01, 0.1]}
     swept = jc.sweep(problem, network, method, grid, steps=50, record=jc.Record(metrics=[parts.largest_share]))
     assert swept["largest_share"].attrs["units"] == "CPU units"
     assert np.all(swept["largest_share"].values >= 1)  # the mean share is 1
     gaps = np.abs(swept["allocation_gap"].values[..., -1])
     assert np.all(gaps[1, 0] < gaps[0, 0])
+    assert np.all(gaps[..., 0, :] != gaps[..., 1, :])
     tuned = jc.tune(problem, network, method, ["training.step"], steps=30, iterations=4, progress=False)
     assert tuned.held_out <= tuned.untuned
 
@@ -87,18 +92,53 @@ def test_in_a_file(parts, tmp_path):
     (tmp_path / "own.toml").write_text(FILE)
     settings = EXPERIMENTS.read("own.toml")
     built = build(settings)
-    kinds = built.problem.allocation.cost, built.method.channel, built.method.allocation
-    assert [type(each).__name__ for each in kinds] == ["Quartic", "Rounded", "PriceFlow"]
+    kinds = built.problem.allocation.cost, built.method.channel, built.method.allocation, built.network.failures
+    assert [type(each).__name__ for each in kinds] == ["Quartic", "Rounded", "PriceFlow", "Repairs"]
     assert np.shape(kinds[0].weight) == (NODES,)
     result = jc.solve(built.problem, built.network, built.method, settings.steps, record=built.record)
     np.testing.assert_array_equal(result.trace["largest_share"][-1], np.max(result.allocation, axis=0))
     assert np.abs(float(result.trace["budget_residual"][-1, 0])) < 1e-12
+    assert settings.model_dump()["network"]["failures"] == {"kind": "my_parts:Repairs", "rate": 0.2, "length": 3.0}
     assert settings.model_dump()["channel"] == {"kind": "my_parts:Rounded", "step": 0.01}
+
+
+def test_bounds_in_a_file(parts, tmp_path):
+    flow = 'kind = "laplacian_flow"\nstep = 0.02\nbounds = { kind = "my_parts:Spring", pull = 30.0 }'
+    text = FILE.replace('kind = "my_parts:PriceFlow"\nstep = 0.05', flow).replace("steps = 20", "steps = 200")
+    (tmp_path / "own.toml").write_text(text.replace("budget = 6.0", "budget = 6.0\nupper = 1.05"))
+    settings = EXPERIMENTS.read("own.toml")
+    built = build(settings)
+    assert isinstance(built.method.allocation.bounds, parts.Spring)
+    assert built.method.allocation.bounds.pull == 30
+    result = jc.solve(built.problem, built.network, built.method, settings.steps)
+    assert 0 < result.trace["box_violation"][-1, 0] < 0.1  # by d price / pull
+    assert settings.model_dump()["method"]["allocation"]["bounds"] == {"kind": "my_parts:Spring", "pull": 30.0}
+
+
+def test_links_that_break_are_down_until_they_are_mended(halves, parts, tmp_path):
+    problem, network, method = halves
+    key, runs, net = jax.random.key(0), jnp.arange(2), network.in_precision(jnp.float64)
+    memory, up = net.memory(key, runs), []
+    for k in range(60):
+        links, memory = net.next_links(memory, key, jnp.asarray(k), runs)
+        up.append(np.asarray(links.up))
+    changes = np.diff(np.array([np.ones_like(up[0]), *up]).astype(int), axis=0)
+    assert (changes < 0).any()
+    for k, edge, run in np.argwhere(changes[:-3] < 0):
+        np.testing.assert_array_equal([up[k + i][edge, run] for i in range(4)], [False, False, False, True])
+    simulation = jc.Simulation(problem, network, method, record=jc.Record(10))
+    simulation.run(10)
+    simulation.save(tmp_path / "half")
+    goes_on = jc.Simulation.load(tmp_path / "half", problem, network, method, record=jc.Record(10)).run(10)
+    whole = jc.Simulation(problem, network, method, record=jc.Record(10)).run(20)
+    np.testing.assert_array_equal(goes_on.allocation, whole.allocation)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        ("my_parts:Repairs", "my_parts:Rounded", "network.failures: .*is no class derived from jaxcoopt's Failures"),
+        ("rate = 0.2", "rate = 1.5\nlenght = 2", "network.failures: lenght: unknown key; did you mean 'length'"),
         ("my_parts:Rounded", "my_parts:Nothing", r"channel: kind: 'my_parts:Nothing' cannot be imported \(Attribute"),
         ("my_parts:Rounded", "no_such_module:A", r"cannot be imported \(ModuleNotFoundError: No module named"),
         ("my_parts:Rounded", "my_parts:Quartic", "is no class derived from jaxcoopt's Channel"),

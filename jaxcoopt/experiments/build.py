@@ -12,7 +12,7 @@ from scipy import sparse
 from jaxcoopt import datasets
 from jaxcoopt.experiments import data_tables, problem_tables
 from jaxcoopt.experiments.amounts import Amounts, under
-from jaxcoopt.experiments.build_method import build_method
+from jaxcoopt.experiments.build_method import build_method, made
 from jaxcoopt.experiments.data import Samples, load_samples
 from jaxcoopt.experiments.limits import check_graphs, check_neurons, check_runs
 from jaxcoopt.experiments.own_kinds import made_of, own_metrics
@@ -94,8 +94,9 @@ def _graph(path: str, table: data_tables.Backbone | data_tables.Topology) -> nx.
 
 def _network(table: data_tables.NetworkTable, graphs: list[nx.Graph]) -> Network:
     """With weights by a rule, or those that are listed."""
+    rate, switching, failures = table.failure_rate, table.switching, made(table.failures)
     if isinstance(table.weights, str):
-        return Network.from_graphs(graphs, table.weights, table.failure_rate, table.switching)
+        return Network.from_graphs(graphs, table.weights, rate, switching, failures=failures)
     network = Network.from_graphs(graphs)
     given, expected = [len(row) for row in table.weights], [network.edges.count] * network.graphs
     if given != expected:
@@ -105,7 +106,7 @@ def _network(table: data_tables.NetworkTable, graphs: list[nx.Graph]) -> Network
         )
     ends, shape = (np.asarray(network.edges.tail), np.asarray(network.edges.head)), (network.nodes, network.nodes)
     one_way = [sparse.coo_array((np.asarray(row), ends), shape) for row in table.weights]
-    return Network.from_graphs(graphs, [half + half.T for half in one_way], table.failure_rate, table.switching)
+    return Network.from_graphs(graphs, [half + half.T for half in one_way], rate, switching, failures=failures)
 
 
 def _demand(table: data_tables.Trace, nodes: int) -> Float[np.ndarray, " nodes"]:

@@ -1,4 +1,4 @@
-"""From the `method` and `channel` tables to a co-optimizer."""
+"""From the `method` and `channel` tables to a co-optimizer, and from any table with a `kind` to its object."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from jaxcoopt.methods.phases import Phases
 
 def build_method(method: Method, channel: Any, allocation_channel: Any = None) -> CoOptimizer:
     """Both halves over one channel, unless the allocation has its own."""
-    return CoOptimizer(*map(_made, (method.allocation, method.training, channel, allocation_channel)))
+    return CoOptimizer(*map(made, (method.allocation, method.training, channel, allocation_channel)))
 
 
-def _made(value: Any) -> Any:
+def made(value: Any) -> Any:
     """What a table with a kind stands for; numbers and texts stand for themselves."""
     if isinstance(value, PhasesTable):
         return Phases(value.values, value.until)
     if not isinstance(value, Table):
         return value
-    settings = {name: _made(getattr(value, name)) for name in type(value).model_fields}
+    settings = {name: made(getattr(value, name)) for name in type(value).model_fields}
     return made_of(MAKERS, settings.pop("kind"))(**settings)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from jaxcoopt.datasets import TOPOLOGIES, TRACES
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.experiments.amounts import Seed, Table
+from jaxcoopt.experiments.method_tables import FailuresTable
 
 DATASETS = (
     "breast_cancer",
@@ -71,7 +72,9 @@ class NetworkTable(Table):
     their nodes, one list for each graph, as `jaxcoopt tune` finds them.
     """
     failure_rate: float = 0.0
-    """The chance that a link, both directions together, is down at an iteration."""
+    """The chance that a link, both directions together, is down at an iteration, whatever came before."""
+    failures: FailuresTable | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """What else the links fail by, in place of failure_rate: bursts, node_failures, a schedule, or a class of yours."""
     switching: Literal["cycle", "random"] = "cycle"
     """How the graph of an iteration is picked."""
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Literal, Optional
 
 import optax
@@ -11,10 +11,11 @@ from pydantic import Field, create_model
 
 from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Sign, TopK, UniformQuantizer, channel
 from jaxcoopt.experiments.amounts import MadeTable, Table
-from jaxcoopt.experiments.own_kinds import one_of, told_apart
+from jaxcoopt.experiments.own_kinds import MARK, one_of, told_apart
 from jaxcoopt.methods import method
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.methods.responses import Response
+from jaxcoopt.network.failures import Bursts, Failures, Independent, NodeFailures, Schedule
 from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
 from jaxcoopt.setting import Setting, settings_in, settings_of
 
@@ -31,6 +32,7 @@ CHANNELS = {
 }
 BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
 KIND_OF = {make: kind for kind, make in BOUNDS.items()}
+FAILURES = {"independent": Independent, "bursts": Bursts, "node_failures": NodeFailures, "schedule": Schedule}
 
 
 Whole = Annotated[int, Field(lt=2**31)]  # what iterations and samples are counted in
@@ -73,7 +75,7 @@ class PhasesTable(Table):
 ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
 METHODS = {entry.name: entry.make for entry in ROWS}
 OPTIMIZERS: Mapping[str, Callable[..., Any]] = {"sgd": optax.sgd, "adam": optax.adam}
-MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | OPTIMIZERS | METHODS
+MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | FAILURES | OPTIMIZERS | METHODS
 
 
 PROBE = 1000  # a number that no setting has: it tells where what a function is given comes to stand
@@ -114,11 +116,14 @@ def _type(declared: Setting, default: Any, of_method: bool) -> Any:
         return bool
     if declared.whole:
         return Optional[Whole] if optional else Whole  # noqa: UP045 (an Annotated type has no operator |)
+    if "edges" in declared.axes:
+        return list[list[float]] if "length" in declared.axes else float | list[float]
     number = float | PhasesTable if of_method else float
     number = number | Literal["auto"] if of_method and declared.auto else number
     return number | None if optional else number
 
 
+@cache
 def _table(kind: str, make: Callable[..., Any], of_method: bool = False) -> type[Table]:
     columns: dict[str, Any] = {}
     for name, (declared, default) in _declared(make).items():
@@ -126,10 +131,17 @@ def _table(kind: str, make: Callable[..., Any], of_method: bool = False) -> type
             continue
         value: Any = ... if default is MISSING else default
         if isinstance(value, Bounds):
-            value = BOUND_TABLES[type(value)](kind=KIND_OF[type(value)])
+            value = _as_table(value)
         types = _type(declared, default, of_method)
         columns[name] = (types, Field(value, description=declared.doc))
     return model(kind, make.__doc__, columns)
+
+
+def _as_table(bounds: Bounds) -> Table:
+    """That of an object, of a class of the user's, too."""
+    make = type(bounds)
+    kind = KIND_OF.get(make, f"{make.__module__}{MARK}{make.__qualname__}")
+    return _table(kind, make, of_method=False)(**{"kind": kind} | {name: at for name, _, at in settings_in(bounds)})
 
 
 def model(kind: str, doc: str | None, columns: Mapping[str, Any]) -> type[Table]:
@@ -148,9 +160,9 @@ def _methods(half: str, base: type) -> Any:
     return _one_of({entry.name: entry.make for entry in ROWS if entry.half == half}, base, of_method=True)
 
 
-BOUND_TABLES: Any = {make: _table(kind, make) for kind, make in BOUNDS.items()}
-BoundsTable: Any = told_apart([*BOUND_TABLES.values()])
+BoundsTable: Any = _one_of(BOUNDS, Bounds, of_method=False)
 OptimizerTable: Any = told_apart([Sgd, Adam])
+FailuresTable: Any = _one_of(FAILURES, Failures, of_method=False)
 Channel: Any = _one_of(CHANNELS, channel.Channel, of_method=False)
 AllocationMethod: Any = _methods("allocation", method.AllocationMethod)
 TrainingMethod: Any = _methods("training", method.TrainingMethod)

@@ -140,9 +140,9 @@ def _same(a: Any, b: Any) -> bool:
 
 def _same_but_failures(a: Network, b: Network) -> bool:
     """What a network keeps depends on whether links fail at all: then it is another network."""
-    if a.failure_rate is None or b.failure_rate is None:
+    if not (a.fails and b.fails):
         return False
-    return _same(replace(a, failure_rate=None), replace(b, failure_rate=None))
+    return _same(*(replace(each, failure_rate=None, failures=None) for each in (a, b)))
 
 
 def _labels(values: Sequence[Any]) -> np.ndarray:

@@ -12,6 +12,7 @@ from scipy.sparse import csgraph
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.host import array_of, as_jax
+from jaxcoopt.layout import changed_along
 from jaxcoopt.network.buckets import plan
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.halo import Halo
@@ -62,6 +63,9 @@ def cut(network: Network, devices: int) -> tuple[Network, Blocks]:
     edge_at = np.zeros(len(tail), int)
     for device, edges in enumerate(touching):
         edge_at[edges] = device * length + np.arange(len(edges))
+    failures = changed_along(network.failures, ("edges",), lambda leaf, at: np.take(np.asarray(leaf), edge, at))
+    reached = np.asarray(halo.number)  # settings of nodes are read at the ends of links
+    failures = changed_along(failures, ("nodes",), lambda leaf, at: np.take(np.asarray(leaf), reached, at))
     split = replace(
         network,
         tables=_tables(of_graphs, touching, local, network.kernel),
@@ -70,6 +74,7 @@ def cut(network: Network, devices: int) -> tuple[Network, Blocks]:
         matrix=None,
         kernel="table",
         halo=halo,
+        failures=failures,
     )
     return split, Blocks(devices, node, edge, at, edge_at)
 

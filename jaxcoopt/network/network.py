@@ -15,8 +15,9 @@ from jaxcoopt.errors import finite, positive, traced
 from jaxcoopt.host import array_of
 from jaxcoopt.network import kernels
 from jaxcoopt.network.buckets import plan
+from jaxcoopt.network.check_failures import ONE_WAY, check_failures, check_one, check_step, failure_chance
 from jaxcoopt.network.edges import Edges, build_edges
-from jaxcoopt.network.failures import failure_chance, links_up
+from jaxcoopt.network.failures import FAILURES, Failures, Independent
 from jaxcoopt.network.graphs import (
     adjacency,
     check_connected,
@@ -28,6 +29,7 @@ from jaxcoopt.network.graphs import (
 )
 from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.kernels import Kernel
+from jaxcoopt.network.link_draw import LinkDraw
 from jaxcoopt.network.links import Links
 from jaxcoopt.network.shifts import Shifts, recognised
 from jaxcoopt.network.tables import Tables, both_ways, build_tables, of_listener, of_sender
@@ -45,15 +47,15 @@ SWITCHED = {"cycle": "in turn", "random": "at random", "sequence": "in a given s
 class Network:
     """A finite set of graphs over the same nodes, switched from iteration to iteration; make it with `from_graphs`.
 
-    What users ask it for: `nodes`, `graphs`, `labels`, `directed`, `failure_rate`, and `with_weights`. The other fields
-    are for the compiled loop.
+    What users ask it for: `nodes`, `graphs`, `labels`, `directed`, `failure_rate`, `failures`, and `with_weights`. The
+    other fields are for the compiled loop.
 
     tables: neighbours, weights and edge numbers of each graph. links_sent: [graphs], directed links a node has in the
-    mean. edges: the edges of the union. failure_rate: scalar or [runs], None where links never fail. sequence:
-    [length], graph indices, or None. shifts, matrix: the weights by offset, and as [graphs, nodes, nodes], where a
-    kernel may use them. kernel: how links that do not fail are mixed. halo: see `jaxcoopt.network.blocks`. names: see
-    `labels`; None where these are 0 .. nodes - 1. outward: where links are directed who hears each node, while `tables`
-    say whom it hears; None where all links go both ways.
+    mean. edges: the edges of the union. failure_rate: scalar or [runs]; failures: what else links fail by; None where
+    links do not fail so. sequence: [length], graph indices, or None. shifts, matrix: the weights by offset, and as
+    [graphs, nodes, nodes], where a kernel may use them. kernel: how links that do not fail are mixed. halo: see
+    `jaxcoopt.network.blocks`. names: see `labels`; None where these are 0 .. nodes - 1. outward: where links are
+    directed who hears each node, while `tables` say whom it hears; None where all links go both ways.
     """
 
     tables: Tables
@@ -68,6 +70,17 @@ class Network:
     halo: Halo | None = None
     names: tuple[Hashable, ...] | None = None
     outward: Tables | None = None
+    failures: Failures | None = setting(None, part=Failures, example=FAILURES, doc="Which links are down when.")
+
+    @property
+    def fails(self) -> bool:
+        """Whether links may fail."""
+        return self.failing is not None
+
+    @property
+    def failing(self) -> Failures | None:
+        """What links fail by, None where they never fail."""
+        return self.failures if self.failure_rate is None else Independent(self.failure_rate)
 
     @property
     def directed(self) -> bool:
@@ -105,15 +118,18 @@ class Network:
         failure_rate: Any = 0.0,
         switching: str | Sequence[int] | Int[np.ndarray, " length"] = "cycle",
         kernel: str = "auto",
+        *,
+        failures: Failures | None = None,
     ) -> "Network":
         """A network from networkx graphs over the same nodes; where one is directed (u -> v: v hears u) all are.
 
         weights: "metropolis", "max_degree", a number, an edge attribute's name, or an array [nodes, nodes], dense or
         scipy.sparse (one for each graph, or one for all); of directed graphs a number, an attribute or an array w[i, j]
         of the links j -> i, which must be balanced: the same sum into and out of every node. failure_rate: the chance
-        that a link, both directions together, is down at an iteration; 0 where links are directed. switching: "cycle"
-        (iteration k uses graph k mod the number of graphs), "random" (uniform, the same for all runs) or a sequence of
-        graph indices, repeated. Self-loops are dropped.
+        that a link, both directions together, is down at an iteration, whatever came before; or failures: another of
+        `jaxcoopt.failures`. Directed links do not fail. switching: "cycle" (iteration k uses graph k mod the number of
+        graphs), "random" (uniform, the same for all runs) or a sequence of graph indices, repeated. Self-loops are
+        dropped.
 
         Node i, row i of every array, is the i-th label: labels that are whole numbers, or texts of them, count in
         ascending order, all others in the order of the first graph; `labels` has them. Several graphs are matched by
@@ -126,7 +142,7 @@ class Network:
         rounding only. Links that fail, or that quantize differences, and allocation flows always go by tables.
 
         Raises ValueError where the graphs' nodes differ, the union of the graphs in use is not (strongly) connected, a
-        weight is asymmetric, not balanced, negative or missing, or the kernel does not apply.
+        weight is asymmetric, not balanced, negative or missing, the kernel does not apply, or failures do not fit.
         """
         graphs = listed(graphs)
         order, directed = node_order(graphs), graphs[0].is_directed()
@@ -135,11 +151,11 @@ class Network:
         in_use = range(len(graphs)) if sequence is None else sorted(set(sequence.tolist()))
         check_connected([adjacency(ends[i], len(order), directed) for i in in_use], order, directed)
         rate = failure_chance("failure_rate", failure_rate)
-        if directed and rate.any():
-            raise ValueError(
-                "failure_rate: where a directed link is down the weights of that iteration are not balanced, and the "
-                "optimum is missed; give 0, or undirected graphs"
-            )
+        rate = rate if rate.any() else None
+        check_one("failures", rate, failures)
+        fails = rate is not None or failures is not None
+        if directed and fails:
+            raise ValueError(f"{'failures' if rate is None else 'failure_rate'}: {ONE_WAY}")
         links = [
             link_weights(graph, end, weight, where, order)
             for graph, end, (where, weight) in zip(graphs, ends, weights_of(weights, len(graphs)), strict=True)
@@ -150,13 +166,15 @@ class Network:
             outward = _tables([of_graph.transposed() for of_graph in links], kernel, of_sender)
             shifts = matrix = None
         else:
-            (tables, shifts, matrix), outward = _kept(links, kernel, fails=bool(rate.any())), None
-        labels = node_labels(graphs, order)
+            (tables, shifts, matrix), outward = _kept(links, kernel, fails), None
+        labels, edges = node_labels(graphs, order), build_edges(links, directed)
+        if failures is not None:
+            failures = check_failures("failures", failures, {"edges": edges.count, "nodes": len(order)})
         return cls(
             tables=tables,
             links_sent=array_of([len(of_graph.own) / len(order) for of_graph in links], float_dtype()),
-            edges=build_edges(links, directed),
-            failure_rate=rate if rate.any() else None,
+            edges=edges,
+            failure_rate=rate,
             sequence=None if sequence is None else array_of(sequence, np.int32),
             switching=switching if isinstance(switching, str) else "sequence",  # pyright: ignore[reportArgumentType]
             shifts=shifts,
@@ -164,13 +182,14 @@ class Network:
             kernel=kernel,  # pyright: ignore[reportArgumentType]
             names=None if labels == list(range(len(labels))) else tuple(labels),
             outward=outward,
+            failures=failures,
         )
 
     def _about(self) -> list[str]:
         """For `repr`."""
         graphs = "one graph" if self.graphs == 1 else f"{self.graphs} graphs {SWITCHED[self.switching]}"
-        rate = self.failure_rate
-        fails = "never fail" if rate is None else f"fail with chance {short(rate)}"
+        by = f"by {short(self.failures)}" if self.failure_rate is None else f"with chance {short(self.failure_rate)}"
+        fails = f"fail {by}" if self.fails else "never fail"
         kind = "directed links" if self.directed else "links"
         first = f"Network: {self.nodes:,} nodes, {graphs}, {self.edges.count:,} {kind} in all, which {fails}"
         if self.names is None:
@@ -204,7 +223,8 @@ class Network:
             floating = jnp.issubdtype(jnp.result_type(number), jnp.floating)
             return array_of(number, dtype) if floating and not as_it_is else number
 
-        return jax.tree.map(cast, self)
+        settings = jax.tree.map(lambda setting: array_of(setting, dtype), self.failures)
+        return replace(jax.tree.map(cast, self), failures=settings)
 
     def graph_at(self, key: Array, iteration: Int[Array, ""]) -> Int[Array, ""]:
         """The index of the graph that an iteration sees."""
@@ -214,8 +234,26 @@ class Network:
             return jax.random.randint(jax.random.fold_in(jax.random.fold_in(key, iteration), 0), (), 0, self.graphs)
         return self.sequence[iteration % self.sequence.shape[0]]
 
+    def memory(self, key: Array, runs: Int[Array, " runs"]) -> Any:
+        """What the failures remember before iteration 0, see `Failures.init`; None where that is nothing.
+
+        Raises TypeError where what the failures give is no such state, or no links.
+        """
+        if self.failing is None:
+            return None
+        draw = self._draw(key, jnp.asarray(0, jnp.int32), runs)
+        state = self.failing.init(draw)
+        check_step(self.failing, state, draw)
+        return state
+
     def links(self, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]) -> Links:
-        """The links of an iteration, with failures drawn for each of the runs (numbered by `runs`)."""
+        """The links of an iteration where failures remember nothing; runs: the numbers by which these draw."""
+        return self.next_links(None, key, iteration, runs)[0]
+
+    def next_links(
+        self, memory: Any, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]
+    ) -> tuple[Links, Any]:
+        """The links of an iteration, by what the failures remember of those before, and what they remember after it."""
         kept = self.tables, self.edges.weights, self.shifts, self.matrix, self.outward
         if self.graphs == 1:  # nothing to look up, and no copy
             tables, weights, shifts, matrix, outward = jax.tree.map(lambda of_graphs: of_graphs.squeeze(0), kept)
@@ -223,11 +261,14 @@ class Network:
             graph = self.graph_at(key, iteration)
             tables, weights, shifts, matrix, outward = jax.tree.map(lambda of_graphs: of_graphs[graph], kept)
         up = None
-        if self.failure_rate is not None:
-            key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
-            up = links_up(key, self.edges.numbers, runs, self.failure_rate)
+        if self.failing is not None:
+            up, memory = self.failing.step(memory, self._draw(key, iteration, runs))
         edges = replace(self.edges, weights=weights)
-        return Links(tables, edges, up, shifts, matrix, self.kernel, self.halo, outward)
+        return Links(tables, edges, up, shifts, matrix, self.kernel, self.halo, outward), memory
+
+    def _draw(self, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]) -> LinkDraw:
+        key = jax.random.fold_in(jax.random.fold_in(key, iteration), 1)  # 0 draws the graph
+        return LinkDraw(key, iteration, runs, self.edges.numbers, self.edges, self.halo)
 
 
 def _tables(links: list[LinkList], kernel: str, name: Callable[[LinkList], np.ndarray]) -> Tables:

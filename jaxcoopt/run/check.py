@@ -14,7 +14,7 @@ from jaxcoopt.methods.check import check_directed, check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.flat_costs import check_flat
 from jaxcoopt.methods.unlike_costs import check_unlike
-from jaxcoopt.network.failures import failure_chance
+from jaxcoopt.network.check_failures import check_failures, check_one, failure_chance
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.align import node_count
@@ -31,6 +31,7 @@ def received(problem: Problem, network: Network, method: CoOptimizer) -> tuple[P
     problem = problems.received(problem)
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
+    check_one("network.failures", network.failure_rate, network.failures)
     return problem, plain_tree(network, "network"), methods.received(method)
 
 
@@ -82,6 +83,9 @@ def check_run(
     if not traced(network) and network.failure_rate is not None:
         chance = failure_chance("network.failure_rate", network.failure_rate)
         check_axes("network.failure_rate", chance, ("runs",), {"runs": runs})
+    if not traced(network) and network.failures is not None:
+        sizes = {"runs": runs, "nodes": network.nodes, "edges": network.edges.count}
+        check_failures("network.failures", network.failures, sizes)
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
     if network.directed:
         check_directed(method)

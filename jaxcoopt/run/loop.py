@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxcoopt.compensated import Pair, two_sum
 from jaxcoopt.draws import Draw
@@ -68,7 +68,7 @@ class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
     end, and what they lost to rounding), how often each graph was seen; which runs have converged and stand still, and
     the bits that these had sent by then (None without a tolerance); which runs have left the domain of their cost in
-    an iteration, recorded or not (None where it has no end).
+    an iteration, recorded or not (None where it has no end); what the network's failures remember (None: nothing).
     """
 
     iteration: Int[Array, ""]
@@ -79,6 +79,7 @@ class Carry:
     done: Bool[Array, " runs"]
     bits: Float[Array, " runs"] | None = None
     strayed: Bool[Array, " runs"] | None = None
+    failures: Shaped[Array, "edges *shape runs"] | Any = None  # or a pytree of such arrays
 
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
@@ -89,11 +90,13 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
     visits = jnp.zeros((setup.network.graphs,), jnp.int32)
     iteration = jnp.asarray(0, jnp.int32)
-    links = setup.network.links(setup.network_key, iteration, setup.runs)
+    failures = setup.network.memory(setup.network_key, setup.runs)
+    links, _ = setup.network.next_links(failures, setup.network_key, iteration, setup.runs)
     now = Round(links, Draw(setup.batch_key, setup.runs).named("start"), setup.nodes, setup.method.channel)
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
     none = jnp.zeros(setup.runs.shape, bool)
-    carry = Carry(iteration, state, zero, zero, visits, none, strayed=none if _has_ends(setup.problem) else None)
+    strayed = none if _has_ends(setup.problem) else None
+    carry = Carry(iteration, state, zero, zero, visits, none, strayed=strayed, failures=failures)
     return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
 
 
@@ -311,7 +314,7 @@ def _layout(carry: Carry) -> tuple[Callable[[Carry], Carry], Callable[[Carry], C
 
 def _iterate(setup: Setup, carry: Carry) -> Carry:
     key, here = setup.network_key, None if setup.split is None else setup.split.here(setup.network)
-    links = setup.network.links(key, carry.iteration, setup.runs)
+    links, failures = setup.network.next_links(carry.failures, key, carry.iteration, setup.runs)
     draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
     now = Round(links, draw, setup.nodes, setup.method.channel)
     duration, strayed = _duration(setup, carry.state), carry.strayed
@@ -331,6 +334,7 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
         seconds_lost=jnp.where(goes_on, lost, 0),
         visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
         strayed=strayed,
+        failures=failures,
     )
 
 

@@ -145,7 +145,9 @@ def at_most(problem: Problem, network: Network, method: CoOptimizer, runs: int) 
         if method.training is not None and (drawn := method.training.batch_size) is not None:
             sample = sum(leaf.size for leaf in jax.tree.leaves(problem.training.features)) / (network.nodes * samples)
             scores = max(scores, drawn * (int(sample) + 1 + loss.outputs))  # a record goes through all samples
-    return (4 * given + network.nodes * runs * (100 + 30 * numbers + 4 * scores)) * np.dtype(float_dtype()).itemsize
+    links = 8 * network.edges.count if network.fails else 0
+    each = network.nodes * (100 + 30 * numbers + 4 * scores) + links
+    return (4 * given + runs * each) * np.dtype(float_dtype()).itemsize
 
 
 def _bytes(tree: Any) -> int:

@@ -112,7 +112,7 @@ def _known(trio: Trio) -> tuple[str, ...]:
 
 
 def _names(value: Any, prefix: str, depth: int) -> Iterator[str]:
-    if depth == DEEPEST or (prefix.startswith("network.") and depth):
+    if depth == DEEPEST or (prefix.startswith("network.") and prefix != "network.failures"):
         return
     parts = fields(value) if is_dataclass(value) else ()
     inside = [(part.name, getattr(value, part.name)) for part in parts]

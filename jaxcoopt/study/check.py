@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxcoopt.errors import at_least_one, finite
+from jaxcoopt.layout import along, axes_of_leaves
 from jaxcoopt.problem.reference import Optimum, run_count
 from jaxcoopt.run.check import check_run, check_tol, check_tol_number
 from jaxcoopt.run.initial import Initial
@@ -49,7 +50,7 @@ def _error(
 
 def _first_bad(
     plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, tol: float | None, error: Exception
-) -> tuple[Int[np.ndarray, "axes points"], Exception]:
+) -> tuple[Int[np.ndarray, "axes some"], Exception]:
     """The first point that is wrong by itself and how, found by halving; all of them where none is."""
     part = indices
     while part.shape[1] > 1:
@@ -86,8 +87,11 @@ def check_base(trio: Trio) -> None:
                 f"method.{name}: expected a scalar, got shape {np.shape(leaf)}; give its values in the grid, "
                 f"{{'{name}': [...]}}"
             )
-    if np.ndim(trio.network.failure_rate if trio.network.failure_rate is not None else 0):
-        raise ValueError("network.failure_rate: expected a scalar; give its values in the grid")
+    leaves = zip(jax.tree_util.tree_leaves_with_path(trio.network), axes_of_leaves(trio.network), strict=True)
+    for (path, leaf), axes in leaves:
+        if along(leaf, axes, ("runs",)) is not None:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(f"network.{name}: expected a scalar; give its values in the grid")
     if run_count(trio.problem) > 1:
         raise ValueError("problem: its numbers have a runs axis, which is the sweep's own; give each node one number")
 

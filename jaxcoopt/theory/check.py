@@ -12,6 +12,7 @@ from jaxcoopt.errors import finite, refuse_unregistered, traced
 from jaxcoopt.methods.check import received as received_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.network.check_failures import check_failures, check_one
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check
 from jaxcoopt.problem.problem import Problem
@@ -44,7 +45,11 @@ def received_network(network: Network) -> Network:
     """A network, with plain arrays."""
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a jaxcoopt.Network, got {type(network).__name__}; see Network.from_graphs")
-    return plain_tree(network, "network")
+    check_one("network.failures", network.failure_rate, network.failures)
+    found: Network = plain_tree(network, "network")
+    if found.failures is not None:
+        check_failures("network.failures", found.failures, {"edges": found.edges.count, "nodes": found.nodes})
+    return found
 
 
 def refuse_directed(network: Network) -> Network:

@@ -25,7 +25,8 @@ class Connectivity:
     """Eigenvalues of the weighted Laplacians with all links up.
 
     lambda_2, lambda_max: [graphs]; average_*: of the mean over the switching, whose lambda_2 is above 0 where the union
-    of the graphs is connected; expected_lambda_2: of the mean over failures as well, (1 - rate) average_lambda_2.
+    of the graphs is connected; expected_lambda_2: of the mean over failures as well, (1 - rate) average_lambda_2, rate
+    being the part of the iterations in which a link is down.
     """
 
     lambda_2: Float[np.ndarray, " graphs"]
@@ -36,7 +37,7 @@ class Connectivity:
 
 
 def connectivity(network: Network) -> Connectivity:
-    """The eigenvalues that rates and steps depend on; the failure rate must be a scalar.
+    """The eigenvalues that rates and steps depend on; the failure rate must be known, and a scalar.
 
     >>> import jaxcoopt as jc, networkx as nx
     >>> round(jc.theory.connectivity(jc.Network.from_graphs(nx.complete_graph(5))).average_lambda_2, 6)
@@ -81,8 +82,8 @@ def failure_threshold(
 
     By Monte Carlo over the network's own draws: a link is up at rate r where its number u is at least r, so it is in
     the union where its largest u is, and the union is connected up to the smallest such number on the maximum spanning
-    tree (Hu, Oper. Res. 9, 1961): one tree gives a sample's answer at all rates at once. `network.failure_rate` is not
-    used. A period is the switching sequence, or as many iterations as there are graphs. Raises ValueError for a
+    tree (Hu, Oper. Res. 9, 1961): one tree gives a sample's answer at all rates at once. The network's own failures
+    are not used. A period is the switching sequence, or as many iterations as there are graphs. Raises ValueError for a
     probability outside (0, 1), TypeError or ValueError for counts below 1.
     """
     window, samples = at_least_one("window", window), at_least_one("samples", samples)

@@ -48,17 +48,48 @@ def average_laplacian(network: Network) -> Any:
 
 
 def expected_laplacian(network: Network) -> Any:
-    """The mean over switching and failures, (1 - failure_rate) times the average. The rate must be a scalar."""
+    """The mean over switching and failures, (1 - rate) times the average. The rate must be known, and a scalar."""
     average = average_laplacian(network)
     return (1 - failure_rate(network)) * average
 
 
 def failure_rate(network: Network) -> float:
-    """The rate; ValueError where it differs between runs."""
-    rate = np.asarray(0.0 if network.failure_rate is None else network.failure_rate, np.float64)
+    """The chance that a link is down at an iteration; ValueError where it differs between runs or links."""
+    if network.failing is None:
+        return 0.0
+    name = "failures" if network.failure_rate is None else "failure_rate"
+    rate = network.failing.mean_rate()
+    if rate is None:
+        raise ValueError(
+            f"network.failures: {type(network.failing).__name__} has no mean_rate, one chance for all links to be "
+            "down, which this depends on; give others, or none"
+        )
+    rate = np.asarray(rate, np.float64)
     if rate.ndim:
-        raise ValueError(f"network.failure_rate: expected one rate, got {rate.shape[0]}, one for each run")
+        raise ValueError(f"network.{name}: expected one rate, got {rate.shape[0]}, one for each run")
     return float(rate)
+
+
+def independent_rate(network: Network) -> float:
+    """As `failure_rate`, of failures that are drawn anew at every iteration: the mean of several iterations is the
+    product of their means then, and only then.
+    """
+    if network.failing is not None and not network.failing.memoryless:
+        raise ValueError(
+            f"network.failures: with {type(network.failing).__name__} an iteration's failures depend on those before, "
+            "and what the iterations do in the mean is not known; give failures that are drawn anew, such as "
+            "failure_rate=, or none"
+        )
+    return failure_rate(network)
+
+
+def in_mean(network: Network) -> bool:
+    """Whether `independent_rate` is known."""
+    try:
+        independent_rate(network)
+    except ValueError:
+        return False
+    return True
 
 
 def lambda_max(laplacian: Any) -> float:

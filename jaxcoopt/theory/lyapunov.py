@@ -66,16 +66,19 @@ def lyapunov(
             )
 
         def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
-            def now(k: Array) -> Round:
-                return Round(net.links(key, k, run), Draw(jax.random.fold_in(key, k), run), network.nodes, channel)
+            def now(memory: Any, k: Array) -> tuple[Round, Any]:
+                links, memory = net.next_links(memory, key, k, run)
+                return Round(links, Draw(jax.random.fold_in(key, k), run), network.nodes, channel), memory
 
-            def one(state: Any, k: Array) -> tuple[Any, Array]:
-                state = alone.update(state, now(k))
-                return state, value(half, alone.own(state))
+            def one(at: tuple[Any, Any], k: Array) -> tuple[Any, Array]:
+                state, memory = at
+                this, memory = now(memory, k)
+                state = alone.update(state, this)
+                return (state, memory), value(half, alone.own(state))
 
-            alone = Alone.of(method, half, channel)
-            begin = alone.init(first, now(jnp.asarray(0)))
-            _, rest = jax.lax.scan(one, begin, jnp.arange(steps))
+            alone, memory = Alone.of(method, half, channel), net.memory(key, run)
+            begin = alone.init(first, now(memory, jnp.asarray(0))[0])
+            _, rest = jax.lax.scan(one, (begin, memory), jnp.arange(steps))
             return jnp.concatenate([value(half, alone.own(begin))[None], rest])
 
         return np.asarray(jax.jit(scan)(floats(method), floats(channel), half, net, first))

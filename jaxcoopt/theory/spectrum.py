@@ -23,7 +23,7 @@ from jaxcoopt.problem.problem import Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.theory.check import received
 from jaxcoopt.theory.curvature import hessians_at, linear_hessians
-from jaxcoopt.theory.laplacian import expected_laplacian, laplacians
+from jaxcoopt.theory.laplacian import expected_laplacian, independent_rate, laplacians
 from jaxcoopt.theory.steps import half_of
 
 Matrix = Float[np.ndarray, "size size"]
@@ -135,9 +135,7 @@ def _period(method: Any, problem: Problem, network: Network, gain: float) -> tup
     hessian = np.zeros((nodes, size, nodes, size))
     hessian[np.arange(nodes), :, np.arange(nodes), :] = blocks
     hessian = hessian.reshape(nodes * size, -1)
-    keep = 1 - np.asarray(0.0 if network.failure_rate is None else network.failure_rate)
-    if keep.ndim:
-        raise ValueError("network.failure_rate: expected one rate, got one for each run")
+    keep = 1 - independent_rate(network)
     if network.switching == "random":
         graphs = [expected_laplacian(network)]
     else:

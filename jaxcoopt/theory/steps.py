@@ -31,6 +31,7 @@ from jaxcoopt.theory.curvature import (
 from jaxcoopt.theory.laplacian import (
     average_laplacian,
     expected_laplacian,
+    in_mean,
     lambda_2,
     lambda_max,
     laplacians,
@@ -137,7 +138,7 @@ def _training(found: Threshold, training: Training, network: Network, channel: C
     gain, smooth = _gain(channel), smoothness_of(training, samples=found.samples)
     top = _top(network)
     value = _plain(found.least(gain * top) / smooth)
-    exact = channel.lossless and network.failure_rate is None and network.graphs == 1
+    exact = channel.lossless and _steady(network)
     size = _size(training)
     if exact and found.exact and size is not None and not np.ndim(value):
         try:
@@ -211,7 +212,7 @@ def unstable_beyond(
     if network.directed:
         return None
     settled = network.graphs == 1 or network.switching == "random"
-    if not settled or network.nodes > SHARP_NODES or np.ndim(network.failure_rate if _fails(network) else 0.0):
+    if not settled or network.nodes > SHARP_NODES or not in_mean(network):
         return None
     lower = sector_of(channel).lower
     if np.ndim(lower) or lower <= 0:
@@ -280,12 +281,8 @@ def _size(training: Training) -> int | None:
     return size if nodes <= SHARP_NODES and nodes * size <= SHARP_SIZE else None
 
 
-def _fails(network: Network) -> bool:
-    return network.failure_rate is not None
-
-
 def _steady(network: Network) -> bool:
-    return network.graphs == 1 and not _fails(network)
+    return network.graphs == 1 and not network.fails
 
 
 def _plain(value: Any) -> Any:

@@ -103,9 +103,15 @@ def _most_of_a_node(network: Network) -> float:
 
 
 def _grows(network: Network, scale: float) -> bool:
-    """Whether u -= 2 scale L u grows, L the mean over failures and over graphs drawn at random."""
-    rate = 0.0 if network.failure_rate is None else float(np.max(np.asarray(network.failure_rate)))
-    scale = (1 - rate) * scale
+    """Whether u -= 2 scale L u grows, L the mean over failures and over graphs drawn at random; False where that is
+    not known.
+    """
+    failing = network.failing
+    if failing is not None:
+        rate = failing.mean_rate() if failing.memoryless else None
+        if rate is None:
+            return False
+        scale = (1 - float(np.max(np.asarray(rate)))) * scale
     each, order = laplacians(network), range(network.graphs)
     if network.graphs == 1 or network.switching == "random":
         each, order = [average_laplacian(network)], range(1)

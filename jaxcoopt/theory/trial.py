@@ -14,6 +14,7 @@ from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, evaluated_now
+from jaxcoopt.layout import along, axes_of_leaves, changed_along
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
@@ -93,14 +94,13 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
         problem = aligned(Problem(**{name: getattr(problem, name)}), network.nodes)
         settings = floats((method, problem.allocation, problem.training and problem.training.loss, channel))
         begin = None if name == "training" or start is None else columns(jnp.asarray(start, jnp.float64))
-        settings = *settings, exact.failure_rate, begin
+        settings = *settings, _of_runs(exact), begin
         chosen, of_run = [], _different(settings)
         for run in dict.fromkeys(of_run):
-            method, allocation, loss, channel, rate, begin = jax.tree.map(
-                lambda leaf, run=run: _in(leaf, run), settings
-            )
+            method, allocation, loss, channel, _, begin = jax.tree.map(lambda leaf, run=run: _in(leaf, run), settings)
             training = problem.training and replace(problem.training, loss=loss)
-            one = Problem(allocation, training), replace(exact, failure_rate=rate), channel
+            links = changed_along(exact, ("runs",), lambda leaf, axis, run=run: jnp.take(leaf, run, axis))
+            one = Problem(allocation, training), links, channel
             trial = flow_trial(method, *one, begin) if name == "allocation" else training_trial(method, *one, start)
             chosen.append(_chosen(trial, *one[1:]))
     found = dict(zip(dict.fromkeys(of_run), chosen, strict=True))
@@ -124,6 +124,12 @@ def _in(leaf: Any, run: int) -> Any:
     if np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1:
         return leaf
     return leaf[run] if np.ndim(leaf) == 1 else leaf[:, run : run + 1]
+
+
+def _of_runs(network: Network) -> list[Any]:
+    """The settings of its failures that have one number for each run, [runs]."""
+    leaves = zip(jax.tree.leaves(network), axes_of_leaves(network), strict=True)
+    return [leaf for leaf, axes in leaves if along(leaf, axes, ("runs",)) is not None]
 
 
 def _starts_differ_only(settings: Any) -> bool:
@@ -155,7 +161,8 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     beside = beside + (target - beside).mean(axis=0, keepdims=True)  # the budget is met
     domain = allocation.cost.domain()
     beside = jnp.where((beside > domain[0]) & (beside < domain[1]), beside, target)
-    fails = network.failure_rate is not None and np.any(network.failure_rate)
+    rate = None if network.failing is None else network.failing.mean_rate()
+    fails = network.fails and (rate is None or bool(np.any(rate)))
     draws = int(np.clip(MOST_MOVES / (nodes * TRIED * USUAL), 1, DRAWS)) if fails else 1
     starts = (jnp.broadcast_to(each, (nodes, draws * TRIED)) for each in (x, beside))
     first, second = (Pair(each, jnp.zeros_like(each)) for each in starts)
@@ -206,9 +213,9 @@ def _beside(target: Array, start: Array) -> Float[Array, "nodes *shape"]:
 
 
 def _mean_laplacian(network: Network) -> Any:
-    """Over switching and failures."""
-    rate = 0.0 if network.failure_rate is None else float(network.failure_rate)
-    return (1 - rate) * average_laplacian(network)
+    """Over switching and failures, as far as these have one rate for all links."""
+    rate = None if network.failing is None else network.failing.mean_rate()
+    return (1 - (0.0 if rate is None else float(rate))) * average_laplacian(network)
 
 
 @jax.jit
@@ -281,21 +288,23 @@ def _distances(
     key = jax.random.key(0)
     numbers = jnp.repeat(jnp.arange(method.step.shape[0] // TRIED, dtype=jnp.int32), TRIED)  # all steps draw the same
 
-    def now(k: Array) -> Round:
-        return Round(network.links(key, k, numbers), Draw(jax.random.fold_in(key, k), numbers), network.nodes, channel)
+    def now(memory: Any, k: Array) -> tuple[Round, Any]:
+        links, memory = network.next_links(memory, key, k, numbers)
+        return Round(links, Draw(jax.random.fold_in(key, k), numbers), network.nodes, channel), memory
 
-    def one(k: Array, at: tuple[Any, Array]) -> tuple[Any, Array]:
-        state, total = at
-        state = alone.update(state, now(k))
-        return state, total + _distance(half, alone.estimate(state), target)
+    def one(k: Array, at: tuple[Any, Any, Array]) -> tuple[Any, Any, Array]:
+        state, memory, total = at
+        this, memory = now(memory, k)
+        state = alone.update(state, this)
+        return state, memory, total + _distance(half, alone.estimate(state), target)
 
-    def quarter(state: Any, begin: Array) -> tuple[Any, Array]:
-        state, total = jax.lax.fori_loop(begin, begin + length, one, (state, jnp.zeros(numbers.shape)))
-        return state, total / length
+    def quarter(at: tuple[Any, Any], begin: Array) -> tuple[Any, Array]:
+        state, memory, total = jax.lax.fori_loop(begin, begin + length, one, (*at, jnp.zeros(numbers.shape)))
+        return (state, memory), total / length
 
-    alone = Alone.of(method, half, channel)
-    state = alone.init(start, now(jnp.asarray(0)))
-    _, found = jax.lax.scan(quarter, state, jnp.arange(4) * length)
+    alone, memory = Alone.of(method, half, channel), network.memory(key, numbers)
+    state = alone.init(start, now(memory, jnp.asarray(0))[0])
+    _, found = jax.lax.scan(quarter, (state, memory), jnp.arange(4) * length)
     return jnp.concatenate([_distance(half, alone.estimate(state), target)[None], found])
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import shown
 from jaxcoopt.host import numpy_for
+from jaxcoopt.layout import changed_along
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import is_phases
 from jaxcoopt.network.network import Network
@@ -154,8 +155,8 @@ class Rollout:
     def _settings(self, values: Values, on: TuningRuns) -> Trio:
         """A start's values along its runs, its link weights where it is the only one, and what is not tuned."""
         starts, (_, network, method) = starts_of(values), self.parameters.trio
-        failure_rate = _repeated(network.failure_rate, starts)
-        trio = Trio(on.problem, replace(network, failure_rate=failure_rate), _repeated_settings(method, starts))
+        network = changed_along(network, ("runs",), lambda leaf, _: _repeated(leaf, starts))  # how its links fail
+        trio = Trio(on.problem, network, _repeated_settings(method, starts))
         along = {
             each.name: values[each.name][0]
             if isinstance(each, LinkWeights)
