@@ -20,8 +20,8 @@ from engine.machine import machine
 
 import jaxcoopt as jc
 from jaxcoopt.network.blocks import cut
+from jaxcoopt.platform import choices
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.node_shards import spread_nodes
 from jaxcoopt.run.prepare import prepare
 
@@ -66,7 +66,7 @@ def held(parts):
     seconds = time.perf_counter() - start
     setup, carry = prepare(*parts, RUNS, 0, None, None, Optimum())
     spread = spread_nodes(setup, carry)
-    lengths, count = jnp.zeros(MOST_RECORDS, jnp.int32), jnp.asarray(1, jnp.int32)
+    lengths, count = jnp.zeros(choices().records, jnp.int32), jnp.asarray(1, jnp.int32)
     layout = spread.program.lower(spread.setup, spread.carry, lengths, count).compile().memory_analysis()
     heard = sum(rows.shape[0] for rows in split.halo.sent) // jax.local_device_count()
     return {

@@ -15,6 +15,8 @@ from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array
 from scipy import sparse
 
+from jaxcoopt.platform import choices
+
 PLAIN = frozenset(np.dtype(name) for name in "?bhilqBHILQfd")  # in this machine's byte order
 LISTS = ("features", "targets", "mask", "weights", "work", "initial.allocation")  # that may be given as lists
 LISTS = (*LISTS, *(f"optimum.{name}" for name in ("allocation", "allocation_cost", "price", "training_loss")))
@@ -40,6 +42,8 @@ def stored(tree: Any, always: Array) -> Any:
     XLA otherwise computes a value again in every gather that reads it, d times for d neighbours, and may round it
     differently each time. An `optimization_barrier` does not stop that on the CPU; a branch does.
     """
+    if choices().barriers:
+        return lax.optimization_barrier(tree)
     return lax.cond(always, lambda: tree, lambda: jax.tree.map(jnp.zeros_like, tree))
 
 

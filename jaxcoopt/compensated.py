@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxcoopt.platform import choices
 from jaxcoopt.pytrees import pytree
 
 
@@ -161,6 +162,8 @@ def grown(total: Pair, change: Array) -> Pair:
 
 def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:
     """Sum over the first axis by a tree of `two_sum`: the error does not grow with the number of nodes."""
+    if choices().pairs_reduced:
+        return _sum_of_pairs(values)
     error = jnp.zeros_like(values[0])
     while values.shape[0] > 1:
         half = values.shape[0] // 2
@@ -168,6 +171,18 @@ def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"
         error = error + lost.sum(axis=0)
         values = jnp.concatenate([total, values[2 * half :]]) if values.shape[0] % 2 else total
     return values[0] + error
+
+
+def _sum_of_pairs(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:
+    """The same as one reduction of sums and what they lost."""
+
+    def together(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+        total, lost = two_sum(a[0], b[0])
+        return total, a[1] + b[1] + lost
+
+    zero = jnp.zeros((), values.dtype)
+    total, lost = lax.reduce((values, jnp.zeros_like(values)), (zero, zero), together, (0,))
+    return total + lost
 
 
 def leading_bits(a: Array, count: int) -> Array:

@@ -15,6 +15,7 @@ import pytest
 
 import jaxcoopt as jc
 from jaxcoopt.channel.log_levels import level_value, nearest_level
+from jaxcoopt.platform import CPU
 from jaxcoopt.problem import batch as batches
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.run import loop, memory
@@ -145,7 +146,7 @@ def test_records_do_not_depend_on_how_many_are_made_in_a_call(monkeypatch):
     plain = jax.jit(lambda: jc.solve(problem, network, method, 41, runs=2, record_every=2, optimum=optimum))()
     monkeypatch.setattr(module, "CALL_SECONDS", 1e9)
     for most in (1, 3, 16):
-        monkeypatch.setattr(module, "MOST_RECORDS", most)
+        monkeypatch.setattr(module, "choices", lambda most=most: dataclasses.replace(CPU, records=most))
         ours = jc.solve(problem, network, method, 41, runs=2, record_every=2, optimum=optimum)
         assert ours.iterations.tolist() == [*range(0, 41, 2), 41]
         for name, values in plain.trace.items():

@@ -20,8 +20,8 @@ import jax, jax.numpy as jnp, networkx as nx, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_enable_x64", True)
 import jaxcoopt as jc
+from jaxcoopt.platform import choices
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.node_shards import spread_nodes
 from jaxcoopt.run.prepare import prepare
 
@@ -76,7 +76,7 @@ ring = jc.Network.from_graphs(rings[0])
 large = problem(), ring, jc.CoOptimizer(jc.methods.LaplacianFlow(0.1), jc.methods.GradientTracking(0.02))
 spread = spread_nodes(*prepare(*large, RUNS, 0, None, None, Optimum()))
 text = spread.program.lower(
-    spread.setup, spread.carry, jnp.zeros(MOST_RECORDS, jnp.int32), jnp.asarray(1, jnp.int32)).compile().as_text()
+    spread.setup, spread.carry, jnp.zeros(choices().records, jnp.int32), jnp.asarray(1, jnp.int32)).compile().as_text()
 sent = "collective-permute|all-gather|all-reduce"
 moved = set(re.findall(rf"= f64\\[(\\d+),12\\]\\S* (?:{sent})", text))
 assert moved == {"1", "2"}, moved  # of four weights in three runs: the mean over the nodes, rows of neighbours

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.engine.instance import Instance, make_method, make_network, make_problem
+from jaxcoopt.platform import choices
 from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.run.loop import MOST_RECORDS, Carry
+from jaxcoopt.run.loop import Carry
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import gathered, program_for, spread
 from jaxcoopt.shown import briefly
@@ -36,7 +37,7 @@ class Engine:
 
     def advance(self, iterations: int) -> None:
         """So many iterations, until the device is done."""
-        lengths = jnp.zeros(MOST_RECORDS, jnp.int32).at[0].set(iterations)
+        lengths = jnp.zeros(choices().records, jnp.int32).at[0].set(iterations)
         go = program_for(len(self.setup.runs))
         self.carry, *record = go(self.placed, self.carry, lengths, jnp.asarray(1, jnp.int32))
         jax.block_until_ready((self.carry, record))

@@ -14,6 +14,7 @@ from jaxcoopt.draws import random_bits
 from jaxcoopt.network.edges import Edges
 from jaxcoopt.network.halo import Halo
 from jaxcoopt.network.tables import take
+from jaxcoopt.platform import choices
 from jaxcoopt.pytrees import pytree
 
 
@@ -73,5 +74,7 @@ def links_up(
         bits, least = random_bits(key, edges, runs), (rate * 2.0**32).astype(jnp.uint32)
         return bits >= (least if least.ndim == 2 else least[None])
 
+    if choices().barriers:
+        return lax.optimization_barrier(draw())
     # The branch also keeps the draw in memory: XLA would otherwise repeat it in every gather that reads it.
     return lax.cond(jnp.any(rate > 0), draw, lambda: jnp.ones((edges.shape[0], runs.shape[0]), bool))

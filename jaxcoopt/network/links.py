@@ -18,6 +18,7 @@ from jaxcoopt.network.halo import Halo, most
 from jaxcoopt.network.kernels import Kernel, pick
 from jaxcoopt.network.shifts import Shifts
 from jaxcoopt.network.tables import CHUNK, Block, Tables, fold, take
+from jaxcoopt.platform import choices
 from jaxcoopt.pytrees import pytree
 
 Quantize = Callable[[Array], Array]
@@ -262,7 +263,7 @@ def _folded(
     block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int, settle: Callable | None
 ) -> Any:
     """`fold` over a block. A bucket's is in a branch, always taken: XLA would compute it again in what reads it."""
-    if block.node is None:
+    if block.node is None or choices().gathered:
         return fold(add, start, columns, chunk, settle)
     return lax.cond(block.node[0] >= 0, lambda: fold(add, start, columns, BUCKET_CHUNK, settle), lambda: start)
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.host import array_of
 from jaxcoopt.network.weights import LinkList
+from jaxcoopt.platform import choices
 from jaxcoopt.pytrees import pytree
 
 CHUNK = 8  # columns of a table that are written out; more are a compiled loop over so many at a time
@@ -103,7 +104,11 @@ def fold(
     """add(total, *column) over the first axis of all `columns`, `chunk` of them written out at a time.
 
     settle: total -> total, where given, at the end of each turn of the loop that more than one chunk takes.
+
+    On a GPU all columns are gathered and reduced at once, `CHUNK` of them before they are settled.
     """
+    if choices().gathered:
+        return _reduced(add, total, columns, settle)
 
     def unrolled(total: Any, columns: Any) -> tuple[Any, None]:
         for slot in range(columns[0].shape[0]):
@@ -124,6 +129,22 @@ def fold(
         return (total if settle is None else settle(total)), None
 
     return lax.scan(turn, total, chunks)[0]
+
+
+def _reduced(add: Callable[..., Any], total: Any, columns: Any, settle: Callable[[Any], Any] | None) -> Any:
+    """The same as one reduction over the columns, or, where sums must be settled, one over each `CHUNK` of them."""
+    zero = jax.tree.map(jnp.zeros_like, total)
+    parts = jax.vmap(lambda *column: add(zero, *column))(*columns)
+    while settle is not None and jax.tree.leaves(parts)[0].shape[0] > CHUNK:
+        parts = jax.vmap(settle)(jax.tree.map(_by_chunks, parts))
+    return jax.tree.map(lambda whole, part: whole + part.sum(axis=0), total, parts)
+
+
+def _by_chunks(parts: Float[Array, "slots *rest"]) -> Float[Array, "chunks *rest"]:
+    """Sums over `CHUNK` of the first axis at a time."""
+    spare = -len(parts) % CHUNK
+    padded = jnp.pad(parts, [(0, spare), *((0, 0),) * (parts.ndim - 1)])
+    return padded.reshape(-1, CHUNK, *parts.shape[1:]).sum(axis=1)
 
 
 def take(u: Array, index: Array) -> Array:

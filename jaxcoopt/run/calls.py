@@ -12,7 +12,8 @@ import numpy as np
 from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import check_fits
 from jaxcoopt.host import as_jax, numpy_for
-from jaxcoopt.run.loop import MOST_RECORDS, Carry, Setup
+from jaxcoopt.platform import choices
+from jaxcoopt.run.loop import Carry, Setup
 from jaxcoopt.run.metric import TRAJECTORIES
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
@@ -49,12 +50,12 @@ def drive(
     """
     runs = len(setup.runs)
     go, setup, carry, gather = spread(setup, carry)
-    parts, at, count = [], 0, 1
+    parts, at, count, most = [], 0, 1, choices().records
     with progress_bar(progress, sum(lengths)) as report:
         while at < len(lengths):
             batch = lengths[at : at + count]
             begin = time.perf_counter()
-            padded = np.array(batch + [0] * (MOST_RECORDS - len(batch)), np.int32)
+            padded = np.array(batch + [0] * (most - len(batch)), np.int32)
             carry, *found = go(setup, carry, *as_jax((padded, np.int32(len(batch)))))
             records, made = jax.device_get(found)
             parts.append(jax.tree.map(lambda rows, made=made: rows[:made, ..., :runs], records))
@@ -63,7 +64,7 @@ def drive(
             if np.all(last["over"]):
                 break
             if at:  # the first call compiles, and runs no iterations
-                count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, MOST_RECORDS))
+                count = int(np.clip(CALL_SECONDS * made / (time.perf_counter() - begin), 1, most))
             at += made
     return gather(carry), jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 

@@ -18,6 +18,7 @@ from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.halo import most
 from jaxcoopt.network.network import Network
+from jaxcoopt.platform import choices
 from jaxcoopt.problem.box import domain
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
@@ -232,9 +233,6 @@ def advance_records(
     return carry, records, made
 
 
-MOST_RECORDS = 16  # made in one call: more save little
-
-
 def compiled_for(runs: int) -> Any:
     """`advance_records`, compiled for so many runs: one program for any length of a run and record interval, as lengths
     and count are traced. The carry is donated.
@@ -243,7 +241,7 @@ def compiled_for(runs: int) -> Any:
 
 
 @cache
-def _compiled(options: tuple[tuple[str, bool | int], ...]) -> Any:
+def _compiled(options: tuple[tuple[str, bool | int | str], ...]) -> Any:
     return jax.jit(advance_records, donate_argnames="carry", compiler_options=dict(options))
 
 
@@ -307,7 +305,7 @@ def _layout(carry: Carry) -> tuple[Callable[[Carry], Carry], Callable[[Carry], C
     With few runs one row a node, all its numbers in all runs: XLA does not vectorise loops as short as a few runs. Nor
     does it vectorise such rows where a setting of each run is read along them.
     """
-    if carry.done.shape[0] >= LEAST_WIDE:
+    if carry.done.shape[0] >= LEAST_WIDE or not choices().few_runs_as_rows:
         return lambda at: at, lambda at: at
     return _rows, _unrows(carry)
 

@@ -12,13 +12,13 @@ from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import at_least_one
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
+from jaxcoopt.platform import choices
 from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.run.check import check_run, received, received_start
 from jaxcoopt.run.initial import Initial
-from jaxcoopt.run.loop import MOST_RECORDS
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
 from jaxcoopt.theory.auto import with_placeholders
@@ -96,7 +96,7 @@ def layout_of(
         network,
         initial,
     )
-    lengths, count = jax.ShapeDtypeStruct((MOST_RECORDS,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
+    lengths, count = jax.ShapeDtypeStruct((choices().records,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
     setup, carry = spread_shapes(setup, carry)
     layout: Any = program_for(runs).lower(setup, carry, lengths, count).compile().memory_analysis()
     working = layout.temp_size_in_bytes + layout.output_size_in_bytes - layout.alias_size_in_bytes

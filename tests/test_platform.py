@@ -1,0 +1,96 @@
+"""The choices of the loop for a GPU, on a CPU: the same numbers as those of the loop for a CPU."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import pytest
+
+import jaxcoopt as jc
+from jaxcoopt import platform
+from jaxcoopt.arrays import stored
+from jaxcoopt.compensated import compensated_sum
+from jaxcoopt.network.tables import fold
+from jaxcoopt.run.compiler import options_for
+
+ROOT = Path(__file__).parents[1]
+# Agreement with plain NumPy loops, gradients of the mix, the exact budget.
+THE_SAME_TESTS = ("agreement", "method_agreement", "budget_growth", "method_invariants", "network", "directed")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Its loop is traced anew, and what was traced is forgotten."""
+    jax.clear_caches()
+    monkeypatch.setenv(platform.FORCED, "gpu")
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.fast
+def test_the_loop_is_chosen_by_the_platform_or_by_name(monkeypatch):
+    monkeypatch.delenv(platform.FORCED, raising=False)
+    assert platform.choices() is platform.CPU  # the tests have no other device
+    monkeypatch.setenv(platform.FORCED, "gpu")
+    assert platform.choices() is platform.GPU
+    assert "WHILE" in options_for(64)["xla_gpu_enable_command_buffer"].split(",")
+    monkeypatch.setenv(platform.FORCED, "tpu")
+    with pytest.raises(ValueError, match="JAXCOOPT_LOOP: expected cpu or gpu, got 'tpu'"):
+        platform.choices()
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("slots", [1, 7, 8, 9, 100])
+def test_neighbours_are_reduced_as_they_are_folded(gpu, rng, slots):
+    columns = tuple(rng.normal(size=(2, slots, 5)))
+    turns = []
+
+    def settle(total):
+        turns.append(total)
+        return total
+
+    found = fold(lambda total, a, b: total + a * b, jnp.ones(5), columns, settle=settle)
+    np.testing.assert_allclose(found, 1 + (columns[0] * columns[1]).sum(axis=0), rtol=1e-13)
+    assert bool(turns) == (slots > 8)
+
+
+@pytest.mark.fast
+def test_a_reduction_of_pairs_is_as_exact_as_a_tree(gpu, rng):
+    values = (rng.normal(size=(1001, 3)) * 10.0 ** rng.uniform(-6, 6, (1001, 3))).astype(np.float32)
+    exact = [math.fsum(column) for column in values.T.astype(float)]
+    found = jax.jit(compensated_sum)(values)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-7 * np.abs(exact).max())
+
+
+def test_the_program_has_no_branch_that_is_always_taken(gpu):
+    made = jax.make_jaxpr(stored)(jnp.ones(3), jnp.asarray(True))
+    assert [each.primitive.name for each in made.eqns] == ["optimization_barrier"]
+
+
+def test_the_optimum_and_the_budget_are_the_same(gpu):
+    """A hub, links that fail and quantized links: the optimum, with the exact budget."""
+    rng, nodes = np.random.default_rng(3), 20
+    cost = jc.costs.Quadratic(rng.uniform(0.5, 2, nodes), rng.uniform(0, 3, nodes))
+    problem = jc.Problem(jc.Allocation(cost, 20.0, 0.0, 3.0))
+    network = jc.Network.from_graphs(nx.wheel_graph(nodes), failure_rate=0.2)
+    result = jc.solve(
+        problem, network, jc.CoOptimizer(jc.methods.DualFlow(), channel=jc.channels.LogQuantizer(0.3)), 600
+    )
+    assert np.abs(result.trace["allocation_gap"][-1]).max() < 1e-9
+    assert result.trace["budget_residual"].max() < 1e-14
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", THE_SAME_TESTS)
+def test_the_same_tests_pass(name):
+    """Every test of the file, in a process of its own."""
+    given = os.environ | {platform.FORCED: "gpu", "JAX_COMPILATION_CACHE_DIR": ""}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/test_{name}.py"]
+    found = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-3000:]
