@@ -5,7 +5,7 @@ read it there in every pass, forward ones included; and its sum over nodes and p
 long on a CPU as two sums in turn.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,13 @@ from jax import lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from jaxcoopt.derivative import Tangent
 
-def row_of(value: Any, like: Array) -> Array:
+
+def row_of(value: ArrayLike, like: Array) -> Array:
     """A hyperparameter shaped to broadcast against `like` [nodes, ..., runs]."""
     value = jnp.asarray(value)
     if like.ndim < 3:
@@ -25,19 +28,19 @@ def row_of(value: Any, like: Array) -> Array:
     return value.reshape((1,) * (like.ndim - 1) + (value.shape or (1,)))
 
 
-def along_runs(value: Any, like: Array) -> Array:
+def along_runs(value: ArrayLike, like: Array) -> Array:
     """The same, as large as `like` where that has parameters: for what is differentiated by it."""
     row = row_of(value, like)
     return row if like.ndim < 3 else _spread.bind(row, shape=np.broadcast_shapes(row.shape, like.shape))
 
 
-def scaled(value: Any, u: Array) -> Array:
+def scaled(value: ArrayLike, u: Array) -> Array:
     """A hyperparameter times u."""
     row = row_of(value, u)
     return row * u if u.ndim < 3 else _scaled.bind(u, row.astype(u.dtype))
 
 
-def _total(sums: Any, row: Any, *, shape: tuple[int, ...]) -> list[Any]:
+def _total(sums: Tangent, row: ad.UndefinedPrimal, *, shape: tuple[int, ...]) -> list[Tangent]:
     if isinstance(sums, ad.Zero):
         return [ad.Zero(row.aval)]
     of_nodes = lax.optimization_barrier(sums.sum(axis=tuple(range(1, len(shape) - 1)), keepdims=True))
@@ -45,7 +48,7 @@ def _total(sums: Any, row: Any, *, shape: tuple[int, ...]) -> list[Any]:
     return [of_runs.sum(axis=-1, keepdims=True) if np.shape(row.aval)[-1] == 1 else of_runs]
 
 
-def _spread_batched(args: Any, axes: Any, *, shape: tuple[int, ...]) -> tuple[Array, int]:
+def _spread_batched(args: Sequence[Array], axes: Sequence[int | None], *, shape: tuple[int, ...]) -> tuple[Array, int]:
     return jax.vmap(lambda row: jnp.broadcast_to(row, shape), axes)(*args), 0
 
 
@@ -57,7 +60,7 @@ ad.deflinear2(_spread, _total)
 batching.primitive_batchers[_spread] = _spread_batched
 
 
-def _scaled_jvp(primals: Any, tangents: Any) -> tuple[Array, Any]:
+def _scaled_jvp(primals: Sequence[Array], tangents: Sequence[Tangent]) -> tuple[Array, Tangent]:
     (u, row), (u_moved, row_moved) = primals, tangents
     parts = []
     if not isinstance(u_moved, ad.Zero):
@@ -67,11 +70,11 @@ def _scaled_jvp(primals: Any, tangents: Any) -> tuple[Array, Any]:
     return _scaled.bind(u, row), sum(parts[1:], start=parts[0])
 
 
-def _scaled_transposed(change: Any, u: Any, row: Array) -> list[Any]:
+def _scaled_transposed(change: Tangent, u: ad.UndefinedPrimal, row: Array) -> list[Tangent | None]:
     return [ad.Zero(u.aval) if isinstance(change, ad.Zero) else _scaled.bind(change, row), None]
 
 
-def _scaled_batched(args: Any, axes: Any) -> tuple[Array, int]:
+def _scaled_batched(args: Sequence[Array], axes: Sequence[int | None]) -> tuple[Array, int]:
     return jax.vmap(jnp.multiply, axes)(*args), 0
 
 

@@ -5,13 +5,15 @@ from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Integral, Number, Real
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.dtypes import canonicalize_dtype
+from jax.tree_util import KeyPath
+from jax.typing import ArrayLike
 from jaxtyping import Array
 from scipy import sparse
 
@@ -22,21 +24,25 @@ LISTS = ("features", "targets", "mask", "weights", "work", "initial.allocation")
 LISTS = (*LISTS, *(f"optimum.{name}" for name in ("allocation", "allocation_cost", "price", "training_loss")))
 DEEPEST = 8  # lists in lists
 
+Numbers = np.ndarray | jax.Array
+Given = ArrayLike | Sequence[object]  # numbers as they are given: lists of lists of them, too
+Tree = TypeVar("Tree")
+
 # A bound at or beyond this is not there. Infinity itself would stop whoever looks for it with jax_debug_infs.
 FAR = float(np.finfo(np.float32).max)
 
 
-def there(bound: Any) -> Any:
+def there(bound: Numbers) -> Numbers | np.bool_:
     """Whether a bound is there."""
     return abs(bound) < FAR
 
 
-def float_dtype() -> Any:
+def float_dtype() -> np.dtype:
     """float32, or float64 when jax_enable_x64 is set."""
     return canonicalize_dtype(float)
 
 
-def stored(tree: Any, always: Array) -> Any:
+def stored(tree: Tree, always: Array) -> Tree:
     """The same arrays, computed once; always: a scalar that is true, but not known to the compiler.
 
     XLA otherwise computes a value again in every gather that reads it, d times for d neighbours, and may round it
@@ -47,7 +53,7 @@ def stored(tree: Any, always: Array) -> Any:
     return lax.cond(always, lambda: tree, lambda: jax.tree.map(jnp.zeros_like, tree))
 
 
-def plain(name: str, value: Any) -> Any:
+def plain(name: str, value: object) -> Numbers:
     """`value` as a NumPy array of truth values, whole numbers, float32 or float64; a JAX array as it is, traced or not.
 
     The one conversion that every function of the package uses.
@@ -77,20 +83,20 @@ def plain(name: str, value: Any) -> Any:
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
-def plain_tree(tree: Any, root: str = "") -> Any:
+def plain_tree(tree: Tree, root: str = "") -> Tree:
     """The same pytree with every array in it plain. Raises, naming the leaf, for what holds no real numbers.
 
     root: what errors call the tree, "" for the problem, whose halves have names of their own.
     """
 
-    def name_of(path: Any) -> str:
+    def name_of(path: KeyPath) -> str:
         return (root + jax.tree_util.keystr(path)).lstrip(".")
 
-    def is_leaf(path: Any, node: Any) -> bool:
+    def is_leaf(path: KeyPath, node: object) -> bool:
         as_list = isinstance(node, list | tuple) and name_of(path).removeprefix("training.") in LISTS
         return as_list or is_sparse(node)
 
-    def converted(path: Any, leaf: Any) -> Any:
+    def converted(path: KeyPath, leaf: object) -> object:
         if type(leaf) is float or leaf is None or (type(leaf) is int and abs(leaf) < 2**31):
             return leaf
         if isinstance(leaf, str) and leaf == "auto" and name_of(path).endswith(".step"):
@@ -103,17 +109,17 @@ def plain_tree(tree: Any, root: str = "") -> Any:
     return jax.tree_util.tree_map_with_path(converted, tree, is_leaf=is_leaf, is_leaf_takes_path=True)
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: object) -> bool:
     """Whether it is a sparse matrix of SciPy or JAX; the latter is a pytree, which would be taken apart."""
     return sparse.issparse(value) or type(value).__module__.startswith("jax.experimental.sparse")
 
 
-def no_numbers(name: str, value: Any) -> TypeError:
+def no_numbers(name: str, value: object) -> TypeError:
     """The error for what does not hold real numbers."""
     return TypeError(f"{name}: expected a real number or an array of them, got {shown(value)}; convert it first")
 
 
-def shown(value: Any, most: int = 80) -> str:
+def shown(value: object, most: int = 80) -> str:
     """What was given, in one short line, whatever it is."""
     try:
         text = " ".join(repr(value).split())
@@ -130,7 +136,7 @@ def _real(name: str, value: jax.Array) -> jax.Array:
     return value
 
 
-def _refuse_masked(name: str, value: Any) -> None:
+def _refuse_masked(name: str, value: object) -> None:
     mask = _mask(value, DEEPEST)
     if mask is None or not mask.any():
         return
@@ -143,7 +149,7 @@ def _refuse_masked(name: str, value: Any) -> None:
     )
 
 
-def _mask(value: Any, depth: int) -> np.ndarray | None:
+def _mask(value: object, depth: int) -> np.ndarray | None:
     """The mask of a masked array, or of a list that holds some; None where there is none."""
     if isinstance(value, np.ma.MaskedArray):
         return np.ma.getmaskarray(value) if value.dtype.names is None else None
@@ -157,7 +163,7 @@ def _mask(value: Any, depth: int) -> np.ndarray | None:
     return np.stack(filled) if same else np.concatenate([part.ravel() for part in filled])
 
 
-def _read(name: str, value: Any) -> np.ndarray:
+def _read(name: str, value: object) -> np.ndarray:
     kinds = (np.generic, Number, Sequence, deque, memoryview, arrays.array)  # not whatever has a length, as graphs have
     if not isinstance(value, kinds) and not hasattr(value, "__array__") and not hasattr(value, "__array_interface__"):
         raise no_numbers(name, value)
@@ -178,7 +184,7 @@ def _of_objects(name: str, found: np.ndarray) -> np.ndarray:
     """Numbers that stand in an array as Python objects: whole ones as int64 where they fit, else float64."""
     items = found.ravel().tolist()
     if items and all(isinstance(item, list | tuple | np.ndarray | jax.Array) and np.ndim(item) for item in items):
-        parts = plain(name, items)
+        parts = np.asarray(plain(name, items))
         return parts.reshape(found.shape + parts.shape[1:])
     kinds = {type(item) for item in items}
     if not all(issubclass(kind, Real | Decimal | np.number | np.bool_) for kind in kinds):

@@ -4,14 +4,15 @@ Primitives, as their rules stay with them in derivatives of derivatives; those o
 has been linearized.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
+
+Tangent = Array | ad.Zero  # the second where it is known to be 0
 
 
 def derivative_from(exact: Array, surrogate: Array) -> Array:
@@ -38,11 +39,11 @@ def _with_axes_of(value: Array, other: Array) -> Array:
     return other.reshape((1,) * (value.ndim - other.ndim) + other.shape)
 
 
-def _surrogates(primals: Any, tangents: Any) -> tuple[Array, Any]:
+def _surrogates(primals: Sequence[Array], tangents: Sequence[Tangent]) -> tuple[Array, Tangent]:
     return _derivative_from.bind(*primals), tangents[1]
 
 
-def _and_slope(primals: Any, tangents: Any) -> tuple[Array, Any]:
+def _and_slope(primals: Sequence[Array], tangents: Sequence[Tangent]) -> tuple[Array, Tangent]:
     (_, slope, _), (change, _, moved) = primals, tangents
     out = _with_slope.bind(*primals)
     if isinstance(moved, ad.Zero):
@@ -50,7 +51,7 @@ def _and_slope(primals: Any, tangents: Any) -> tuple[Array, Any]:
     return out, slope * moved if isinstance(change, ad.Zero) else change + slope * moved
 
 
-def _and_in_proportion(primals: Any, tangents: Any) -> tuple[Array, Any]:
+def _and_in_proportion(primals: Sequence[Array], tangents: Sequence[Tangent]) -> tuple[Array, Tangent]:
     """What changes the product is in proportion to the factor, too."""
     (_, factor, *rest), (change, moved, *_) = primals, tangents
     out, parts = _proportional.bind(*primals), []
@@ -61,7 +62,7 @@ def _and_in_proportion(primals: Any, tangents: Any) -> tuple[Array, Any]:
     return out, sum(parts[1:], start=parts[0])
 
 
-def _transposed(change: Any, product: Any, factor: Array) -> list[Any]:
+def _transposed(change: Tangent, product: ad.UndefinedPrimal, factor: Array) -> list[Tangent | None]:
     return [ad.Zero(product.aval) if isinstance(change, ad.Zero) else _proportional.bind(change, factor), None]
 
 
@@ -69,11 +70,11 @@ def _first(value: Array, *rest: Array) -> Array:
     return value
 
 
-def _registered(name: str, jvp: Callable[[Any, Any], tuple[Array, Any]]) -> Primitive:
+def _registered(name: str, jvp: Callable[[Sequence[Array], Sequence[Tangent]], tuple[Array, Tangent]]) -> Primitive:
     """A primitive that is its first operand."""
     primitive = Primitive(name)
 
-    def batched(args: Any, axes: Any) -> tuple[Array, int]:
+    def batched(args: Sequence[Array], axes: Sequence[int | None]) -> tuple[Array, int]:
         size = next(arg.shape[axis] for arg, axis in zip(args, axes, strict=True) if axis is not None)
         moved = (
             jnp.broadcast_to(arg, (size, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0)

@@ -2,11 +2,10 @@
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +16,7 @@ from jaxcoopt.versions import versions
 SHOWN = 5  # differences
 
 
-def described(name: str, value: Any) -> dict[str, str]:
+def described(name: str, value: object) -> dict[str, str]:
     """Every setting in a value, by its dotted name."""
     return dict(_walk(name, value))
 
@@ -38,7 +37,7 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [f"{name}: {before.get(name, 'absent')} there, {now.get(name, 'absent')} here" for name in names]
 
 
-def _walk(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _walk(name: str, value: object) -> Iterator[tuple[str, str]]:
     if is_dataclass(value) and not isinstance(value, type):
         yield name, type(value).__name__
         for field in fields(value):
@@ -54,7 +53,8 @@ def _walk(name: str, value: Any) -> Iterator[tuple[str, str]]:
     elif callable(value):
         yield name, _function(value)
     else:
-        yield name, str(value.item() if hasattr(value, "item") else value)
+        item = getattr(value, "item", None)
+        yield name, str(value if item is None else item())
 
 
 def _array(value: np.ndarray) -> str:
@@ -62,13 +62,13 @@ def _array(value: np.ndarray) -> str:
     return f"{value.dtype.name}{list(value.shape)} {digest[:16]}"
 
 
-def _function(value: Any) -> str:
+def _function(value: Callable[..., object]) -> str:
     """Its name, and a digest of what it does where that can be read."""
     code = getattr(value, "__code__", None)
     name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
     if code is None:
         return name
-    inside = [cell.cell_contents for cell in value.__closure__ or ()]
+    inside = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
     text = code.co_code + repr([each for each in code.co_consts if not hasattr(each, "co_code")]).encode()
     text += "".join(f"{key}={each}" for key, each in _walk("", inside)).encode()
     return f"{name} {hashlib.sha256(text).hexdigest()[:16]}"

@@ -6,11 +6,12 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import SupportsFloat, TypeVar
 
 import jax
 import jax.core
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.arrays import plain, shown
 
@@ -41,7 +42,7 @@ def check_name(what: str, given: object, known: list[str] | tuple[str, ...]) -> 
         raise unknown_name(what, given, known)
 
 
-def apart(*values: Any) -> tuple[str, ...]:
+def apart(*values: SupportsFloat) -> tuple[str, ...]:
     """Numbers in words, with as many digits as it takes to tell those that differ from each other: six or more."""
     numbers = [float(value) for value in values]
     digits = 6
@@ -50,7 +51,7 @@ def apart(*values: Any) -> tuple[str, ...]:
     return tuple(f"{number:.{digits}g}" for number in numbers)
 
 
-def traced(*trees: Any) -> bool:
+def traced(*trees: PyTree) -> bool:
     """True where any leaf is a JAX tracer: values cannot be looked at then, so only shapes are checked."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
@@ -59,13 +60,13 @@ class StandIn(np.ndarray):
     """A stand-in for a traced number, which has a shape but no value: 0.5, which is positive and below 1."""
 
     @classmethod
-    def like(cls, leaf: Any) -> "StandIn":
+    def like(cls, leaf: jax.Array) -> "StandIn":
         """Of the shape of a leaf."""
         return np.full(leaf.shape, 0.5).view(cls)
 
 
 def finite(
-    name: str, value: Any, advice: str = "clean the data or drop the entries", *, flags: bool = False
+    name: str, value: object, advice: str = "clean the data or drop the entries", *, flags: bool = False
 ) -> np.ndarray:
     """`value` as a float64 array, or an error when an entry is NaN or infinite, saying where the first one is."""
     array = numbers(name, value, flags=flags)
@@ -81,7 +82,7 @@ def finite(
     return array
 
 
-def numbers(name: str, value: Any, *, flags: bool = False) -> np.ndarray:
+def numbers(name: str, value: object, *, flags: bool = False) -> np.ndarray:
     """`value` as a float64 array, or an error when it does not hold real numbers; flags: True and False are numbers."""
     array = plain(name, value)
     if traced(array):
@@ -91,7 +92,7 @@ def numbers(name: str, value: Any, *, flags: bool = False) -> np.ndarray:
     return np.asarray(array, np.float64)
 
 
-def check_seed(name: str, value: Any) -> int:
+def check_seed(name: str, value: object) -> int:
     """`value` as a Python int of 64 bits, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, got {shown(value)}")
@@ -100,19 +101,19 @@ def check_seed(name: str, value: Any) -> int:
     return int(value)
 
 
-def generator(seed: Any) -> np.random.Generator:
+def generator(seed: object) -> np.random.Generator:
     """NumPy's random numbers of a seed, or an error."""
     return np.random.default_rng(check_seed("seed", seed) % 2**64)
 
 
-def a_flag(name: str, value: Any) -> bool:
+def a_flag(name: str, value: object) -> bool:
     """`value` as True or False, or an error."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
 
 
-def a_path(name: str, value: Any) -> Path:
+def a_path(name: str, value: object) -> Path:
     """`value` as a path, "~" at its start being the user's home folder, or an error."""
     if not isinstance(value, str | os.PathLike) or isinstance(path := os.fspath(value), bytes):
         raise TypeError(f"{name}: expected a path, a text or a pathlib.Path, got {shown(value)}")
@@ -126,7 +127,7 @@ def a_path(name: str, value: Any) -> Path:
         raise ValueError(f"{name} {path!r:.200}: it is no path ({error}); give another") from error
 
 
-def one_number(name: str, value: Any) -> float:
+def one_number(name: str, value: object) -> float:
     """`value` as a finite float, or an error where it is none, or an array."""
     array = finite(name, value)
     if array.ndim:
@@ -134,7 +135,7 @@ def one_number(name: str, value: Any) -> float:
     return float(array)
 
 
-def refuse_unregistered(name: str, value: Any) -> None:
+def refuse_unregistered(name: str, value: object) -> None:
     """Raise TypeError for an object of a class that JAX does not know: its numbers could not be seen."""
     if jax.tree_util.all_leaves([value]):
         raise TypeError(
@@ -143,7 +144,7 @@ def refuse_unregistered(name: str, value: Any) -> None:
         )
 
 
-def refuse_lists(name: str, tree: Any) -> None:
+def refuse_lists(name: str, tree: PyTree) -> None:
     """Raise TypeError for a list or tuple of numbers among a pytree's fields: JAX would take each entry by itself."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_empty):
         if _is_empty(leaf) and not any(getattr(key, "name", "") == "parameters" for key in path):
@@ -157,12 +158,12 @@ def refuse_lists(name: str, tree: Any) -> None:
                 raise TypeError(f"{where}: got a list or tuple of numbers; give an array: np.array([...])")
 
 
-def _is_empty(value: Any) -> bool:
+def _is_empty(value: object) -> bool:
     """A list, tuple or dict without anything in it, which JAX does not see at all."""
     return isinstance(value, list | tuple | dict) and not value
 
 
-def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
+def positive(name: str, value: object, *, zero: bool = False) -> np.ndarray:
     """`value` as a finite float64 array, or an error when an entry is negative (or zero, unless `zero`)."""
     array = finite(name, value)
     bad = array < 0 if zero else array <= 0
@@ -174,12 +175,12 @@ def positive(name: str, value: Any, *, zero: bool = False) -> np.ndarray:
     return array
 
 
-def at_least_one(name: str, value: Any, power: int = 31) -> int:
+def at_least_one(name: str, value: object, power: int = 31) -> int:
     """`value` as a Python int of 1 or more and below 2^power, or an error."""
     return whole_number(name, value, 1, 2**power - 1)
 
 
-def whole_number(name: str, value: Any, least: int = 1, most: int = 2**31 - 1, hint: str = "") -> int:
+def whole_number(name: str, value: object, least: int = 1, most: int = 2**31 - 1, hint: str = "") -> int:
     """`value` as a Python int from `least` to `most`, or an error; hint: what to do, after what was expected."""
     expected = f"of {least} or more" if most >= 2**31 - 1 else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -191,7 +192,7 @@ def whole_number(name: str, value: Any, least: int = 1, most: int = 2**31 - 1, h
     return int(value)
 
 
-def listed(name: str, value: Any, kind: type[Kind]) -> list[Kind]:
+def listed(name: str, value: object, kind: type[Kind]) -> list[Kind]:
     """One object or several as a list, or an error."""
     items = [value] if isinstance(value, kind) else list(value) if isinstance(value, list | tuple) else None
     wrong = value if items is None else next((item for item in items if not isinstance(item, kind)), None)

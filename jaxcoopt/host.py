@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.core
@@ -11,18 +10,19 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
+from jaxcoopt.arrays import Given, Numbers
 from jaxcoopt.errors import traced
 
-Numbers = np.ndarray | jax.Array
 
-
-def numpy_for(*trees: Any) -> ModuleType:
+def numpy_for(*trees: PyTree) -> ModuleType:
     """`numpy` where every number is known, `jax.numpy` where one is traced."""
     return jnp if traced(trees) else np
 
 
-def in_type(value: Any, dtype: Any) -> Any:
+def in_type(value: Given, dtype: DTypeLike) -> Numbers:
     """`value` as a NumPy array of this type, or as a JAX array where it is traced. What is too large becomes infinite,
     as JAX has it.
     """
@@ -32,12 +32,12 @@ def in_type(value: Any, dtype: Any) -> Any:
         return np.asarray(value, dtype)
 
 
-def array_of(value: Any, dtype: Any) -> jax.Array:
+def array_of(value: Given, dtype: DTypeLike) -> jax.Array:
     """The same as a JAX array."""
     return as_jax(in_type(value, dtype))
 
 
-def as_jax(tree: Any) -> Any:
+def as_jax(tree: PyTree) -> PyTree:
     """The same pytree of JAX arrays. Outside of jit `jnp.asarray` would compile a copy for each shape."""
     if inside_jit():
         return jax.tree.map(jnp.asarray, tree)

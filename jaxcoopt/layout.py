@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from jaxcoopt.setting import settings_of
 
@@ -38,40 +40,42 @@ class Axes(tuple[str, ...]):
 STATE = Axes(("nodes", ANY, "runs"))
 
 
-def axes_of(tree: Any) -> Any:
+def axes_of(tree: PyTree) -> PyTree:
     """The same pytree with the `Axes` of each array in its place."""
     return jax.tree.unflatten(jax.tree.structure(tree), axes_of_leaves(tree))
 
 
-def axes_of_leaves(tree: Any) -> list[Axes]:
+def axes_of_leaves(tree: PyTree) -> list[Axes]:
     """The axes of each array of a pytree, in the order of jax.tree.leaves."""
     return list(_axes(tree, STATE))
 
 
-def along(leaf: Any, axes: Axes, names: tuple[str, ...]) -> int | None:
+def along(leaf: ArrayLike, axes: Axes, names: tuple[str, ...]) -> int | None:
     """The number of the axis of that name, None where there is none or the array is broadcast along it."""
     at = axes.where(names, np.ndim(leaf))
     return None if at is None or np.shape(leaf)[at] == 1 else at
 
 
-def changed_along(tree: Any, names: tuple[str, ...], change: Callable[[Any, int], Any]) -> Any:
+def changed_along(
+    tree: PyTree, names: tuple[str, ...], change: Callable[[ArrayLike, int], ArrayLike]
+) -> PyTree:
     """The same pytree with change(leaf, number of the axis) in place of each array that has an axis of that name."""
     leaves, form = jax.tree.flatten(tree)
     at = [along(leaf, axes, names) for leaf, axes in zip(leaves, axes_of_leaves(tree), strict=True)]
     return form.unflatten([leaf if axis is None else change(leaf, axis) for leaf, axis in zip(leaves, at, strict=True)])
 
 
-def specs(tree: Any, names: tuple[str, ...], mesh_axis: str) -> Any:
+def specs(tree: PyTree, names: tuple[str, ...], mesh_axis: str) -> PyTree:
     """How each array is cut along the axis of that name over the devices of `mesh_axis`."""
 
-    def spec(leaf: Any, axes: Axes) -> PartitionSpec:
+    def spec(leaf: ArrayLike, axes: Axes) -> PartitionSpec:
         at = along(leaf, axes, names)
         return WHOLE if at is None else PartitionSpec(*[None] * at, mesh_axis)
 
     return jax.tree.map(spec, tree, axes_of(tree))
 
 
-def check_axes(name: str, value: Any, axes: tuple[str, ...], sizes: Mapping[str, int]) -> None:
+def check_axes(name: str, value: ArrayLike, axes: tuple[str, ...], sizes: Mapping[str, int]) -> None:
     """Raise ValueError for an array that has not these axes, of which the last may be missing.
 
     A length of 1 is broadcast where an array has several axes.
@@ -89,7 +93,7 @@ def check_axes(name: str, value: Any, axes: tuple[str, ...], sizes: Mapping[str,
             raise ValueError(f"{name}: it has {have} {axis}, {asked} {want}; {expected}, got shape {shape}")
 
 
-def _axes(tree: Any, outer: Axes) -> Iterator[Axes]:
+def _axes(tree: PyTree, outer: Axes) -> Iterator[Axes]:
     children = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: node is not tree)
     if len(children) == 1 and not children[0][0]:
         yield outer
@@ -114,7 +118,7 @@ def _declared(kind: type) -> dict[str, Axes]:
     return found
 
 
-def _annotated(hint: Any) -> Axes | None:
+def _annotated(hint: object) -> Axes | None:
     """The axes that a jaxtyping annotation names, None where it leaves them open."""
     text = getattr(hint, "dim_str", None)
     if text is None:

@@ -9,11 +9,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
 
 import jax
 import numpy as np
 import psutil
+from jaxtyping import PyTree
 
 from jaxcoopt.errors import traced
 from jaxcoopt.host import inside_jit
@@ -25,7 +25,7 @@ _taken = 0
 
 
 @contextmanager
-def bounded_programs(*arguments: Any) -> Iterator[None]:
+def bounded_programs(*arguments: PyTree) -> Iterator[None]:
     """Around a call with these arguments: programs of earlier ones are let go first, where they have taken `MOST` and
     these are new. Nothing within another such call, or inside someone's jit or grad.
     """
@@ -56,7 +56,7 @@ def free_programs() -> None:
     _taken = 0
 
 
-def _shape(arguments: Any) -> int | None:
+def _shape(arguments: PyTree) -> int | None:
     """What programs are compiled for, as a number; None for what has no such thing."""
     leaves, structure = jax.tree.flatten(arguments)
     try:

@@ -1,6 +1,6 @@
 """Frozen dataclasses as pytrees: every number is a leaf, only what is named static is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, TypeVar, overload
 
@@ -37,14 +37,14 @@ def pytree(cls: Any = None, *, static: tuple[str, ...] = ()) -> Any:
         names = [field.name for field in fields(cls) if field.name not in compiled]
         keys = [jax.tree_util.GetAttrKey(name) for name in names]
 
-        def flatten(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        def flatten(tree: object) -> tuple[list[Any], tuple[Any, ...]]:
             return [getattr(tree, name) for name in names], tuple(getattr(tree, name) for name in compiled)
 
-        def flatten_with_keys(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        def flatten_with_keys(tree: object) -> tuple[list[Any], tuple[Any, ...]]:
             leaves, fixed = flatten(tree)
             return list(zip(keys, leaves, strict=True)), fixed
 
-        def unflatten(fixed: tuple[Any, ...], leaves: Any) -> Any:
+        def unflatten(fixed: tuple[Any, ...], leaves: Iterable[object]) -> object:
             return cls(**dict(zip(names, leaves, strict=True)), **dict(zip(compiled, fixed, strict=True)))
 
         jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)

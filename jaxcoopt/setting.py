@@ -81,7 +81,7 @@ class Setting:
         return max(lows), min(highs)
 
 
-def setting(default: Any = MISSING, **about: Any) -> Any:
+def setting(default: object = MISSING, **about: Any) -> Any:
     """A dataclass field with its `Setting`; the keywords are those of `Setting`.
 
     A setting whose default is None may be None; what is no real number, and no object, is compiled in.
@@ -100,13 +100,13 @@ def settings_of(kind: type) -> Mapping[str, Setting]:
     return types.MappingProxyType({each.name: each.metadata[KEY] for each in fields(kind) if KEY in each.metadata})
 
 
-def settings_in(owner: Any) -> Iterator[tuple[str, Setting, Any]]:
+def settings_in(owner: object) -> Iterator[tuple[str, Setting, Any]]:
     """(name, setting, value) of each that an object declares."""
     for name, each in settings_of(type(owner)).items():
         yield name, each, getattr(owner, name)
 
 
-def check_parts(owner: Any, name: str) -> None:
+def check_parts(owner: object, name: str) -> None:
     """Raise TypeError for an object in `owner`, and in what it holds, that is of another kind than declared."""
     for field_name, each, value in settings_in(owner):
         where = f"{name}.{field_name}".lstrip(".")
@@ -123,14 +123,14 @@ def check_parts(owner: Any, name: str) -> None:
         check_parts(value, where)
 
 
-def check_values(owner: Any, name: str) -> None:
+def check_values(owner: object, name: str) -> None:
     """Raise ValueError or TypeError, naming it, for a setting of `owner` or of what it holds outside of its range."""
     for field_name, each, value in settings_in(owner):
         if value is not None or not each.optional:
             _check_value(f"{name}.{field_name}".lstrip("."), value, each)
 
 
-def _check_value(name: str, value: Any, declared: Setting) -> None:
+def _check_value(name: str, value: object, declared: Setting) -> None:
     if declared.part is not None:
         check_values(value, name)
     elif declared.choices:
@@ -145,14 +145,14 @@ def _check_value(name: str, value: Any, declared: Setting) -> None:
         _check_number(name, value, declared)
 
 
-def _check_sizes(name: str, value: Any) -> None:
+def _check_sizes(name: str, value: object) -> None:
     if not isinstance(value, tuple) or not value:
         raise TypeError(f"{name}: expected sizes, such as (32,), got {shown(value)}")
     for size in value:
         whole_number(name, size)
 
 
-def _check_number(name: str, value: Any, declared: Setting) -> None:
+def _check_number(name: str, value: object, declared: Setting) -> None:
     array = numbers(name, value)
     ranges = (
         ("above", declared.above, np.less_equal, not declared.is_bounded),

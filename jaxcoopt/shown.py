@@ -27,13 +27,13 @@ def briefly(cls: Class) -> Class:
     return cls
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """An object in at most five lines."""
     about = _words(value)
     return "\n".join(_cut(line, WIDTH + LONGEST) for line in about[:LINES]) if about else _filled(_parts(value, 0))
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value in one line, however long that is."""
     return "".join(_parts(value, 1))
 
@@ -46,7 +46,7 @@ def _words(value: Any) -> list[str]:
         return []
 
 
-def _parts(value: Any, depth: int) -> Iterator[str]:
+def _parts(value: object, depth: int) -> Iterator[str]:
     """A value in pieces between which a line may end."""
     if is_dataclass(value) and not isinstance(value, type):
         short_or_plain = type(value).__repr__ is shown or _is_generated(type(value).__repr__)
@@ -114,7 +114,7 @@ def _leaf(value: Any) -> str:
     return _cut(_one_line(repr(value)), LONGEST)
 
 
-def number(value: Any) -> str:
+def number(value: int | float | complex | np.bool_ | np.number) -> str:
     """A number with six digits at most."""
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
@@ -133,7 +133,7 @@ def array(value: Any) -> str:
     if numbers is None or numbers.dtype.kind not in "biuf" or not numbers.size:
         return name
     if not shape:
-        return number(numbers[()])
+        return number(numbers.item())
     if numbers.dtype.kind == "b":
         return f"{name} {int(numbers.sum()):,} True"
     if numbers.size <= SHORT and len(shape) == 1:
@@ -153,7 +153,7 @@ def _range(numbers: np.ndarray) -> str:
     return f"{span}, {bad:,} not finite" if bad else span
 
 
-def _at_hand(value: Any) -> np.ndarray | None:
+def _at_hand(value: object) -> np.ndarray | None:
     """The numbers, None where there are none to be read: shapes alone, deleted arrays, those of other processes."""
     if isinstance(value, np.ndarray | np.generic):
         return np.asarray(value)
@@ -165,7 +165,7 @@ def _at_hand(value: Any) -> np.ndarray | None:
     return numbers.astype(np.float32) if numbers.dtype.kind == "V" else numbers  # bfloat16 and other small floats
 
 
-def _as_numbers(value: Any) -> np.ndarray | None:
+def _as_numbers(value: list | tuple) -> np.ndarray | None:
     """A longer list of numbers as an array, None where it is none."""
     if len(value) <= ENTRIES or not all(isinstance(each, int | float | np.number | list | tuple) for each in value):
         return None

@@ -1,13 +1,14 @@
 """A user's problem as arrays that broadcast: constants [nodes, runs] or scalar, one float type, whole labels."""
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import PyTree
 
-from jaxcoopt.arrays import FAR, float_dtype
+from jaxcoopt.arrays import FAR, Given, Numbers, Tree, float_dtype
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, in_type, numpy_for
 from jaxcoopt.problem.losses import Loss
@@ -57,18 +58,18 @@ def laid_out(problem: Problem, nodes: int) -> Problem:
     )
 
 
-def columns(value: Any) -> Any:
+def columns(value: Given) -> Numbers:
     """A constant, scalar, [nodes] or [nodes, runs], as a scalar or [nodes, 1 or runs] array."""
     value = in_type(value, float_dtype())
     return value[:, None] if value.ndim == 1 else value
 
 
-def floats(tree: Any) -> Any:
+def floats(tree: Tree) -> Tree:
     """All leaves as arrays of the float type."""
     return jax.tree.map(lambda leaf: in_type(leaf, float_dtype()), tree)
 
 
-def _per_node(problem: Problem) -> Any:
+def _per_node(problem: Problem) -> PyTree:
     allocation = problem.allocation
     return problem.work, allocation and (allocation.cost, allocation.lower, allocation.upper)
 
@@ -83,7 +84,7 @@ def aligned_allocation(allocation: Allocation) -> Allocation:
     )
 
 
-def within_reach(bound: Any) -> Any:
+def within_reach(bound: Given) -> ArrayLike:
     """A bound, `FAR` away where it is not there."""
     if traced(bound):
         return jnp.clip(jnp.asarray(bound, float_dtype()), -FAR, FAR)
@@ -105,14 +106,14 @@ def aligned_training(training: Training) -> Training:
     return replace(training, loss=floats(loss), features=features, targets=targets, mask=mask, weights=weights)
 
 
-def _target_type(loss: Loss, targets: Any) -> Any:
+def _target_type(loss: Loss, targets: PyTree) -> DTypeLike:
     """Classes are whole numbers, and so is what a loss of any targets is given as such."""
     if loss.targets == "integer":
         return np.int32
     return type_of(targets) if loss.targets == "any" else float_dtype()
 
 
-def _sampled(values: Any, dtype: Any, mask: Any) -> Any:
+def _sampled(values: Numbers, dtype: DTypeLike, mask: Numbers | None) -> Numbers:
     """[nodes, samples, ...] in one type, 0 where a sample is padding: however large that is, it counts nothing."""
     if mask is None:
         return in_type(values, dtype)
@@ -121,6 +122,6 @@ def _sampled(values: Any, dtype: Any, mask: Any) -> Any:
     return in_type(xp.where(real, values, xp.zeros((), values.dtype)), dtype)  # at once: on the way whole ones are cut
 
 
-def _work(problem: Problem, nodes: int) -> Any:
+def _work(problem: Problem, nodes: int) -> Numbers:
     work = columns(1.0 if problem.work is None else problem.work)
     return numpy_for(work).broadcast_to(work, (nodes, work.shape[1] if work.ndim else 1))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
@@ -67,7 +68,7 @@ def dual_bisection(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.n
     return found.x, found.price, best, found.bound_price
 
 
-def zero_if_rounding(best: Any, large: Any, part: float) -> np.ndarray:
+def zero_if_rounding(best: ArrayLike, large: ArrayLike, part: float) -> np.ndarray:
     """The optimal value, 0 where it is no more than a part of what it is the rounding of: gaps are relative to it."""
     return np.where(np.abs(np.asarray(best)) <= part * np.abs(np.asarray(large)), 0.0, np.asarray(best))
 

@@ -2,23 +2,24 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.errors import traced
 
 MOST = 16  # answers, the last that were asked for
 
 Answer = TypeVar("Answer")
-_answers: OrderedDict[Any, Any] = OrderedDict()
+_answers: OrderedDict[Hashable, Any] = OrderedDict()
 _lock = threading.Lock()
 
 
-def kept(find: Callable[..., Answer], *given: Any) -> Answer:
+def kept(find: Callable[..., Answer], *given: PyTree) -> Answer:
     """find(*given), computed once for the same numbers, wherever they are stored; always where some are traced.
 
     What was given is not kept, only a digest of its bytes, which takes about a millisecond for each MiB.
@@ -37,12 +38,12 @@ def kept(find: Callable[..., Answer], *given: Any) -> Answer:
     return answer
 
 
-def _copied(answer: Any) -> Any:
+def _copied(answer: Answer) -> Answer:
     """Arrays of its own, which whoever is given them may change."""
     return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, answer)
 
 
-def _key(find: Callable[..., Any], given: Any) -> Any:
+def _key(find: Callable[..., Any], given: PyTree) -> Hashable:
     """None for what cannot be told apart by its numbers."""
     leaves, structure = jax.tree.flatten(given)
     digest = blake2b(digest_size=16)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from jaxcoopt.pytrees import pytree
 
@@ -28,7 +28,7 @@ class Batch:
     share: Array
 
 
-def sum_over_samples(fn: Callable[[Batch], Any], batch: Batch, bytes_per_sample: int) -> Any:
+def sum_over_samples(fn: Callable[[Batch], PyTree], batch: Batch, bytes_per_sample: int) -> PyTree:
     """fn(batch), for an fn that is a sum over the samples (second axis): in pieces where it would take too much memory.
 
     bytes_per_sample: of one sample of every node in every run.
@@ -40,7 +40,7 @@ def sum_over_samples(fn: Callable[[Batch], Any], batch: Batch, bytes_per_sample:
     pieces = -(-samples // size)
     size = -(-samples // pieces)
 
-    def add(total: Any, piece: Any) -> tuple[Any, None]:
+    def add(total: PyTree, piece: Array) -> tuple[Any, None]:
         start = jnp.minimum(piece * size, samples - size)  # the last piece reaches back; what it repeats counts nothing
         part = jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, start, size, axis=1), batch)
         new = (start + jnp.arange(size) >= piece * size).reshape(1, size, *(1,) * (part.share.ndim - 2))

@@ -3,18 +3,20 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.arrays import there
+from jaxcoopt.arrays import Numbers, there
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
 Shares = Float[Array, "nodes runs"]
+Side = Numbers | None  # a bound, which may be absent
 BOUNDS = "one of jaxcoopt.bounds, such as Penalty()"
 
 
@@ -24,21 +26,21 @@ class Bounds(abc.ABC):
     keeps_box: ClassVar[bool] = False  # flows are cut so that the box holds at every iteration
     needs_curvature: ClassVar[bool] = False  # `update` is given f_i'', [nodes, runs]
 
-    def init(self, x: Shares) -> Any:
+    def init(self, x: Shares) -> PyTree:
         """What the nodes remember about their bounds; None where they need not."""
         return None
 
-    def update(self, memory: Any, x: Shares, curvature: Any, lower: Any, upper: Any) -> Any:
+    def update(self, memory: PyTree, x: Shares, curvature: Shares | None, lower: Side, upper: Side) -> PyTree:
         """The memory after a move to x."""
         return memory
 
-    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+    def stiffness(self, memory: PyTree, x: Shares, curvature: Shares, lower: Side, upper: Side) -> Shares:
         """d slope / dx, what is added to f_i'' [nodes, runs]; here by differentiation."""
         slope = lambda at: self.slope(memory, at, lower, upper)  # noqa: E731
         return jax.jvp(slope, (x,), (jnp.ones_like(x),))[1]
 
     @abc.abstractmethod
-    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+    def slope(self, memory: PyTree, x: Shares, lower: Side, upper: Side) -> Shares:
         """What is added to the price df_i/dx."""
 
 
@@ -60,27 +62,29 @@ class Penalty(Bounds):
         "softplus", choices=("softplus", "square"), doc="The penalty's shape."
     )
 
-    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+    def slope(self, memory: PyTree, x: Shares, lower: Side, upper: Side) -> Shares:
         """d penalty / dx."""
         over, under = excess(x, lower, upper)
         return self._one_sided(*over) - self._one_sided(*under)
 
-    def _one_sided(self, excess: Array, bounded: Any) -> Array:
+    def _one_sided(self, excess: Array, bounded: Numbers | np.bool_) -> Array:
         weight, sharpness = along_runs(self.weight, excess), along_runs(self.sharpness, excess)
         push = jax.nn.sigmoid(sharpness * excess) if self.form == "softplus" else 2 * jnp.maximum(excess, 0)
         return jnp.where(bounded, weight * push, 0)
 
 
-Excess = tuple[Shares, Any]  # how far x is beyond a bound, and whether there is such a bound; 0 where there is none
+Excess = tuple[
+    Shares, Numbers | np.bool_
+]  # how far x is beyond a bound, and whether there is such a bound; 0 where there is none
 
 
-def excess(x: Shares, lower: Any, upper: Any) -> tuple[Excess, Excess]:
+def excess(x: Shares, lower: Side, upper: Side) -> tuple[Excess, Excess]:
     """x - hi and lo - x."""
     over = _beyond(upper, lambda bound: x - bound, x)
     return over, _beyond(lower, lambda bound: bound - x, x)
 
 
-def _beyond(bound: Any, by: Callable[[Any], Shares], x: Shares) -> Excess:
+def _beyond(bound: Side, by: Callable[[Array], Shares], x: Shares) -> Excess:
     if bound is None:
         return jnp.zeros_like(x), jnp.zeros((), bool)
     bounded = there(bound)
@@ -104,17 +108,18 @@ class Multiplier(Bounds):
         """(u_hi, u_lo), both 0."""
         return jnp.zeros_like(x), jnp.zeros_like(x)
 
-    def update(self, memory: Any, x: Shares, curvature: Any, lower: Any, upper: Any) -> Any:
+    def update(self, memory: PyTree, x: Shares, curvature: Shares | None, lower: Side, upper: Side) -> PyTree:
         """One ascent step of both."""
+        assert curvature is not None
         gain = along_runs(self.gain, x) * curvature
         sides = zip(memory, excess(x, lower, upper), strict=True)
         return tuple(jnp.maximum(u + jnp.where(bounded, gain * e, 0), 0) for u, (e, bounded) in sides)
 
-    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+    def slope(self, memory: PyTree, x: Shares, lower: Side, upper: Side) -> Shares:
         """u_hi - u_lo."""
         return memory[0] - memory[1]
 
-    def stiffness(self, memory: Any, x: Shares, curvature: Shares, lower: Any, upper: Any) -> Shares:
+    def stiffness(self, memory: PyTree, x: Shares, curvature: Shares, lower: Side, upper: Side) -> Shares:
         """kappa h where a multiplier is active: by so much the next one grows with x."""
         return jnp.where(memory[0] + memory[1] > 0, along_runs(self.gain, x) * curvature, 0)
 
@@ -131,6 +136,6 @@ class Limit(Bounds):
 
     keeps_box: ClassVar[bool] = True
 
-    def slope(self, memory: Any, x: Shares, lower: Any, upper: Any) -> Shares:
+    def slope(self, memory: PyTree, x: Shares, lower: Side, upper: Side) -> Shares:
         """0."""
         return jnp.zeros_like(x)

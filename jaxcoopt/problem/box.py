@@ -1,10 +1,9 @@
 """The box of each node: as given, cut to where the cost is defined, and a point inside that meets the budget."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float
 
 from jaxcoopt.arrays import FAR, float_dtype, there
@@ -13,7 +12,7 @@ from jaxcoopt.problem.align import columns, within_reach
 from jaxcoopt.problem.problem import Allocation
 
 
-def summed(dtype: Any, terms: int) -> float:
+def summed(dtype: DTypeLike, terms: int) -> float:
     """How far a sum of so many numbers of a float type may be off, relative to the sum of their sizes.
 
     Added one after the other they are off by about sqrt(terms) / 6 units in the last place; this is 24 times that.
@@ -26,12 +25,14 @@ def box(allocation: Allocation) -> tuple[Numbers, Numbers]:
     return _side(allocation.lower, -FAR), _side(allocation.upper, FAR)
 
 
-def _side(bound: Any, absent: float) -> Numbers:
+def _side(bound: ArrayLike | None, absent: float) -> Numbers:
     return columns(absent if bound is None else within_reach(bound))
 
 
 @np.errstate(all="ignore")
-def finite_box(allocation: Allocation, nodes: int, radius: Any = None, inside: Any = None) -> tuple[Numbers, Numbers]:
+def finite_box(
+    allocation: Allocation, nodes: int, radius: ArrayLike | None = None, inside: ArrayLike | None = None
+) -> tuple[Numbers, Numbers]:
     """The box inside the cost's open domain, infinite sides cut `radius` from the equal share: both [nodes, runs].
 
     The allocation's cost must be aligned. The default radius is ten times `share_scale` times the nodes. inside: the

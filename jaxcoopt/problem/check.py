@@ -1,7 +1,5 @@
 """What must hold of a problem before it runs, checked once on concrete values."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +87,7 @@ def _check_allocation(allocation: Allocation, nodes: int, runs: int) -> None:
     kept(_check_convex, allocation, nodes)
 
 
-def _check_bound(name: str, bound: Any, absent: float, nodes: int, runs: int) -> np.ndarray:
+def _check_bound(name: str, bound: object, absent: float, nodes: int, runs: int) -> np.ndarray:
     bound = numbers(name, absent if bound is None else bound)
     check_axes(name, bound, PER_NODE, {"nodes": nodes, "runs": runs})
     if np.isnan(bound).any():

@@ -1,9 +1,9 @@
 """What must hold of a training problem before it runs, checked once on concrete values."""
 
-from typing import Any
-
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from jaxcoopt.errors import finite, numbers, positive
 from jaxcoopt.layout import check_axes
@@ -64,7 +64,7 @@ def _check_shapes(training: Training, shape: tuple[int, int]) -> None:
             raise ValueError(f"training.targets{jax.tree_util.keystr(path)}: expected {expected}, got {np.shape(leaf)}")
 
 
-def _check_samples(name: str, tree: Any, mask: np.ndarray) -> None:
+def _check_samples(name: str, tree: PyTree, mask: np.ndarray) -> None:
     """Finite numbers, but where they are padding; whole ones where a loss is given them as such."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         values = numbers(f"{name}{jax.tree_util.keystr(path)}", leaf, flags=True)
@@ -96,7 +96,7 @@ def _check_loss(training: Training) -> None:
             raise ValueError(f"training.loss: Custom's fn must give one number for one sample, got shape {shape}")
 
 
-def _one(leaf: Any) -> jax.ShapeDtypeStruct:
+def _one(leaf: ArrayLike) -> jax.ShapeDtypeStruct:
     """One sample's part of an array."""
     return jax.ShapeDtypeStruct(np.shape(leaf)[2:], type_of(leaf))
 

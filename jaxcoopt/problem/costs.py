@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcoopt.arrays import Given
 from jaxcoopt.errors import finite, positive
 from jaxcoopt.host import numpy_for
 from jaxcoopt.pytrees import pytree
@@ -52,7 +53,7 @@ class Quadratic(Cost):
     offset: Scalar = setting(0.0, axes=("nodes", "runs"), doc="The cost there.")
 
     @classmethod
-    def from_coefficients(cls, a: Any, b: Any, c: Any = 0.0) -> "Quadratic":
+    def from_coefficients(cls, a: Given, b: Given, c: Given = 0.0) -> "Quadratic":
         """The same family written as a x^2 + b x + c, with a > 0."""
         a, b, c = positive("a", a), finite("b", b), finite("c", c)
         try:

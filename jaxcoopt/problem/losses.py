@@ -4,11 +4,11 @@ import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.problem.batch import Batch
@@ -77,6 +77,7 @@ class Ridge(Loss):
     """A loss with l2/2 |w|^2 on its weights; the bias is not penalised."""
 
     l2: Scalar
+    intercept: bool
 
     def penalty(self, params: Params) -> Float[Array, "nodes runs"]:
         """l2/2 |w|^2."""
@@ -264,7 +265,7 @@ class Custom(Loss):
         """start(key)."""
         return self.start(key)
 
-    def samples(self, params: Params, features: Any, labels: Any) -> Float[Array, "nodes samples runs"]:
+    def samples(self, params: Params, features: PyTree, labels: PyTree) -> Float[Array, "nodes samples runs"]:
         """`fn` mapped over samples, runs and nodes; of samples that all runs share."""
         return self._mapped(params, features, labels, None)
 
@@ -272,7 +273,7 @@ class Custom(Loss):
         """The same; a batch that was drawn differs between runs."""
         return self._mapped(params, batch.features, batch.labels, -1 if batch.share.ndim == 3 else None)
 
-    def _mapped(self, params: Params, features: Any, labels: Any, runs: int | None) -> Array:
+    def _mapped(self, params: Params, features: PyTree, labels: PyTree, runs: int | None) -> Array:
         over_samples = jax.vmap(self.fn, in_axes=(None, 0, 0))
         over_runs = jax.vmap(over_samples, in_axes=(-1, runs, runs), out_axes=-1)
         return jax.vmap(over_runs)(params, features, labels)

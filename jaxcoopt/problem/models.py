@@ -1,16 +1,15 @@
 """Predictions of the models that losses are built on: arithmetic shared by them, one matrix product over all runs."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.lax import Precision
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
 
 from jaxcoopt.along_runs import along_runs, scaled
 from jaxcoopt.arrays import float_dtype
 
-Params = Any
+Params = PyTree
 
 
 def linear_init(key: Array, features: int, outputs: tuple[int, ...], intercept: bool) -> dict[str, Array]:
@@ -29,14 +28,14 @@ def linear_scores(params: dict[str, Array], features: Float[Array, "nodes sample
     return scores + params["bias"][:, None] if "bias" in params else scores
 
 
-def ridge(l2: Any, params: dict[str, Array]) -> Float[Array, "nodes runs"]:
+def ridge(l2: ArrayLike, params: dict[str, Array]) -> Float[Array, "nodes runs"]:
     """l2/2 |weights|^2 at each node and run; the bias is not penalised."""
     weights = params["weights"]
     square = jnp.sum(weights**2, axis=tuple(range(1, weights.ndim - 1)))
     return 0.5 * along_runs(l2, square) * square
 
 
-def ridge_gradient(l2: Any, params: dict[str, Array]) -> dict[str, Array]:
+def ridge_gradient(l2: ArrayLike, params: dict[str, Array]) -> dict[str, Array]:
     """l2 weights, and 0 for the bias: not from `ridge`, of which reverse mode would keep l2 at the weights' size."""
     return {name: scaled(l2, leaf) if name == "weights" else jnp.zeros_like(leaf) for name, leaf in params.items()}
 

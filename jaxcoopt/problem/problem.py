@@ -139,6 +139,9 @@ class Training:
         return leaf.shape[0] * leaf.shape[-1] * self.loss.outputs * leaf.dtype.itemsize
 
 
+Half = Allocation | Training
+
+
 @pytree
 @dataclass(frozen=True)
 class Problem:

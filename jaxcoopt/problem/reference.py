@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import Tree, float_dtype
 from jaxcoopt.errors import at_least_one, traced
 from jaxcoopt.host import evaluated_now
 from jaxcoopt.problem.align import aligned_allocation, aligned_training, node_count
@@ -126,6 +126,6 @@ def _training(training: Training) -> dict[str, Any]:
     return {"params": params, "training_loss": loss}
 
 
-def _float_type(found: Any) -> Any:
+def _float_type(found: Tree) -> Tree:
     """What carries a derivative in the session's float type, as JAX goes on with it; all else as it is."""
     return jax.tree.map(lambda value: value.astype(float_dtype()) if traced(value) else value, found)

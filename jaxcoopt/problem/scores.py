@@ -1,21 +1,31 @@
 """Losses of linear scores X w + b in coordinates in which they are well conditioned, whatever the features' units."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple, TypeGuard, TypeVar
 
+import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxcoopt.problem.losses import Linear, Logistic, Ridge, SmoothHinge, Softmax
+from jaxcoopt.problem.losses import Linear, Logistic, Loss, Ridge, SmoothHinge, Softmax
 from jaxcoopt.problem.newton import ROUNDING, Objective, Seen, dense_step
 from jaxcoopt.problem.sample_losses import bend, sample_losses
 from jaxcoopt.shown import briefly
 
+Sizes = TypeVar("Sizes", np.ndarray, jax.Array)
 LINEAR = (Linear, Logistic, SmoothHinge, Softmax)
 ROUNDED = 32  # roundings of the largest entry: what varies less than that is taken for constant, or for collinear
 MOST_WORK = 5e10  # multiplications that an orthogonal basis of the features may take; else they are only scaled
 DENSE = 600  # parameters up to which the Hessian is formed
 LARGEST_PROGRAM = 5e6  # entries of the linear program that looks for a separating direction
+
+
+def is_linear(loss: Loss) -> TypeGuard[Ridge]:
+    """Whether it is one of linear scores, and no class that is derived from one."""
+    return type(loss) in LINEAR
 
 
 class Pool(NamedTuple):
@@ -30,7 +40,7 @@ class Pool(NamedTuple):
     triangle: Float[np.ndarray, "rows features"] | None
 
 
-def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.ndarray) -> Pool:
+def pool_scores(loss: Ridge, features: np.ndarray, labels: np.ndarray, share: np.ndarray) -> Pool:
     """Centre the features where the loss has an intercept, measure them, and decompose them: X = Q `triangle`."""
     peak = np.abs(features).max(axis=0)
     blur = ROUNDED * np.finfo(float).eps * peak
@@ -50,7 +60,7 @@ def pool_scores(loss: Any, features: np.ndarray, labels: np.ndarray, share: np.n
     return Pool(features, labels, share, mean, size, blur, triangle)
 
 
-def scale_of(size: Any, l2: Any, xp: Any = np) -> Any:
+def scale_of(size: Sizes, l2: ArrayLike, xp: ModuleType = np) -> Sizes:
     """What a weight is measured in: the size of its feature and of the penalty together, 1 where both are 0."""
     scale = xp.hypot(size, xp.sqrt(l2))
     return xp.where(scale > 0, scale, 1)
@@ -64,7 +74,7 @@ class Scores(Objective):
     At curvature 1 in the scores (least squares) the Hessian is the unit matrix.
     """
 
-    loss: Any
+    loss: Ridge
     pool: Pool
     rows: Float[np.ndarray, "samples numbers"]
     basis: Float[np.ndarray, "features features"]
@@ -79,7 +89,7 @@ class Scores(Objective):
         basis, idle = _basis(pool, scale, l2)
         rows, roots = pool.features @ basis, np.sqrt(l2) * basis
         penalty = roots.T @ roots + np.diag(idle.astype(float))
-        if loss.intercept:  # pyright: ignore[reportAttributeAccessIssue]
+        if loss.intercept:
             rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
             penalty = np.pad(penalty, (0, 1))
         return cls(loss, pool, rows, basis, penalty, loss.outputs)
@@ -198,7 +208,7 @@ def _basis(pool: Pool, scale: np.ndarray, l2: float) -> tuple[np.ndarray, np.nda
     return directions.T * np.where(idle, 0, 1 / np.where(idle, 1, sizes)) / scale[:, None], idle
 
 
-def krylov_step(product: Any, slope: np.ndarray) -> np.ndarray:
+def krylov_step(product: Callable[[np.ndarray], np.ndarray], slope: np.ndarray) -> np.ndarray:
     """-H^-1 slope from products with H alone."""
     import scipy.sparse.linalg  # not at the top: it takes a third of a second
 

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxcoopt.host import as_jax
 from jaxcoopt.problem.allocation_optimum import zero_if_rounding
 from jaxcoopt.problem.batch import Batch
-from jaxcoopt.problem.losses import Loss, SmoothHinge, params_like
+from jaxcoopt.problem.losses import Loss, Ridge, SmoothHinge, params_like
 from jaxcoopt.problem.newton import ACCURACY, ROUNDING, Found, Objective, Seen, by_curvature, dense_step, descend
 from jaxcoopt.problem.problem import Training
 from jaxcoopt.problem.samples import as_one_node, one_sample, shape_of
-from jaxcoopt.problem.scores import DENSE, LINEAR, Pool, Scores, krylov_step, pool_scores
+from jaxcoopt.problem.scores import DENSE, Pool, Scores, is_linear, krylov_step, pool_scores
 from jaxcoopt.shown import briefly
 
 COLUMNS = 64  # of a Hessian at once: what its memory goes by
@@ -40,8 +40,7 @@ def fit_runs(training: Training) -> PooledFit:
     Leaves end in [runs] where the loss's constants have a runs axis: each run by itself. RuntimeError: no optimum.
     """
     features, labels, share = _samples(training)
-    linear = type(training.loss) in LINEAR
-    pool = pool_scores(training.loss, features, labels, share) if linear else None
+    pool = pool_scores(training.loss, features, labels, share) if is_linear(training.loss) else None
     sizes = [leaf.shape[0] for leaf in jax.tree.leaves(training.loss) if leaf.ndim]
     runs = range(sizes[0]) if sizes else (None,)
     losses = [jax.tree.map(lambda leaf, r=r: leaf[r] if leaf.ndim else leaf, training.loss) for r in runs]
@@ -63,7 +62,7 @@ def _samples(training: Training) -> tuple[Any, Any, np.ndarray]:
     return as_one_node(training.features, keep), as_one_node(training.targets, keep), share[keep]
 
 
-def _fit_scores(loss: Any, pool: Pool) -> PooledFit:
+def _fit_scores(loss: Ridge, pool: Pool) -> PooledFit:
     _check_classes(loss, pool.labels)
     objective = Scores.of(loss, pool)
     v, free = objective.start, loss.targets != "real" and not loss.l2 > 0
@@ -90,7 +89,7 @@ def _ever_sharper(loss: Loss) -> Iterator[Loss]:
             sharpness *= SHARPER
 
 
-def _check_classes(loss: Any, labels: np.ndarray) -> None:
+def _check_classes(loss: Ridge, labels: np.ndarray) -> None:
     if loss.targets in ("binary", "integer") and loss.intercept:
         found, classes = len(np.unique(labels)), getattr(loss, "classes", 2)
         if found < classes:
@@ -144,14 +143,14 @@ def _fit_any(loss: Loss, batch: Batch) -> PooledFit:
     return PooledFit(_laid_out(found.v, like), zero_if_rounding(found.value, first, NOTHING))
 
 
-def _laid_out(vector: np.ndarray, like: Any) -> Any:
+def _laid_out(vector: np.ndarray, like: PyTree) -> PyTree:
     """What `ravel_pytree` put in a row."""
     leaves, structure = jax.tree.flatten(like)
     parts = np.split(vector, np.cumsum([leaf.size for leaf in leaves])[:-1])
     return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def _loss(loss: Loss, batch: Batch, like: Any, vector: Float[Array, " numbers"]) -> Float[Array, ""]:
+def _loss(loss: Loss, batch: Batch, like: PyTree, vector: Float[Array, " numbers"]) -> Float[Array, ""]:
     params = jax.tree.map(lambda leaf: leaf[None, ..., None], ravel_pytree(like)[1](vector))
     samples = loss.of_batch(params, batch)
     return jnp.sum(batch.share[..., None] * samples) + loss.penalty(params).sum()
@@ -161,11 +160,11 @@ _value = jax.jit(jax.value_and_grad(_loss, argnums=3))
 
 
 @jax.jit
-def _product(loss: Loss, batch: Batch, like: Any, vector: Array, direction: Array) -> Array:
+def _product(loss: Loss, batch: Batch, like: PyTree, vector: Array, direction: Array) -> Array:
     return jax.jvp(lambda at: jax.grad(_loss, argnums=3)(loss, batch, like, at), (vector,), (direction,))[1]
 
 
 @jax.jit
-def _hessian(loss: Loss, batch: Batch, like: Any, vector: Array) -> Array:
+def _hessian(loss: Loss, batch: Batch, like: PyTree, vector: Array) -> Array:
     column = lambda direction: _product(loss, batch, like, vector, direction)  # noqa: E731
     return lax.map(column, jnp.eye(vector.size), batch_size=COLUMNS)

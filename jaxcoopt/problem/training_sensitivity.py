@@ -1,16 +1,17 @@
 """How the pooled fit moves with the problem, from its optimality conditions, in either mode and any order."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Training
-from jaxcoopt.problem.scores import LINEAR, scale_of
+from jaxcoopt.problem.scores import is_linear, scale_of
 from jaxcoopt.problem.training_optimum import COLUMNS, PooledFit, fit_runs
+
+Units = tuple[Array, Array] | None  # see `_units`
 
 
 @jax.custom_jvp
@@ -39,22 +40,22 @@ def _fitted_jvp(primals: tuple[Training], tangents: tuple[Training]) -> tuple[Po
 
 
 @jax.jit
-def _units(training: Training) -> tuple[Array, Array] | None:
+def _units(training: Training) -> Units:
     """(means [features], scales [features, runs]) of the pooled features, where the loss is one of linear scores."""
     loss = training.loss
-    if type(loss) not in LINEAR:
+    if not is_linear(loss):
         return None
     share = training.batch().share
     weights = jnp.ones(share.shape[0], share.dtype) if training.weights is None else training.weights
     share = (share * (weights / weights.sum())[:, None])[..., None]
     mean = (share * training.features).sum(axis=(0, 1))
-    mean = mean if loss.intercept else jnp.zeros_like(mean)  # pyright: ignore[reportAttributeAccessIssue]
+    mean = mean if loss.intercept else jnp.zeros_like(mean)
     size = jnp.sqrt((share * (training.features - mean[None, None]) ** 2).sum(axis=(0, 1)))
-    l2 = jnp.atleast_1d(loss.l2)[None]  # pyright: ignore[reportAttributeAccessIssue]
+    l2 = jnp.atleast_1d(loss.l2)[None]
     return mean, scale_of(size[:, None], l2, jnp)
 
 
-def _measured(params: Any, units: tuple[Array, Array] | None) -> Any:
+def _measured(params: Params, units: Units) -> Params:
     """Weights times their feature's scale, and the bias at the features' means."""
     if units is None:
         return params
@@ -63,7 +64,7 @@ def _measured(params: Any, units: tuple[Array, Array] | None) -> Any:
     return found | ({"bias": params["bias"] + jnp.tensordot(units[0], weights, 1)} if "bias" in params else {})
 
 
-def _in_units(measured: Any, units: tuple[Array, Array] | None) -> Any:
+def _in_units(measured: Params, units: Units) -> Params:
     """The other way round."""
     if units is None:
         return measured
@@ -76,25 +77,27 @@ def _beside(scale: Float[Array, "features runs"], weights: Array) -> Array:
     return scale.reshape(scale.shape[0], *(1,) * (weights.ndim - 2), scale.shape[1])
 
 
-def _unravel(like: Any, y: Float[Array, "numbers runs"]) -> Any:
+def _unravel(like: Params, y: Float[Array, "numbers runs"]) -> Params:
     """One vector for each run as parameters, leaves [*shape, runs]."""
     one_run = jax.tree.map(lambda leaf: leaf[..., 0], like)
     return jax.vmap(ravel_pytree(one_run)[1], in_axes=-1, out_axes=-1)(y)
 
 
 @jax.jit
-def _loss(training: Training, units: Any, like: Any, y: Float[Array, "numbers runs"]) -> Float[Array, " runs"]:
+def _loss(training: Training, units: Units, like: Params, y: Float[Array, "numbers runs"]) -> Float[Array, " runs"]:
     params = _in_units(_unravel(like, y), units)
     return training.pooled_loss(jax.tree.map(lambda leaf: leaf[None], params))
 
 
 @jax.jit
-def _slope(training: Training, units: Any, like: Any, y: Float[Array, "numbers runs"]) -> Float[Array, "numbers runs"]:
+def _slope(
+    training: Training, units: Units, like: Params, y: Float[Array, "numbers runs"]
+) -> Float[Array, "numbers runs"]:
     return jax.grad(lambda at: _loss(training, units, like, at).sum())(y)
 
 
 @jax.jit
-def _inverse_hessian(training: Training, units: Any, like: Any, y: Array) -> Float[Array, "runs numbers k"]:
+def _inverse_hessian(training: Training, units: Units, like: Params, y: Array) -> Float[Array, "runs numbers k"]:
     def column(direction: Array) -> Array:
         along = jnp.broadcast_to(direction[:, None], y.shape)
         return jax.jvp(lambda at: _slope(training, units, like, at), (y,), (along,))[1]

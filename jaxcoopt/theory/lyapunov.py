@@ -87,6 +87,7 @@ def lyapunov(
 def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tuple[Any, Pair, Any]:
     """The half, x(0), and F - F* of a state."""
     bounds = floats(method.bounds)
+    assert isinstance(bounds, Penalty)
     penalised = Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
     best, *_ = dual_bisection(Allocation(penalised, allocation.budget), nodes)
     lowest = penalised.value(jnp.asarray(best))
