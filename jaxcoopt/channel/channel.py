@@ -1,9 +1,10 @@
 """What a channel is."""
 
 import abc
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.draws import Draw
@@ -21,6 +22,7 @@ BITS = {
 }
 DERIVED = "Of the quantizer, where something is differentiated; left out: by placement."
 Values = Float[Array, "nodes *rest"]
+Bits = int | float | Array  # scalar or [runs]
 
 
 class Channel(abc.ABC):
@@ -57,18 +59,18 @@ class Channel(abc.ABC):
         return estimate + self.quantize(u - estimate, draw)
 
     @abc.abstractmethod
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(lower, upper) with lower <= q(u)/u <= upper for every u the bits can tell from 0."""
 
     @abc.abstractmethod
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """Bits that one number takes on the link."""
 
-    def message_bits(self, size: int, dtype: Any) -> Any:
+    def message_bits(self, size: int, dtype: DTypeLike) -> Bits:
         """Bits that a message of `size` numbers takes on the link."""
         return size * jnp.asarray(self.word_bits(dtype), dtype)
 
 
-def float_bits(dtype: Any) -> int:
+def float_bits(dtype: DTypeLike) -> int:
     """32 or 64."""
     return jnp.finfo(dtype).bits

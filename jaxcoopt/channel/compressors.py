@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs
-from jaxcoopt.channel.channel import PLACED, PLACEMENTS, Channel, Placement, Values, float_bits
+from jaxcoopt.channel.channel import PLACED, PLACEMENTS, Bits, Channel, Placement, Values, float_bits
 from jaxcoopt.derivative import derivative_from
 from jaxcoopt.draws import Draw
 from jaxcoopt.pytrees import pytree
@@ -44,11 +45,11 @@ class Natural(Channel):
         up = jnp.abs(u) - below > _drawn(draw, u) * below
         return derivative_from(jnp.copysign(jnp.where(up, 2 * below, below), u), u)
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(1/2, 2)."""
         return 0.5, 2.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """One for the sign and the exponent's 8 or 11."""
         return 9 if float_bits(dtype) == 32 else 12
 
@@ -74,15 +75,15 @@ class QSGD(Channel):
         level = jnp.floor(levels * jnp.abs(u) / jnp.where(norm > 0, norm, 1) + _drawn(draw, u))
         return derivative_from(jnp.copysign(norm * level / levels, u), u)
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, infinity): a number small beside its message's norm may be sent as a whole level."""
         return 0.0, jnp.inf
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """The sign and the level's number."""
         return 1 + jnp.ceil(jnp.log2(jnp.asarray(self.levels, dtype) + 1))
 
-    def message_bits(self, size: int, dtype: Any) -> Any:
+    def message_bits(self, size: int, dtype: DTypeLike) -> Bits:
         """The norm as a float, and a word for each number."""
         return float_bits(dtype) + size * jnp.asarray(self.word_bits(dtype), dtype)
 
@@ -107,15 +108,15 @@ class TopK(Channel):
         least = jnp.sort(size, axis=1)[:, -self.count]
         return jnp.where(jnp.abs(u) >= jnp.expand_dims(least, _message_axes(u)), u, 0)
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, 1)."""
         return 0.0, 1.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """32 or 64, the float type's."""
         return float_bits(dtype)
 
-    def message_bits(self, size: int, dtype: Any) -> Any:
+    def message_bits(self, size: int, dtype: DTypeLike) -> Bits:
         """A float and a place for each number that is kept."""
         kept = min(self.count, size)
         place = math.ceil(math.log2(size)) if kept < size else 0
@@ -151,15 +152,15 @@ class RandK(Channel):
         kept = jnp.where(lot.reshape(u.shape) <= jnp.expand_dims(last, _message_axes(u)), u, 0)
         return kept * (size / self.count) if self.rescale else kept
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, 1), with `rescale` (0, infinity)."""
         return 0.0, jnp.inf if self.rescale else 1.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """32 or 64, the float type's."""
         return float_bits(dtype)
 
-    def message_bits(self, size: int, dtype: Any) -> Any:
+    def message_bits(self, size: int, dtype: DTypeLike) -> Bits:
         """A float for each number that is kept."""
         return jnp.asarray(min(self.count, size) * float_bits(dtype), dtype)
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.compensated import leading_bits
@@ -123,7 +124,7 @@ def _step(rho: Float[Array, "*shape"]) -> _Step:
     return _Step(head, tail, inverse_head, inverse_tail)
 
 
-def _log2_e(digits: int, dtype: Any) -> tuple[Any, Any]:
+def _log2_e(digits: int, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
     """1 / ln 2 as its first digits and the rest."""
     rest = 2.0355273740931033e-17  # beyond float64's
     head = np.floor(np.log2(np.e) * 2.0 ** (digits - 1)) / 2.0 ** (digits - 1)

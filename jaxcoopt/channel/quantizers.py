@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs, row_of, scaled
@@ -17,6 +17,7 @@ from jaxcoopt.channel.channel import (
     PLACED,
     PLACEMENTS,
     RULES,
+    Bits,
     Channel,
     Derivative,
     Placement,
@@ -49,11 +50,11 @@ class Ideal(Channel):
         """The number as it is."""
         return u
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(1, 1)."""
         return 1.0, 1.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """32 or 64, the float type's."""
         return float_bits(dtype)
 
@@ -141,12 +142,12 @@ class LogQuantizer(Channel):
         centre = rounding(jnp.log(row_of(self.scale, index)) / row_of(self.rho, index))
         return jnp.minimum(index, centre + self._reach), zero | (index < centre - self._reach)
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(exp(-rho/2), exp(rho/2)); with finitely many bits the lower bound is 0, as large values saturate."""
         upper = np.exp(np.asarray(self.rho, np.float64) / 2)
         return (1 / upper if self.bits is None else np.zeros_like(upper)), upper
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """B, or 1 + the bits that number all levels between the smallest and the largest float."""
         if self.bits is not None:
             return self.bits
@@ -177,11 +178,11 @@ class UniformQuantizer(Channel):
         """step round(u / step), cut to the levels that the bits can tell apart."""
         return uniform_levels(u, along_runs(self.step, u), self.bits, self.rule, row_of(self.width, u))
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, 2): small values become 0, and just above half a step the value doubles."""
         return 0.0, 2.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """B, or the float type's 32 or 64."""
         return self.bits or float_bits(dtype)
 
@@ -205,11 +206,11 @@ class Sign(Channel):
         """scale sgn(u)."""
         return sign_of(u, along_runs(self.scale, u), self.rule, along_runs(self.width, u))
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, infinity)."""
         return 0.0, jnp.inf
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """One: the sign."""
         return 1
 
@@ -227,10 +228,10 @@ class Clip(Channel):
         limit = along_runs(self.limit, u)
         return jnp.clip(u, -limit, limit)
 
-    def sector(self) -> tuple[Any, Any]:
+    def sector(self) -> tuple[ArrayLike, ArrayLike]:
         """(0, 1)."""
         return 0.0, 1.0
 
-    def word_bits(self, dtype: Any) -> Any:
+    def word_bits(self, dtype: DTypeLike) -> Bits:
         """32 or 64, the float type's."""
         return float_bits(dtype)

@@ -1,7 +1,6 @@
 """Roundings that have a derivative, which a step has not: zero almost everywhere."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,31 +11,33 @@ from jaxcoopt.channel.channel import Derivative
 from jaxcoopt.derivative import derivative_from
 
 
-def uniform_levels(u: Array, step: Array, bits: int | None, rule: Derivative, width: Any = None) -> Array:
+def uniform_levels(u: Array, step: Array, bits: int | None, rule: Derivative, width: Array | None = None) -> Array:
     """step round(u / step), with B bits at most 2^(B-1) - 1 steps from 0; the derivatives by the rule."""
     most = jnp.inf if bits is None else 2.0 ** (bits - 1) - 1
     index = jnp.clip(u / step, -most, most)
     return derivative_from(step * jnp.round(index), step * rounding(rule, width)(index))
 
 
-def sign_of(u: Array, scale: Array, rule: Derivative, width: Any = None) -> Array:
+def sign_of(u: Array, scale: Array, rule: Derivative, width: Array | None = None) -> Array:
     """scale sgn(u); straight-through has slope 1 within [-scale, scale] and 0 outside."""
     exact = scale * jnp.sign(u)
     match rule:
         case "straight-through":
             return derivative_from(exact, jnp.clip(u, -scale, scale))
         case "smoothed":
+            assert width is not None
             return derivative_from(exact, scale * jnp.tanh(u / (width * scale)))
         case "exact":
             return exact
 
 
-def rounding(rule: Derivative, width: Any) -> Callable[[Array], Array]:
+def rounding(rule: Derivative, width: Array | None) -> Callable[[Array], Array]:
     """Rounding with the slope that the rule gives it: 1, that of `smooth_round`, or 0."""
     match rule:
         case "straight-through":
             return lambda v: lax.stop_gradient(jnp.round(v)) + (v - lax.stop_gradient(v))
         case "smoothed":
+            assert width is not None
             return lambda v: smooth_round(v, width)
         case "exact":
             return lambda v: lax.stop_gradient(jnp.round(v))

@@ -11,9 +11,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
-from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.channel import Bits, Channel
 from jaxcoopt.draws import Draw
 from jaxcoopt.network.links import Links
 from jaxcoopt.pytrees import pytree
@@ -39,7 +39,7 @@ class Wire:
     numbers: Numbers
     codes: int
 
-    def sent(self, channel: Channel, u: Any, draw: Draw) -> "Wire":
+    def sent(self, channel: Channel, u: PyTree, draw: Draw) -> "Wire":
         """The wire after u was sent."""
         if channel.lossless:
             return self
@@ -54,22 +54,22 @@ class Wire:
             case unknown:
                 raise ValueError(f"channel.placement: {unknown!r} is not known")
 
-    def heard(self, channel: Channel, u: Any) -> Any:
+    def heard(self, channel: Channel, u: PyTree) -> PyTree:
         """What is known of u at both ends of a link; u: as it was last sent."""
         return u if channel.lossless or channel.placement == "difference" else self.known
 
-    def mix(self, channel: Channel, links: Links, u: Any) -> Any:
+    def mix(self, channel: Channel, links: Links, u: PyTree) -> PyTree:
         """sum_j w_ij (q(u_j) - q(u_i)), sum_j w_ij q(u_j - u_i) or sum_j w_ij (e_j - e_i), by placement."""
         if channel.placement == "difference" and not channel.lossless:
             return links.mix(u, channel.quantize)
         return links.mix(self.heard(channel, u))
 
-    def bits(self, channel: Channel) -> Any:
+    def bits(self, channel: Channel) -> Bits:
         """Bits of one transmission over one link, scalar or [runs]."""
         return bits_of(channel, self.numbers) + CODE_BITS * self.codes
 
 
-def opened(channel: Channel, u: Any, draw: Draw, name: str | None = None, codes: int = 0) -> Wire:
+def opened(channel: Channel, u: PyTree, draw: Draw, name: str | None = None, codes: int = 0) -> Wire:
     """The wire after the first transmission of u; estimates start at 0."""
     keeps = not channel.lossless and channel.placement == "innovation"
     estimate = jax.tree.map(jnp.zeros_like, u) if keeps else None
@@ -82,23 +82,23 @@ def difference(channel: Channel, own: Array, other: Array) -> Array:
     return channel.quantize(other - own) if on_link else other - own
 
 
-def numbers_in(u: Any) -> Numbers:
+def numbers_in(u: PyTree) -> Numbers:
     """How many numbers of which float type one node sends of u, leaves [nodes, *shape, runs]."""
     return tuple((math.prod(leaf.shape[1:-1]), leaf.dtype.name) for leaf in jax.tree.leaves(u))
 
 
-def bits_of(channel: Channel, numbers: Numbers) -> Any:
+def bits_of(channel: Channel, numbers: Numbers) -> Bits:
     """Bits of so many numbers over one link, scalar or [runs]."""
     return sum(channel.message_bits(size, jnp.dtype(dtype)) for size, dtype in numbers)
 
 
-def wires_of(state: Any) -> list[Wire]:
+def wires_of(state: PyTree) -> list[Wire]:
     """The wires in a method's state."""
     found = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, Wire))
     return [each for each in found if isinstance(each, Wire)]
 
 
-def _each(channel: Channel, send: Callable[..., Array], draw: Draw, *trees: Any) -> Any:
+def _each(channel: Channel, send: Callable[..., Array], draw: Draw, *trees: PyTree) -> PyTree:
     """Leaf by leaf, each with a draw of its own."""
     leaves, structure = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True), jax.tree.structure(trees[0])
     sent = [send(*parts, draw.named(i) if channel.random else None) for i, parts in enumerate(leaves)]
