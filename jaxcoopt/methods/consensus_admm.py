@@ -1,10 +1,10 @@
 """Decentralised consensus ADMM, its local problems solved by a few gradient steps."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 from jax import lax
+from jaxtyping import Array
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
@@ -50,11 +50,11 @@ class DecentralizedADMM(TrainingMethod):
         dual = minus(state.dual, pull)
         strength = now.links.strength()
 
-        def stiffness(leaf: Any) -> Any:
+        def stiffness(leaf: Array) -> Array:
             own = strength.reshape(len(strength), *(1,) * (leaf.ndim - 2), *(strength.shape[1:] or (1,)))
             return 2 * along_runs(self.penalty, leaf) * own
 
-        def descend(_: Any, params: Params) -> Params:
+        def descend(_: Array | int, params: Params) -> Params:
             slope = minus(plus(now.gradient(params), dual), pull)
             return jax.tree.map(
                 lambda y, g, y_old: (

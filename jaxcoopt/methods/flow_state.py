@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcoopt.along_runs import along_runs
 from jaxcoopt.channel.wire import Wire
@@ -23,6 +24,7 @@ from jaxcoopt.problem.problem import Allocation
 from jaxcoopt.pytrees import pytree
 
 Shares = Float[Array, "nodes runs"]
+Exact = TypeVar("Exact", Total, Pair)
 LEAP = 2.0**3  # the first step has room for so much more than its costs tell, and then for 2^10 times that
 
 
@@ -81,11 +83,16 @@ class FlowState:
     heavy_ball: HeavyBall | None
     price: Float[Array, "nodes runs"]
     wire: Wire
-    memory: Any
+    memory: PyTree
 
 
 def at_rest(
-    bounds: Bounds, momentum: Any, allocation: Allocation, x: Pair, now: Round, pace: Callable[[Array], Array]
+    bounds: Bounds,
+    momentum: ArrayLike | None,
+    allocation: Allocation,
+    x: Pair,
+    now: Round,
+    pace: Callable[[Array], Array],
 ) -> FlowState:
     """The state at the start x, nothing moving, the first prices sent; pace: what flows over a link of weight 1 at a
     difference of prices.
@@ -101,10 +108,10 @@ def at_rest(
 
 def moved(
     state: FlowState,
-    values: Any,
+    values: PyTree,
     amount: Rule,
-    step: Any,
-    momentum: Any,
+    step: ArrayLike,
+    momentum: ArrayLike | None,
     bounds: Bounds,
     allocation: Allocation,
     now: Round,
@@ -115,6 +122,7 @@ def moved(
         heavy_ball, x = None, state.x.plus(_flow(values, amount, step, grid, now))
         seen = size_of(x, now)
     else:
+        assert momentum is not None
         beta = along_runs(momentum, state.price)
         heavy_ball, x = state.heavy_ball.pushed(_flow(values, amount, step / (1 - beta), grid, now), beta)
         seen = heavy_ball.size(now)
@@ -131,7 +139,7 @@ def refreshed(state: FlowState, most: Most) -> FlowState:
     return replace(state, x=x, size=size, heavy_ball=heavy_ball)
 
 
-def _flow(values: Any, amount: Rule, factor: Array, grid: Grid, now: Round) -> Pair:
+def _flow(values: PyTree, amount: Rule, factor: Array, grid: Grid, now: Round) -> Pair:
     """factor sum_j amount(u_i, u_j, w_ij), every term of it in whole units."""
     constant = lax.stop_gradient(factor)
     flow = now.links.flow(values, lambda own, other, weight: constant * amount(own, other, weight), grid)
@@ -158,7 +166,9 @@ def _apart(price: Shares, now: Round) -> Shares:
     return price if now.links.outward is not None else price - price.min(axis=0, keepdims=True)
 
 
-def _farthest(pace: Callable[[Array], Array], momentum: Any, price: Shares, now: Round) -> Float[Array, "1 runs"]:
+def _farthest(
+    pace: Callable[[Array], Array], momentum: ArrayLike | None, price: Shares, now: Round
+) -> Float[Array, "1 runs"]:
     """The most that a node gains or loses in the first iteration: [1, runs], infinite where no link is there yet."""
     largest = jnp.abs(_apart(price, now)).max(axis=0, keepdims=True)
     flow = jnp.abs(pace(largest)) * (now.links.edges.weights.max() * now.links.most_neighbours)
@@ -178,7 +188,7 @@ def cost_scale(price: Shares, bend: Shares) -> Float[Array, "1 runs"]:
     return jnp.where(bends > 0, slopes / jnp.where(bends > 0, bends, 1), 0)
 
 
-def stiffness(bounds: Bounds, memory: Any, allocation: Allocation, x: Shares) -> Shares:
+def stiffness(bounds: Bounds, memory: PyTree, allocation: Allocation, x: Shares) -> Shares:
     """dp/dx: f_i'' and what the bounds add."""
     own = curvature(allocation.cost, x)
     return own + bounds.stiffness(memory, x, own, allocation.lower, allocation.upper)
@@ -204,7 +214,7 @@ def in_fitting_units(
         largest = largest + most(lax.stop_gradient(ball.velocity.value))
     largest = jnp.where(misfits, jnp.maximum(size.largest, largest), x.largest)
 
-    def fitted(number: Any) -> Any:
+    def fitted(number: Exact) -> Exact:
         return jax.tree.map(lambda new, old: jnp.where(misfits, new, old), number.in_units_for(largest), number)
 
     x, ball = fitted(x), None if ball is None else HeavyBall(fitted(ball.rest), fitted(ball.velocity))
@@ -218,7 +228,7 @@ def _misfits(size: Float[Array, "1 runs"], x: Total) -> Bool[Array, "1 runs"]:
 
 
 def price_at(
-    bounds: Bounds, memory: Any, allocation: Allocation, x: Float[Array, "nodes runs"]
+    bounds: Bounds, memory: PyTree, allocation: Allocation, x: Float[Array, "nodes runs"]
 ) -> Float[Array, "nodes runs"]:
     """p_i = df_i/dx + what the bounds add, at x."""
     return marginal(allocation.cost, x) + bounds.slope(memory, x, allocation.lower, allocation.upper)

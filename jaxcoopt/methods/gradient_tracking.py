@@ -1,5 +1,6 @@
 """The paper's training method: every node follows an estimate of the whole network's gradient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -153,7 +154,7 @@ class GradientTracking(TrainingMethod):
         return minus(now.gradient(params), state.reference)
 
 
-def _each_node(fn: Any) -> Any:
+def _each_node(fn: Callable[..., Any]) -> Callable[..., Any]:
     """`fn` of one node's pytree, over nodes (first axis) and runs (last): clipping and norms stay within a node."""
     return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))
 

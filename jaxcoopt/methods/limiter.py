@@ -1,8 +1,7 @@
 """Flows on links cut so that no node leaves its box, and carried to the nodes without loss."""
 
-from typing import Any
-
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.compensated import Grid, Pair, Total, settled, split
@@ -48,7 +47,7 @@ def _in_and_out(flow: Array, sign: Array) -> tuple[Array, Array]:
     return jnp.maximum(into, 0), jnp.maximum(-into, 0)
 
 
-def _share(room: Shares, asked: Shares, slack: Any) -> Shares:
+def _share(room: Shares, asked: Shares, slack: float | np.floating) -> Shares:
     """The part of what is asked that there is room for, at most 1, as it is sent."""
     cut = asked > room * slack
     room = jnp.where(cut, room, 0)  # room without an end would spoil derivatives, though not looked at

@@ -1,6 +1,6 @@
 """A node's own problem: its cost plus a parabola, over its box."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -58,7 +58,7 @@ def _argmin(own: _Own, box: tuple[Shares, Shares], start: Shares, steps: int) ->
     reach = jnp.abs(own.derivative(start)) / own.stiffness  # the derivative grows by at least the stiffness
     low, high = jnp.maximum(box[0], start - reach), jnp.minimum(box[1], start + reach)
 
-    def halve(_: Any, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def halve(_: Array | int, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         low, high, x = at
         value = own.derivative(x)
         low, high = jnp.where(value <= 0, x, low), jnp.where(value > 0, x, high)

@@ -3,11 +3,11 @@
 import abc
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxcoopt.channel.channel import Channel
+from jaxcoopt.channel.channel import Bits, Channel
 from jaxcoopt.channel.wire import wires_of
 from jaxcoopt.compensated import Pair
 from jaxcoopt.methods.round import Round
@@ -27,26 +27,26 @@ class AllocationMethod(abc.ABC):
     flat_costs: ClassVar[FlatCosts] = "fine"  # where f_i'' is 0: `solve` warns, or refuses
 
     @abc.abstractmethod
-    def init(self, allocation: Allocation, x: Pair, now: Round) -> Any:
+    def init(self, allocation: Allocation, x: Pair, now: Round) -> PyTree:
         """The state at the start x, its wires opened; now: the links of the first iteration."""
 
     @abc.abstractmethod
-    def update(self, state: Any, allocation: Allocation, now: Round) -> Any:
+    def update(self, state: PyTree, allocation: Allocation, now: Round) -> PyTree:
         """One iteration."""
 
     @abc.abstractmethod
-    def estimate(self, state: Any) -> Float[Array, "nodes runs"]:
+    def estimate(self, state: PyTree) -> Float[Array, "nodes runs"]:
         """Where the nodes stand: x."""
 
-    def bits(self, state: Any, channel: Channel) -> Any:
+    def bits(self, state: PyTree, channel: Channel) -> Bits:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]: those of its wires."""
         return sum(wire.bits(channel) for wire in wires_of(state))
 
-    def outgrown(self, state: Any) -> Bool[Array, ""] | None:
+    def outgrown(self, state: PyTree) -> Bool[Array, ""] | None:
         """Whether `refresh` is due before the next iteration, in any run; None: never. By a run's own numbers alone."""
         return None
 
-    def refresh(self, state: Any, most: Most) -> Any:
+    def refresh(self, state: PyTree, most: Most) -> PyTree:
         """The same state, made ready for more iterations in finite precision, in the runs for which that is due.
 
         most: max_i |u_i| over all nodes, [nodes, runs] to [1, runs].
@@ -74,22 +74,22 @@ class TrainingMethod(abc.ABC):
     batch_size: int | None = setting(None, whole=True, doc="Samples of a node's mini-batch; left out: all.")
 
     @abc.abstractmethod
-    def init(self, params: Params, now: Round) -> Any:
+    def init(self, params: Params, now: Round) -> PyTree:
         """The state at the start, its wires opened; now: the links of the first iteration."""
 
     @abc.abstractmethod
-    def update(self, state: Any, now: Round) -> Any:
+    def update(self, state: PyTree, now: Round) -> PyTree:
         """One iteration; `now.gradient(y)` is the gradient of the nodes' losses."""
 
     @abc.abstractmethod
-    def estimate(self, state: Any) -> Params:
+    def estimate(self, state: PyTree) -> Params:
         """Where the nodes stand: y."""
 
-    def bits(self, state: Any, channel: Channel) -> Any:
+    def bits(self, state: PyTree, channel: Channel) -> Bits:
         """Bits that a node sends over each of its links in an iteration, scalar or [runs]: those of its wires."""
         return sum(wire.bits(channel) for wire in wires_of(state))
 
-    def refresh(self, state: Any) -> Any:
+    def refresh(self, state: PyTree) -> PyTree:
         """The same state, made ready for many more iterations in finite precision: called once a record."""
         return state
 
@@ -100,3 +100,6 @@ class TrainingMethod(abc.ABC):
     def check(self, training: Training, channel: Channel) -> None:
         """Raise ValueError or TypeError, naming the argument, for what the method cannot do."""
         return
+
+
+Method = AllocationMethod | TrainingMethod

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from jaxcoopt.arrays import plain, shown
+from jaxcoopt.arrays import Tree, plain, shown
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import setting
@@ -42,7 +43,7 @@ class Phases:
         except TypeError as error:  # what can be iterated over in principle, such as a sparse matrix
             raise TypeError(f"Phases.until: expected iterations, got {shown(self.until)}") from error
 
-    def at(self, iteration: Any) -> Any:
+    def at(self, iteration: ArrayLike) -> jax.Array:
         """The value in an iteration, scalar or [runs]."""
         iteration = jnp.asarray(iteration)
         return jnp.asarray(self.values)[jnp.sum(iteration >= jnp.asarray(self.until, iteration.dtype))]
@@ -64,12 +65,12 @@ class Phases:
             raise ValueError(f"{name}.values: expected {len(ends)}, one more than until has, got {told}")
 
 
-def at_iteration(method: Any, iteration: Any) -> Any:
+def at_iteration(method: Tree, iteration: ArrayLike) -> Tree:
     """The method with every setting as it is in an iteration."""
     return jax.tree.map(lambda leaf: leaf.at(iteration) if is_phases(leaf) else leaf, method, is_leaf=is_phases)
 
 
-def in_each_phase(method: Any) -> list[Any]:
+def in_each_phase(method: Tree) -> list[Tree]:
     """The method as it is at its start and from each change on. Raises ValueError for phases that mean nothing."""
     starts = {0}
     for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
@@ -82,6 +83,6 @@ def in_each_phase(method: Any) -> list[Any]:
     return [at_iteration(method, np.asarray(start)) for start in sorted(starts)]
 
 
-def is_phases(leaf: Any) -> bool:
+def is_phases(leaf: object) -> bool:
     """For `is_leaf`."""
     return isinstance(leaf, Phases)

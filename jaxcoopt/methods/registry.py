@@ -60,7 +60,7 @@ class Entry:
     paper: bool = False
     ours: bool = False
 
-    def build(self, **changed: Any) -> Any:
+    def build(self, **changed: object) -> Any:
         """The method with its settings, some of them changed."""
         return self.make(**{**self.settings, **changed})
 

@@ -2,12 +2,12 @@
 
 import abc
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcoopt.along_runs import along_runs
+from jaxcoopt.channel.channel import Bits
 from jaxcoopt.channel.surrogate import sign_of, uniform_levels
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
@@ -26,7 +26,7 @@ class Response(abc.ABC):
     def __call__(self, u: Difference) -> Difference:
         """h(u)."""
 
-    def word_bits(self, channel_bits: Any) -> Any:
+    def word_bits(self, channel_bits: Bits) -> Bits:
         """Bits that a link must carry for it: the channel's, unless h itself needs fewer."""
         return channel_bits
 
@@ -81,7 +81,7 @@ class SingleBit(Response):
         """sgn(u)."""
         return sign_of(u, jnp.ones((), u.dtype), "straight-through")
 
-    def word_bits(self, channel_bits: Any) -> Any:
+    def word_bits(self, channel_bits: Bits) -> Bits:
         """One."""
         return jnp.ones_like(channel_bits)
 
@@ -101,6 +101,6 @@ class Uniform(Response):
         """level round(u / level)."""
         return uniform_levels(u, along_runs(self.level, u), self.bits, "straight-through")
 
-    def word_bits(self, channel_bits: Any) -> Any:
+    def word_bits(self, channel_bits: Bits) -> Bits:
         """`bits`, or the channel's where these are fewer."""
         return jnp.minimum(channel_bits, self.bits)

@@ -1,11 +1,10 @@
 """What an iteration brings to every node."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
-from jaxcoopt.arrays import stored
+from jaxcoopt.arrays import Tree, stored
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire, difference, opened
 from jaxcoopt.draws import Draw
@@ -40,22 +39,22 @@ class Round:
         batch = None if size is None else self.training.sample(self.draw.named("batch"), size)
         return self.training.gradient(params, batch)
 
-    def open(self, u: Any, name: str | None = None, codes: int = 0) -> Wire:
+    def open(self, u: PyTree, name: str | None = None, codes: int = 0) -> Wire:
         """A wire for u, leaves [nodes, *shape, runs], which is sent; a name for each if there are several.
 
         codes: how many whole numbers of 8 bits go beside u in every transmission.
         """
         return opened(self.channel, u, self.draw, name, codes)
 
-    def send(self, wire: Wire, u: Any) -> Wire:
+    def send(self, wire: Wire, u: PyTree) -> Wire:
         """The wire after u was sent."""
         return wire.sent(self.channel, u, self.draw)
 
-    def mix(self, wire: Wire, u: Any) -> Any:
+    def mix(self, wire: Wire, u: PyTree) -> PyTree:
         """sum_j w_ij (q(u_j) - q(u_i)), of u as it was last sent: q by the channel and its placement."""
         return wire.mix(self.channel, self.links, u)
 
-    def heard(self, wire: Wire, u: Any) -> Any:
+    def heard(self, wire: Wire, u: PyTree) -> PyTree:
         """What both ends of a link know of u as it was last sent; take `difference` of it."""
         return wire.heard(self.channel, u)
 
@@ -63,6 +62,6 @@ class Round:
         """u_j - u_i over a link, of values that were `heard`."""
         return difference(self.channel, own, other)
 
-    def stored(self, tree: Any) -> Any:
+    def stored(self, tree: Tree) -> Tree:
         """The same arrays, computed once, whoever reads them (see `jaxcoopt.arrays.stored`)."""
         return stored(tree, self.draw.runs[0] >= 0)

@@ -1,9 +1,8 @@
 """Arithmetic on parameters: pytrees with leaves [nodes, *shape, runs]."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxcoopt.along_runs import scaled
 from jaxcoopt.problem.models import Params
@@ -19,7 +18,7 @@ def minus(a: Params, b: Params) -> Params:
     return jax.tree.map(jnp.subtract, a, b)
 
 
-def times(factor: Any, tree: Params) -> Params:
+def times(factor: ArrayLike, tree: Params) -> Params:
     """A number, scalar or [runs], times every leaf."""
     return jax.tree.map(lambda leaf: scaled(factor, leaf), tree)
 
