@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -14,7 +13,7 @@ from jaxcoopt.arrays import plain, shown
 from jaxcoopt.errors import unknown_name
 
 
-def listed(graphs: Any) -> list[nx.Graph]:
+def listed(graphs: nx.Graph | Iterable[nx.Graph]) -> list[nx.Graph]:
     """The graphs as a list, each checked: all over the same nodes, at least two of them; all directed if any is."""
     if not isinstance(graphs, Iterable):
         raise TypeError(f"graphs: expected a networkx graph or a list of them, got {type(graphs).__name__}")
@@ -137,7 +136,7 @@ def edge_ends(graph: nx.Graph, order: list[Hashable]) -> Int[np.ndarray, "edges 
     return ends.reshape(-1, 2)
 
 
-def adjacency(ends: Int[np.ndarray, "edges 2"], nodes: int, directed: bool) -> Any:
+def adjacency(ends: Int[np.ndarray, "edges 2"], nodes: int, directed: bool) -> sparse.csr_array:
     """1 at row i, column j where i hears j, scipy.sparse [nodes, nodes]: at both directions of an edge, or at (head,
     tail) of a directed one; self-loops dropped.
     """
@@ -146,7 +145,7 @@ def adjacency(ends: Int[np.ndarray, "edges 2"], nodes: int, directed: bool) -> A
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(nodes, nodes))
 
 
-def check_connected(adjacencies: Sequence[Any], order: list[Hashable], directed: bool) -> None:
+def check_connected(adjacencies: Sequence[sparse.csr_array], order: list[Hashable], directed: bool) -> None:
     """Raise ValueError, naming the smallest part, where the union of the graphs falls apart."""
     union = sum(adjacencies[1:], start=adjacencies[0])
     parts, part = sparse.csgraph.connected_components(union, directed, connection="strong")
@@ -160,7 +159,7 @@ def check_connected(adjacencies: Sequence[Any], order: list[Hashable], directed:
         )
 
 
-def switching_sequence(switching: Any, graphs: int) -> np.ndarray | None:
+def switching_sequence(switching: object, graphs: int) -> np.ndarray | None:
     """The graph indices of "sequence" switching, checked; None for the kinds that have a name."""
     if isinstance(switching, str):
         if switching not in ("cycle", "random"):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.host import array_of
@@ -62,7 +62,7 @@ class Tables:
                 yield Block(self.node[row : row + rows], *parts)
                 row += rows
 
-    def in_order(self, parts: Sequence[Any]) -> Any:
+    def in_order(self, parts: Sequence[PyTree]) -> PyTree:
         """Sums over the rows of each block, added up for each node."""
         row = self.row
         if row is None:
@@ -99,8 +99,12 @@ class Block(NamedTuple):
 
 
 def fold(
-    add: Callable[..., Any], total: Any, columns: Any, chunk: int = CHUNK, settle: Callable[[Any], Any] | None = None
-) -> Any:
+    add: Callable[..., Any],
+    total: PyTree,
+    columns: Sequence[Array],
+    chunk: int = CHUNK,
+    settle: Callable[[Any], Any] | None = None,
+) -> PyTree:
     """add(total, *column) over the first axis of all `columns`, `chunk` of them written out at a time.
 
     settle: total -> total, where given, at the end of each turn of the loop that more than one chunk takes.
@@ -110,7 +114,7 @@ def fold(
     if choices().gathered:
         return _reduced(add, total, columns, settle)
 
-    def unrolled(total: Any, columns: Any) -> tuple[Any, None]:
+    def unrolled(total: PyTree, columns: Sequence[Array]) -> tuple[PyTree, None]:
         for slot in range(columns[0].shape[0]):
             total = add(total, *(column[slot] for column in columns))
         return total, None
@@ -124,7 +128,7 @@ def fold(
         return total
     chunks = jax.tree.map(lambda c: c[first:].reshape(-1, chunk, *c.shape[1:]), columns)
 
-    def turn(total: Any, columns: Any) -> tuple[Any, None]:
+    def turn(total: PyTree, columns: Sequence[Array]) -> tuple[PyTree, None]:
         total, _ = unrolled(total, columns)
         return (total if settle is None else settle(total)), None
 

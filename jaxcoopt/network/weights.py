@@ -1,7 +1,7 @@
 """Link weights of one graph: non-negative, one for each edge; symmetric, or balanced where links are directed."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -37,17 +37,18 @@ class LinkList(NamedTuple):
         return LinkList(self.nodes, self.neighbour[order], self.own[order], self.weight[order])
 
 
-def weights_of(weights: Any, graphs: int) -> list[tuple[str, Any]]:
+def weights_of(weights: object, graphs: int) -> list[tuple[str, object]]:
     """One weight rule or array for each graph, with its name in errors."""
     mixed = isinstance(weights, (list, tuple)) and any(isinstance(w, str) or _axes(w) == 2 for w in weights)
     if isinstance(weights, str) or (not mixed and _axes(weights) in (0, 2)):
         return [("weights", weights)] * graphs
-    if len(weights) != graphs:
-        raise ValueError(f"weights: got {len(weights)} for {graphs} graphs; give one for each, or one for all")
-    return [(f"weights[{i}]", weight) for i, weight in enumerate(weights)]
+    each = weights if isinstance(weights, list | tuple) else plain("weights", weights)
+    if len(each) != graphs:
+        raise ValueError(f"weights: got {len(each)} for {graphs} graphs; give one for each, or one for all")
+    return [(f"weights[{i}]", weight) for i, weight in enumerate(each)]
 
 
-def _axes(weights: Any) -> int:
+def _axes(weights: object) -> int:
     """How many axes an array of weights has."""
     return 2 if sparse.issparse(weights) else np.ndim(plain("weights", weights))
 
@@ -55,7 +56,7 @@ def _axes(weights: Any) -> int:
 def link_weights(
     graph: nx.Graph,
     ends: Int[np.ndarray, "edges 2"],
-    weights: Any,
+    weights: object,
     where: str = "weights",
     order: Sequence[Hashable] | None = None,
 ) -> LinkList:
@@ -74,7 +75,7 @@ def link_weights(
                 "(the same sum into and out of every node): a number, an edge attribute's name, or an array w[i, j] of "
                 "the links j -> i"
             )
-        return _by_degree(_listed(links), weights)
+        return _by_degree(_listed(links, len(graph)), weights)
     if isinstance(weights, str):
         given = _from_attribute(graph, ends, weights, where)
     elif sparse.issparse(weights):
@@ -86,12 +87,12 @@ def link_weights(
     return _checked(given, links, where, range(len(graph)) if order is None else order, directed)
 
 
-def _listed(matrix: Any) -> LinkList:
+def _listed(matrix: sparse.csr_array, nodes: int) -> LinkList:
     """The entries of a [nodes, nodes] scipy.sparse array."""
     pairs = matrix.tocoo()
     order = np.lexsort((pairs.col, pairs.row))
     own, neighbour = pairs.row[order].astype(np.int64), pairs.col[order].astype(np.int64)
-    return LinkList(matrix.shape[0], own, neighbour, pairs.data[order])
+    return LinkList(nodes, own, neighbour, pairs.data[order])
 
 
 def _by_degree(links: LinkList, rule: str) -> LinkList:
@@ -116,27 +117,29 @@ def _from_attribute(graph: nx.Graph, ends: np.ndarray, name: str, where: str) ->
     return sparse.coo_array((values, (head, tail)), shape=(len(graph), len(graph)))
 
 
-def _checked(given: Any, links: Any, where: str, order: Sequence[Hashable], directed: bool) -> LinkList:
+def _checked(
+    given: sparse.coo_array, links: sparse.csr_array, where: str, order: Sequence[Hashable], directed: bool
+) -> LinkList:
     """The links of `given`, after checking it against the graph's own; both scipy.sparse, [nodes, nodes]."""
     if given.shape != links.shape:
         raise ValueError(f"{where}: expected an array [nodes, nodes] = {links.shape}, got {given.shape}")
     apart = given.row != given.col  # a node does not hear itself
-    given = sparse.csr_array((given.data[apart], (given.row[apart], given.col[apart])), shape=given.shape)
-    given.eliminate_zeros()
-    if not np.isfinite(given.data).all():
+    kept = sparse.csr_array((given.data[apart], (given.row[apart], given.col[apart])), shape=given.shape)
+    kept.eliminate_zeros()
+    if not np.isfinite(kept.data).all():
         raise ValueError(f"{where}: holds NaN or infinity; every weight must be a finite number")
     if not directed:
-        _refuse(given != given.T, given, order, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
-    _refuse(given < 0, given, order, f"{where}: negative; every weight must be above 0")
-    unlike = links - abs(given).sign()
-    _refuse(unlike > 0, given, order, f"{where}: missing (0) on an edge; give every edge a weight above 0")
-    _refuse(unlike < 0, given, order, f"{where}: given where the graph has no edge; add the edge or set it to 0")
+        _refuse(kept != kept.T, kept, order, f"{where}: asymmetric, so the budget would leak; make w_ij = w_ji")
+    _refuse(kept < 0, kept, order, f"{where}: negative; every weight must be above 0")
+    unlike = links - abs(kept).sign()
+    _refuse(unlike > 0, kept, order, f"{where}: missing (0) on an edge; give every edge a weight above 0")
+    _refuse(unlike < 0, kept, order, f"{where}: given where the graph has no edge; add the edge or set it to 0")
     if directed:
-        _refuse_unbalanced(given, where, order)
-    return _listed(given)
+        _refuse_unbalanced(kept, where, order)
+    return _listed(kept, len(order))
 
 
-def _refuse_unbalanced(given: Any, where: str, order: Sequence[Hashable]) -> None:
+def _refuse_unbalanced(given: sparse.csr_array, where: str, order: Sequence[Hashable]) -> None:
     """Raise ValueError for weights that do not sum to the same into and out of every node, to 1e-9 of the largest."""
     into, out = np.asarray(given.sum(axis=1)).ravel(), np.asarray(given.sum(axis=0)).ravel()
     apart = np.abs(into - out)
@@ -148,7 +151,7 @@ def _refuse_unbalanced(given: Any, where: str, order: Sequence[Hashable]) -> Non
         )
 
 
-def _refuse(bad: Any, given: Any, order: Sequence[Hashable], message: str) -> None:
+def _refuse(bad: sparse.csr_array, given: sparse.csr_array, order: Sequence[Hashable], message: str) -> None:
     rows, columns = bad.nonzero()
     if len(rows):
         first = np.lexsort((columns, rows))[0]
