@@ -4,14 +4,16 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
-from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
+from jaxcoopt.methods.method import Method
 from jaxcoopt.methods.phases import in_each_phase, is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
@@ -26,19 +28,19 @@ HALVES = ("allocation", "training")
 IN_INITIAL = {"allocation": "allocation", "training": "params"}
 
 
-def asks_for_auto(method: Any) -> list[str]:
+def asks_for_auto(method: object) -> list[str]:
     """The halves whose step is "auto"."""
     steps = {half: getattr(getattr(method, half, None), "step", None) for half in HALVES}
     return [half for half, step in steps.items() if isinstance(step, str) and step == AUTO]
 
 
-def with_placeholders(method: Any) -> Any:
+def with_placeholders(method: CoOptimizer) -> CoOptimizer:
     """The method with 1.0 for every step that is "auto": for checks that want numbers."""
     chosen = {half: replace(getattr(method, half), step=1.0) for half in asks_for_auto(method)}
     return replace(method, **chosen) if chosen else method  # what is no method is left to the checks
 
 
-def with_steps(method: CoOptimizer, problem: Problem, network: Network, start: Any = None) -> CoOptimizer:
+def with_steps(method: CoOptimizer, problem: Problem, network: Network, start: object = None) -> CoOptimizer:
     """The method with a number, a float or [runs], for every step that is "auto".
 
     It is `FRACTION` of `step_bound` where that is sharp. Elsewhere that bound may be hundreds of times too small, as it
@@ -73,7 +75,7 @@ def check_auto(method: CoOptimizer, problem: Problem, network: Network) -> None:
                     raise ValueError(f"method.{half}.step: 'auto' found no step, as {reason}; give a number") from None
 
 
-def _step(part: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Any:
+def _step(part: Method, problem: Problem, network: Network, channel: Channel, start: PyTree) -> ArrayLike:
     """What "auto" is for one half of a method; raises `NoNumber` where that is nothing."""
     tries = may_try(part, problem, network, channel)
     try:
@@ -141,11 +143,11 @@ def why_diverged(method: CoOptimizer, network: Network) -> str:
     return found[0] if found else "make the steps smaller, or start inside the domain of the cost"
 
 
-def _parts(method: CoOptimizer) -> list[tuple[str, Any]]:
+def _parts(method: CoOptimizer) -> list[tuple[str, Method]]:
     return [(half, part) for half in HALVES if (part := getattr(method, half)) is not None]
 
 
-def _one_run(settings: Any, half: str) -> bool:
+def _one_run(settings: PyTree, half: str) -> bool:
     """Whether the settings that the spectrum depends on are the same for all runs."""
     part, problem, channel = settings
     per_run = jax.tree.leaves((part, channel)) + (jax.tree.leaves(problem.loss) if half == "training" else [])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+from jaxtyping import PyTree
 
 from jaxcoopt.arrays import plain_tree, shown
 from jaxcoopt.channel.channel import Channel
@@ -11,7 +12,7 @@ from jaxcoopt.channel.quantizers import Ideal
 from jaxcoopt.errors import finite, refuse_unregistered, traced
 from jaxcoopt.methods.check import received as received_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.method import AllocationMethod, Method, TrainingMethod
 from jaxcoopt.network.check_failures import check_failures, check_one
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check
@@ -21,7 +22,7 @@ from jaxcoopt.problem.reference import run_count
 EXAMPLE = "such as jaxcoopt.methods.GradientTracking"
 
 
-def received(method: Any, problem: Problem, network: Network) -> tuple[Any, Problem, Network]:
+def received(method: Method, problem: Problem, network: Network) -> tuple[Method, Problem, Network]:
     """One half's method, the problem and the network. Raises TypeError or ValueError, naming the argument."""
     if not isinstance(method, (AllocationMethod, TrainingMethod)):
         raise TypeError(f"method: expected one half's method, {EXAMPLE}, got {shown(method)}")
@@ -72,7 +73,7 @@ def received_channel(channel: Channel | None) -> Channel:
     return found
 
 
-def _check_finite(name: str, settings: Any) -> None:
+def _check_finite(name: str, settings: PyTree) -> None:
     """All numbers but the step, which may be a word, or not known yet."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(settings):
         where = jax.tree_util.keystr(path)

@@ -1,13 +1,13 @@
 """How curved the losses and the costs are: Hessians, smoothness constants, and the stiffness of bound handling."""
 
 from functools import singledispatch
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 from scipy.sparse import linalg
 
 from jaxcoopt.arrays import shown
@@ -18,6 +18,7 @@ from jaxcoopt.problem.align import aligned, aligned_allocation, sample_axes
 from jaxcoopt.problem.bounds import Bounds, Multiplier, Penalty
 from jaxcoopt.problem.box import box, finite_box
 from jaxcoopt.problem.costs import Cost, Quadratic, Sum, curvature
+from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.check import received_problem
@@ -45,7 +46,7 @@ def linear_hessians(training: Training) -> Float[np.ndarray, "nodes size size"]:
     return _weights(training)[:, None, None] * (second + np.diag(ridge))
 
 
-def hessians_at(training: Training, params: Any) -> Float[np.ndarray, "nodes size size"]:
+def hessians_at(training: Training, params: Params) -> Float[np.ndarray, "nodes size size"]:
     """d2g_i / dy2 of any loss at one y, leaves [*shape], by automatic differentiation; flattened as the pytree is."""
     with jax.enable_x64(True):
         half = aligned(Problem(training=training), shape_of(training.features)[0]).training
@@ -53,7 +54,7 @@ def hessians_at(training: Training, params: Any) -> Float[np.ndarray, "nodes siz
         flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params))
         nodes, size = shape_of(half.features)[0], flat.size
 
-        def stacked(columns: Any) -> Any:  # [size, runs] to leaves [nodes, *shape, runs]
+        def stacked(columns: Array) -> Params:  # [size, runs] to leaves [nodes, *shape, runs]
             tree = jax.vmap(unravel, in_axes=1, out_axes=-1)(columns)
             return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape)), tree)
 
@@ -63,7 +64,7 @@ def hessians_at(training: Training, params: Any) -> Float[np.ndarray, "nodes siz
     return np.concatenate(leaves, axis=1)
 
 
-def smoothness(training: Training, *, samples: bool = False) -> Any:
+def smoothness(training: Training, *, samples: bool = False) -> float | np.ndarray:
     """L, the largest smoothness constant of the g_i, scalar or [runs]: max_i w_i (c lambda_max(E[x x^T]) + l2).
 
     c bounds the second derivative of the loss in the score: 1 linear, 1/4 logistic, sharpness/4 smooth hinge, 1/2
@@ -77,7 +78,7 @@ def smoothness(training: Training, *, samples: bool = False) -> Any:
     return smoothness_of(problem.training, samples=a_flag("samples", samples))
 
 
-def smoothness_of(training: Training, *, samples: bool = False) -> Any:
+def smoothness_of(training: Training, *, samples: bool = False) -> float | np.ndarray:
     """The same, of data that are checked."""
     bend, features, share = _second_derivative(training.loss), _with_one(training), _share(training)
     if samples:
@@ -91,27 +92,27 @@ def smoothness_of(training: Training, *, samples: bool = False) -> Any:
 
 
 @singledispatch
-def _second_derivative(loss: Any) -> Any:
+def _second_derivative(loss: losses.Loss) -> float | np.ndarray:
     raise NoNumber(f"the loss {type(loss).__name__} has no smoothness constant that is known")
 
 
 @_second_derivative.register
-def _(loss: losses.Linear) -> Any:
+def _(loss: losses.Linear) -> float | np.ndarray:
     return 1.0
 
 
 @_second_derivative.register
-def _(loss: losses.Logistic) -> Any:
+def _(loss: losses.Logistic) -> float | np.ndarray:
     return 0.25
 
 
 @_second_derivative.register
-def _(loss: losses.SmoothHinge) -> Any:
+def _(loss: losses.SmoothHinge) -> float | np.ndarray:
     return np.asarray(loss.sharpness, np.float64) / 4
 
 
 @_second_derivative.register
-def _(loss: losses.Softmax) -> Any:
+def _(loss: losses.Softmax) -> float | np.ndarray:
     return 0.5
 
 
@@ -154,7 +155,7 @@ def constant_curvature(cost: Cost) -> bool:
     return isinstance(cost, Quadratic) or (isinstance(cost, Sum) and all(map(constant_curvature, cost.terms)))
 
 
-def _constant_curvature(cost: Cost) -> Any:
+def _constant_curvature(cost: Cost) -> ArrayLike:
     """f'' of such a cost, aligned: a scalar or [nodes, 1 or runs]."""
     if isinstance(cost, Sum):
         return sum(map(_constant_curvature, cost.terms))
@@ -185,12 +186,12 @@ def curvature_range(allocation: Allocation, nodes: int) -> tuple[np.ndarray, np.
 
 
 @jax.jit
-def _bend(cost: Cost, first: Any, last: Any, parts: Any) -> Any:
+def _bend(cost: Cost, first: Array, last: Array, parts: Array) -> Array:
     return jax.lax.map(lambda part: curvature(cost, first + part * (last - first)), parts)
 
 
 @singledispatch
-def stiffness(bounds: Bounds, allocation: Allocation) -> Any:
+def stiffness(bounds: Bounds, allocation: Allocation) -> float | np.ndarray:
     """What a bound's price adds to f'' at most, absolute, scalar or [runs]; `NoNumber` where it is no such thing.
 
     A softplus penalty adds weight sharpness / 4 in the middle of its edge, a square one 2 weight beyond it.
@@ -199,7 +200,7 @@ def stiffness(bounds: Bounds, allocation: Allocation) -> Any:
 
 
 @stiffness.register
-def _(bounds: Penalty, allocation: Allocation) -> Any:
+def _(bounds: Penalty, allocation: Allocation) -> float | np.ndarray:
     if not bounded(allocation):
         return 0.0
     weight = np.asarray(bounds.weight, np.float64)
@@ -207,7 +208,7 @@ def _(bounds: Penalty, allocation: Allocation) -> Any:
 
 
 @stiffness.register
-def _(bounds: Multiplier, allocation: Allocation) -> Any:
+def _(bounds: Multiplier, allocation: Allocation) -> float | np.ndarray:
     return 0.0
 
 

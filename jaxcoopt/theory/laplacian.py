@@ -7,15 +7,17 @@ from jaxtyping import Float
 from scipy import sparse
 from scipy.sparse import linalg
 
+from jaxcoopt.arrays import Given
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.network.network import Network
 
+Laplacian = Given | sparse.sparray | sparse.spmatrix
 DENSE = 400  # nodes up to which all eigenvalues are computed at once
 TOLERANCE: Any = 1e-9  # of eigenvalues, relative; SciPy has it as a whole number in its types
 LANCZOS_STEPS = 40  # restarts of ARPACK, then the inverse is tried, which suits sparse and badly connected graphs
 
 
-def laplacians(network: Network) -> list[Any]:
+def laplacians(network: Network) -> list[sparse.csr_array]:
     """diag(W 1) - W of every graph, scipy.sparse [nodes, nodes] in float64, all links up.
 
     Raises TypeError for what is no network, or has no numbers yet (under jax.jit).
@@ -92,7 +94,7 @@ def in_mean(network: Network) -> bool:
     return True
 
 
-def lambda_max(laplacian: Any) -> float:
+def lambda_max(laplacian: Laplacian) -> float:
     """The largest eigenvalue of a Laplacian's symmetric part, dense or scipy.sparse; ARPACK for large ones."""
     symmetric = _symmetric(laplacian)
     if symmetric.shape[0] <= DENSE:
@@ -108,13 +110,13 @@ def lambda_max(laplacian: Any) -> float:
     return float(top[0])
 
 
-def scaled_top(laplacian: Any, curvature: np.ndarray) -> float:
+def scaled_top(laplacian: sparse.csr_array, curvature: np.ndarray) -> float:
     """lambda_max(sqrt(H) L sqrt(H)), H the diagonal of curvatures [nodes]."""
-    root = np.sqrt(np.broadcast_to(curvature, (laplacian.shape[0],)))
+    root = np.sqrt(np.broadcast_to(curvature, laplacian.diagonal().shape))
     return lambda_max(laplacian.multiply(root[:, None]).multiply(root[None]).tocsr())
 
 
-def lambda_2(laplacian: Any) -> float:
+def lambda_2(laplacian: Laplacian) -> float:
     """The second smallest eigenvalue of a Laplacian's symmetric part: 0 where the graph is not connected.
 
     With weight-balanced directed links it is the algebraic connectivity, a lower bound of |Re lambda_2|. Large sparse

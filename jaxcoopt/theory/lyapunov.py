@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from jaxcoopt.arrays import plain_tree
+from jaxcoopt.arrays import Given, plain_tree
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
@@ -15,13 +15,15 @@ from jaxcoopt.errors import at_least_one, check_seed, shown
 from jaxcoopt.host import as_jax
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.method import Method
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, floats
 from jaxcoopt.problem.allocation_optimum import dual_bisection
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
-from jaxcoopt.problem.problem import Allocation, Problem
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Half, Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.alone import Alone
@@ -31,13 +33,13 @@ from jaxcoopt.theory.steps import half_of
 
 
 def lyapunov(
-    method: Any,
+    method: Method,
     problem: Problem,
     network: Network,
     steps: int,
     *,
     channel: Channel | None = None,
-    start: Any = None,
+    start: PyTree = None,
     seed: int = 0,
 ) -> Float[np.ndarray, " records"]:
     """V(k) for k = 0 .. steps, [steps + 1], of one half's method, run alone in float64.
@@ -65,12 +67,12 @@ def lyapunov(
                 f"not for {type(method).__name__}"
             )
 
-        def scan(method: Any, channel: Channel, half: Any, net: Network, first: Any) -> Array:
-            def now(memory: Any, k: Array) -> tuple[Round, Any]:
+        def scan(method: Method, channel: Channel, half: Half, net: Network, first: PyTree) -> Array:
+            def now(memory: PyTree, k: Array) -> tuple[Round, PyTree]:
                 links, memory = net.next_links(memory, key, k, run)
                 return Round(links, Draw(jax.random.fold_in(key, k), run), network.nodes, channel), memory
 
-            def one(at: tuple[Any, Any], k: Array) -> tuple[Any, Array]:
+            def one(at: tuple[PyTree, PyTree], k: Array) -> tuple[PyTree, Array]:
                 state, memory = at
                 this, memory = now(memory, k)
                 state = alone.update(state, this)
@@ -84,8 +86,11 @@ def lyapunov(
         return np.asarray(jax.jit(scan)(floats(method), floats(channel), half, net, first))
 
 
-def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tuple[Any, Pair, Any]:
+def _flow(
+    method: LaplacianFlow, allocation: Allocation | None, start: Given | None, nodes: int
+) -> tuple[Any, Pair, Any]:
     """The half, x(0), and F - F* of a state."""
+    assert allocation is not None
     bounds = floats(method.bounds)
     assert isinstance(bounds, Penalty)
     penalised = Penalised(allocation.cost, bounds, allocation.lower, allocation.upper)
@@ -97,15 +102,16 @@ def _flow(method: LaplacianFlow, allocation: Any, start: Any, nodes: int) -> tup
         else jnp.asarray(start, jnp.float64).reshape(nodes, 1)
     )
 
-    def value(half: Allocation, state: Any) -> Array:
+    def value(half: Allocation, state: PyTree) -> Array:
         at = Penalised(half.cost, bounds, half.lower, half.upper).value(state.x.value)
         return (at - lowest).sum()  # node by node, or the sums' rounding would hide the end
 
     return allocation, Pair(x, jnp.zeros_like(x)), value
 
 
-def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[Any, Any, Any]:
+def _tracking(training: Training | None, problem: Problem, start: Params, key: Array) -> tuple[Any, Any, Any]:
     """The half, y(0), and |y - y*|^2 + |z|^2 of a state."""
+    assert training is not None
     best = reference(Problem(training=problem.training)).params
     like = training.loss.init(key, training.one_sample)
     one = like if start is None else start
@@ -119,7 +125,7 @@ def _tracking(training: Any, problem: Problem, start: Any, key: Array) -> tuple[
         lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float64)[None, ..., None], (nodes, *np.shape(leaf), 1)), one
     )
 
-    def value(half: Any, state: Any) -> Array:
+    def value(half: Half, state: PyTree) -> Array:
         apart = jax.tree.map(lambda y, end: jnp.sum((y - jnp.asarray(end)[None, ..., None]) ** 2), state.params, best)
         tracked = jax.tree.map(lambda z: jnp.sum(z**2), state.tracker)
         return jnp.stack(jax.tree.leaves((apart, tracked))).sum()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.arrays import shown
+from jaxcoopt.arrays import Given, shown
 from jaxcoopt.errors import finite, numbers
 from jaxcoopt.shown import briefly
 
@@ -51,7 +51,7 @@ def rate_of_run(result: Any, name: str = "training_gap", run: int = 0) -> Fitted
     return fit_rate(np.asarray(result.iterations), values[:, run])
 
 
-def fit_rate(iterations: Any, values: Any) -> FittedRate:
+def fit_rate(iterations: Given, values: Given) -> FittedRate:
     """A line through log10 of values [records] by least squares with a soft loss, which single outliers hardly move.
 
     Left out are what comes before the peak, the first `TRANSIENT` of the fall, and what lies within `FLOOR_MARGIN` of

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.quantizers import LogQuantizer
@@ -45,7 +46,7 @@ def sector_of(channel: Channel) -> Sector:
     return Sector(lower, upper, (_plain(1 - half), _plain(1 + half)))
 
 
-def _plain(bound: Any) -> Any:
+def _plain(bound: ArrayLike) -> float | np.ndarray:
     """A Python float, or a NumPy array [runs]."""
     bound = np.asarray(bound, np.float64)
     return bound.item() if bound.ndim == 0 else bound

@@ -1,7 +1,6 @@
 """The eigenvalues of a method's iteration on quadratic losses and costs, and the rate that they set."""
 
 from functools import singledispatch
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +13,13 @@ from jaxcoopt.methods.diffusion import ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.method import Method, TrainingMethod
 from jaxcoopt.methods.responses import Linear
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.costs import curvature
-from jaxcoopt.problem.problem import Problem, Training
+from jaxcoopt.problem.problem import Half, Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.theory.check import received
 from jaxcoopt.theory.curvature import hessians_at, linear_hessians
@@ -31,13 +31,13 @@ Whole = Float[np.ndarray, "state state"]
 PLAIN = "method: the spectrum is that of a plain step over all samples"
 
 
-def _over_all_samples(method: Any) -> None:
+def _over_all_samples(method: TrainingMethod) -> None:
     if method.batch_size is not None:
         raise TypeError(PLAIN)
 
 
 @singledispatch
-def iteration_matrix(method: Any, laplacian: Matrix, hessian: Matrix) -> Whole:
+def iteration_matrix(method: Method, laplacian: Matrix, hessian: Matrix) -> Whole:
     """M of state(k+1) = M state(k) for one graph, around the optimum.
 
     laplacian: L kron I [nm, nm], times the links' gain; hessian: block diagonal [nm, nm]. States: [y; z] gradient
@@ -96,7 +96,9 @@ def _(method: LaplacianFlow, laplacian: Matrix, hessian: Matrix) -> Whole:
     return np.block([[move, -momentum * one], [one, 0 * one]]) if momentum else move
 
 
-def eigenvalues(method: Any, problem: Problem, network: Network, *, gain: float = 1.0) -> Complex[np.ndarray, " size"]:
+def eigenvalues(
+    method: Method, problem: Problem, network: Network, *, gain: float = 1.0
+) -> Complex[np.ndarray, " size"]:
     """All eigenvalues of one period of the iteration, by falling modulus; gain: of the links, within the sector.
 
     Links that fail, and graphs drawn at random: of the mean iteration. Exact for least squares and quadratic costs,
@@ -115,7 +117,7 @@ def eigenvalues(method: Any, problem: Problem, network: Network, *, gain: float 
     return values[np.argsort(-np.abs(values), kind="stable")].astype(complex)
 
 
-def spectral_rate(method: Any, problem: Problem, network: Network, *, gain: float = 1.0) -> float:
+def spectral_rate(method: Method, problem: Problem, network: Network, *, gain: float = 1.0) -> float:
     """The largest modulus, an iteration, of the eigenvalues apart from those that conserved sums hold at 1.
 
     Distances to the optimum shrink by it in the end, gaps by its square. Arguments and errors as `eigenvalues`.
@@ -126,7 +128,7 @@ def spectral_rate(method: Any, problem: Problem, network: Network, *, gain: floa
     return float(np.abs(moving).max() ** (1 / length))
 
 
-def _period(method: Any, problem: Problem, network: Network, gain: float) -> tuple[Whole, int, int]:
+def _period(method: Method, problem: Problem, network: Network, gain: float) -> tuple[Whole, int, int]:
     """The matrix of one period, how many of its eigenvalues are at 1 by conservation, and its iterations."""
     method, problem, network = received(method, problem, network)
     half, gain = half_of(method, problem), one_number("gain", gain)
@@ -150,7 +152,7 @@ def _period(method: Any, problem: Problem, network: Network, gain: float) -> tup
     return whole, 0 if isinstance(method, DGD) else size, len(graphs)
 
 
-def _hessians(half: Any, nodes: int) -> Float[np.ndarray, "nodes size size"]:
+def _hessians(half: Half, nodes: int) -> Float[np.ndarray, "nodes size size"]:
     """Of every node's loss or cost, at the optimum where they depend on where that is."""
     if isinstance(half, Training):
         if isinstance(half.loss, losses.Linear):
@@ -164,7 +166,7 @@ def _hessians(half: Any, nodes: int) -> Float[np.ndarray, "nodes size size"]:
     return bend[:, :, None]
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
     value = finite(f"method.{name}", value)
     if value.ndim:
         raise ValueError(f"method.{name}: expected a scalar, got one for each of {value.size} runs; give one run's")

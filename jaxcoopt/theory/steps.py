@@ -6,17 +6,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxcoopt.arrays import shown
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
-from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.method import AllocationMethod, Method, TrainingMethod
 from jaxcoopt.methods.responses import Linear
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
-from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.problem import Allocation, Half, Problem, Training
 from jaxcoopt.shown import briefly
 from jaxcoopt.theory.check import received, received_channel, received_network, received_problem, refuse_directed
 from jaxcoopt.theory.curvature import (
@@ -58,7 +59,7 @@ class StepBound:
     sharp: bool = False
 
 
-def step_bound(method: Any, problem: Problem, network: Network, channel: Channel | None = None) -> StepBound | None:
+def step_bound(method: Method, problem: Problem, network: Network, channel: Channel | None = None) -> StepBound | None:
     """The step below which one half's method is stable, None where no such number is known.
 
     Training: alpha < min phi(kappa lambda) / L over the spectra of all graphs, each graph by itself (see `thresholds`),
@@ -83,7 +84,7 @@ def step_bound(method: Any, problem: Problem, network: Network, channel: Channel
         return None
 
 
-def known_bound(method: Any, problem: Problem, network: Network, channel: Channel) -> StepBound:
+def known_bound(method: Method, problem: Problem, network: Network, channel: Channel) -> StepBound:
     """As `step_bound`; raises `NoNumber`, which says why, where it gives None."""
     half = half_of(method, problem)
     if traced(half, network, channel, method):
@@ -95,7 +96,7 @@ def known_bound(method: Any, problem: Problem, network: Network, channel: Channe
     return allocation_bound(method, half, network, channel)
 
 
-def half_of(method: Any, problem: Problem) -> Any:
+def half_of(method: Method, problem: Problem) -> Half:
     """The half of the problem that a method moves; TypeError or ValueError where there is none."""
     if not isinstance(method, (AllocationMethod, TrainingMethod)):
         raise TypeError(
@@ -151,7 +152,7 @@ def _training(found: Threshold, training: Training, network: Network, channel: C
 
 
 @singledispatch
-def allocation_bound(method: Any, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
+def allocation_bound(method: AllocationMethod, allocation: Allocation, network: Network, channel: Channel) -> StepBound:
     """The bound of an allocation method; `NoNumber` where there is none."""
     raise NoNumber(f"no step bound is known for {type(method).__name__}")
 
@@ -178,7 +179,7 @@ def _(method: LaplacianFlow, allocation: Allocation, network: Network, channel: 
     return StepBound(value, source, why)
 
 
-def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[Any, str]:
+def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[float | np.ndarray, str]:
     """2 (1 + beta), less where multipliers answer as well: 1 + gain / 2 times as stiff, and no more than one momentum.
 
     With u(k+1) = u(k) + g h x(k+1) at the active nodes, z = -1 is an eigenvalue where eta h lambda (1 + g/2) =
@@ -200,7 +201,7 @@ def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[Any, st
 
 
 def unstable_beyond(
-    method: Any, problem: Problem, network: Network, channel: Channel, *, step: float = np.inf
+    method: Method, problem: Problem, network: Network, channel: Channel, *, step: float = np.inf
 ) -> float | None:
     """The step beyond which the (mean) iteration grows whatever the start is, None where that is not known or dear, or
     where it is seen at little cost that `step` is not beyond it.
@@ -225,7 +226,9 @@ def unstable_beyond(
         return None
 
 
-def _training_limit(method: Any, training: Training, network: Network, channel: Channel, step: float) -> float | None:
+def _training_limit(
+    method: Method, training: Training, network: Network, channel: Channel, step: float
+) -> float | None:
     found, lower = threshold(method, channel), sector_of(channel).lower
     if not isinstance(training.loss, losses.Linear) or not found.exact or _size(training) is None:
         return None
@@ -238,7 +241,7 @@ def _training_limit(method: Any, training: Training, network: Network, channel: 
     return sharp(found.phi, laplacian, hessians)
 
 
-def _flow_limit(method: Any, allocation: Allocation, network: Network, lower: float, step: float) -> float | None:
+def _flow_limit(method: Method, allocation: Allocation, network: Network, lower: float, step: float) -> float | None:
     """2 (1 + beta) / (kappa lambda_max(sqrt(h) L sqrt(h))) with the least curvature h: bounds only add to it."""
     if not isinstance(method, LaplacianFlow) or not isinstance(method.bounds, (Penalty, Multiplier)):
         return None
@@ -262,7 +265,7 @@ def _top(network: Network) -> float:
     return max(lambda_max(of) for of, share in zip(laplacians(network), shares(network), strict=True) if share > 0)
 
 
-def _gain(channel: Channel) -> Any:
+def _gain(channel: Channel) -> float | np.ndarray:
     """kappa: the upper sector bound, where what is quantized is the value or the difference itself. Innovations go to
     0 with what they correct, and links are ideal in the end: 1 there, as measured rather than proved.
     """
@@ -285,11 +288,11 @@ def _steady(network: Network) -> bool:
     return network.graphs == 1 and not network.fails
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: ArrayLike) -> float | np.ndarray:
     value = np.asarray(jax.device_get(value), np.float64)
     return value.item() if value.ndim == 0 else value
 
 
-def _text(value: Any) -> str:
+def _text(value: ArrayLike) -> str:
     value = np.asarray(value)
     return f"{value.min():.3g}" if value.min() == value.max() else f"{value.min():.3g} to {value.max():.3g}"

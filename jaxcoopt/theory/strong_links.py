@@ -1,9 +1,9 @@
 """Link weights that are too strong, as lengths or counts are: mixing itself grows then, and no step can help."""
 
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.methods.allocation_admm import TrackingADMM
@@ -12,6 +12,7 @@ from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
+from jaxcoopt.methods.method import Method
 from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 from jaxcoopt.network.network import Network
@@ -22,7 +23,7 @@ ROUNDS = 400  # of mixing over graphs that take turns, in which growth shows
 
 
 @singledispatch
-def strongest(method: Any) -> Any:
+def strongest(method: Method) -> float | np.ndarray:
     """`strength` of the weighted Laplacian from which on I - L, or what the method mixes by, grows whatever the step
     is; a float or [runs], infinite for methods that scale with their step or penalty, or ignore the weights.
     """
@@ -34,22 +35,22 @@ def strongest(method: Any) -> Any:
 @strongest.register(GradientTracking)
 @strongest.register(TrackingADMM)
 @strongest.register(RatioConsensus)
-def _(method: Any) -> Any:
+def _(method: Method) -> float | np.ndarray:
     return 2.0
 
 
 @strongest.register
-def _(method: EXTRA) -> Any:
+def _(method: EXTRA) -> float | np.ndarray:
     return 8 / 3
 
 
 @strongest.register(CHOCO)
 @strongest.register(LEAD)
-def _(method: Any) -> Any:
+def _(method: CHOCO | LEAD) -> float | np.ndarray:
     return 2 / np.asarray(method.gain, np.float64)
 
 
-def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool) -> str | None:
+def too_strong(method: Method, network: Network, channel: Channel, *, surely: bool) -> str | None:
     """What to say of weights that a half's method does not stand; None where there is nothing to say.
 
     surely: only where mixing grows in the mean over failures, and not where a sufficient condition fails.
@@ -80,14 +81,14 @@ def too_strong(method: Any, network: Network, channel: Channel, *, surely: bool)
     )
 
 
-def strength(laplacian: Any, directed: bool) -> float:
+def strength(laplacian: sparse.csr_array, directed: bool) -> float:
     """The least s for which all eigenvalues of I - 2 L / s are at most 1 in size: lambda_max of undirected links.
 
     Of directed ones the largest |lambda|^2 / Re lambda, or for large networks a bound of it, by Gershgorin.
     """
     if not directed:
         return lambda_max(laplacian)
-    if laplacian.shape[0] > DENSE:
+    if laplacian.diagonal().size > DENSE:
         return float(2 * laplacian.diagonal().max())
     found = np.linalg.eigvals(laplacian.toarray())
     found = found[np.abs(found) > 1e-9 * np.abs(found).max()]  # the constant vector stays as it is

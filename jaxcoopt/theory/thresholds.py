@@ -21,6 +21,7 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.methods.choco import CHOCO
@@ -28,6 +29,7 @@ from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
+from jaxcoopt.methods.method import Method, TrainingMethod
 from jaxcoopt.shown import briefly
 from jaxcoopt.theory.curvature import NoNumber
 
@@ -51,7 +53,7 @@ class Threshold:
     in_mean: bool = True
     samples: bool = False
 
-    def least(self, top: Any) -> Any:
+    def least(self, top: ArrayLike) -> float | np.ndarray:
         """The smallest phi over [0, top], top scalar or [runs]: all phi have it at one of the ends."""
         if np.any(np.asarray(top) >= self.most):
             raise NoNumber(
@@ -62,7 +64,7 @@ class Threshold:
 
 
 @singledispatch
-def threshold(method: Any, channel: Channel) -> Threshold:
+def threshold(method: Method, channel: Channel) -> Threshold:
     """The threshold of a training method over a channel; raises `NoNumber` where none is known."""
     raise NoNumber(f"no step bound is known for {type(method).__name__}")
 
@@ -127,16 +129,16 @@ def _(method: GradientTracking, channel: Channel) -> Threshold:
     return Threshold(lambda l: (1 - momentum) * (2 - l) ** 2 / 2, text, source, exact=exact, samples=batches)
 
 
-def _over_all_samples(method: Any) -> None:
+def _over_all_samples(method: TrainingMethod) -> None:
     if method.batch_size is not None:
         raise NoNumber(f"no step bound is known for {type(method).__name__} with mini-batches")
 
 
-def _diffusion(l: Any) -> Any:
+def _diffusion(l: ArrayLike) -> float | np.ndarray:
     return (3 + 1 / (1 - np.asarray(l) / 2)) / 2
 
 
-def _adapt_then_combine(l: Any) -> Any:
+def _adapt_then_combine(l: ArrayLike) -> float | np.ndarray:
     with np.errstate(divide="ignore"):
         return (1 + 1 / (1 - np.asarray(l))) ** 2 / 2
 

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxcoopt.arrays import Numbers
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.compensated import Pair
 from jaxcoopt.draws import Draw
@@ -18,6 +20,7 @@ from jaxcoopt.layout import along, axes_of_leaves, changed_along
 from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
+from jaxcoopt.methods.method import Method, TrainingMethod
 from jaxcoopt.methods.responses import Linear
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
@@ -26,7 +29,8 @@ from jaxcoopt.problem.allocation_optimum import dual_bisection
 from jaxcoopt.problem.bounds import Penalty
 from jaxcoopt.problem.box import feasible_point
 from jaxcoopt.problem.costs import curvature
-from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.problem.models import Params
+from jaxcoopt.problem.problem import Allocation, Half, Problem, Training
 from jaxcoopt.problem.reference import reference
 from jaxcoopt.problem.samples import shape_of
 from jaxcoopt.theory.alone import Alone
@@ -64,7 +68,7 @@ class Trial(NamedTuple):
     most: int = MOST
 
 
-def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -> bool:
+def may_try(method: Method, problem: Problem, network: Network, channel: Channel) -> bool:
     """Whether a trial can tell: linear flows, and convex losses by methods that have a bound at all."""
     if traced(method, problem, network, channel) or network.directed:
         return False
@@ -77,7 +81,9 @@ def may_try(method: Any, problem: Problem, network: Network, channel: Channel) -
     return problem.training is not None and problem.training.loss.convex
 
 
-def longest(method: Any, problem: Problem, network: Network, channel: Channel, start: Any = None) -> Any:
+def longest(
+    method: Method, problem: Problem, network: Network, channel: Channel, start: PyTree = None
+) -> float | np.ndarray:
     """0.7 of the longest step that works for one half's method, a float, or [runs] where settings differ.
 
     A step works where the iterations stay in the cost's domain and go on coming nearer to their limit, or end no
@@ -101,7 +107,11 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
             training = problem.training and replace(problem.training, loss=loss)
             links = changed_along(exact, ("runs",), lambda leaf, axis, run=run: jnp.take(leaf, run, axis))
             one = Problem(allocation, training), links, channel
-            trial = flow_trial(method, *one, begin) if name == "allocation" else training_trial(method, *one, start)
+            trial = (
+                flow_trial(method, *one, begin)
+                if isinstance(method, LaplacianFlow)
+                else training_trial(method, *one, start)
+            )
             chosen.append(_chosen(trial, *one[1:]))
     found = dict(zip(dict.fromkeys(of_run), chosen, strict=True))
     if len(found) == 1 or _starts_differ_only(settings):
@@ -109,7 +119,7 @@ def longest(method: Any, problem: Problem, network: Network, channel: Channel, s
     return np.array([found[run] for run in of_run])
 
 
-def _different(settings: Any) -> list[int]:
+def _different(settings: PyTree) -> list[int]:
     """For each run the first one with the same settings."""
     rows = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(settings) if np.ndim(leaf)]
     rows = [leaf.reshape(-1, leaf.shape[-1]) for leaf in rows if leaf.shape[-1] > 1]
@@ -119,27 +129,29 @@ def _different(settings: Any) -> list[int]:
     return first[which.ravel()].tolist()
 
 
-def _in(leaf: Any, run: int) -> Any:
+def _in(leaf: Numbers, run: int) -> Numbers | np.number:
     """What a leaf, scalar, [runs] or [nodes, runs], is in one run: a scalar or [nodes, 1]."""
     if np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1:
         return leaf
     return leaf[run] if np.ndim(leaf) == 1 else leaf[:, run : run + 1]
 
 
-def _of_runs(network: Network) -> list[Any]:
+def _of_runs(network: Network) -> list[PyTree]:
     """The settings of its failures that have one number for each run, [runs]."""
     leaves = zip(jax.tree.leaves(network), axes_of_leaves(network), strict=True)
     return [leaf for leaf, axes in leaves if along(leaf, axes, ("runs",)) is not None]
 
 
-def _starts_differ_only(settings: Any) -> bool:
+def _starts_differ_only(settings: PyTree) -> bool:
     return not any(np.ndim(leaf) and np.shape(leaf)[-1] > 1 for leaf in jax.tree.leaves(settings[:-1]))
 
 
 # ---------------------------------------------------------------- what is tried
 
 
-def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
+def flow_trial(
+    method: LaplacianFlow, problem: Problem, network: Network, channel: Channel, start: ArrayLike | None
+) -> Trial:
     """Of an allocation, from `start` [nodes, 1] or the feasible point, to the optimum of the penalised costs."""
     allocation, nodes = problem.allocation, network.nodes
     assert allocation is not None
@@ -169,9 +181,10 @@ def flow_trial(method: LaplacianFlow, problem: Problem, network: Network, channe
     return Trial(method, allocation, (first, second), target, 2 * (1 + momentum) / top, False, draws)
 
 
-def training_trial(method: Any, problem: Problem, network: Network, channel: Channel, start: Any) -> Trial:
+def training_trial(method: Method, problem: Problem, network: Network, channel: Channel, start: Params) -> Trial:
     """Of a convex loss, from one node's parameters `start` or the loss's own, to the optimum."""
     training = problem.training
+    assert isinstance(method, TrainingMethod)
     assert training is not None
     nodes, samples = shape_of(training.features)
     numbers = sum(leaf.size // (nodes * samples) for leaf in jax.tree.leaves(training.features))
@@ -194,7 +207,7 @@ def training_trial(method: Any, problem: Problem, network: Network, channel: Cha
     longest = 2 * (1 + momentum) / bend
     one = training.loss.init(jax.random.key(0), training.one_sample) if start is None else start
 
-    def laid(leaf: Any, like: Array) -> Array:
+    def laid(leaf: ArrayLike, like: Array) -> Array:
         leaf, shape = jnp.asarray(leaf, jnp.float64), like.shape[1:-1]
         leaf = leaf[..., 0] if leaf.ndim == len(shape) + 2 else leaf  # the first run's
         leaf = leaf if leaf.ndim == len(shape) + 1 else leaf[None]
@@ -219,17 +232,17 @@ def _mean_laplacian(network: Network) -> Any:
 
 
 @jax.jit
-def _mean_curvature(training: Training, at: Any) -> Float[Array, ""]:
+def _mean_curvature(training: Training, at: Params) -> Float[Array, ""]:
     """lambda_max of the mean over the nodes of d2g_i / dy2, by the power method; at: leaves [1, *shape, 1]."""
     nodes, _ = shape_of(training.features)
 
-    def everywhere(tree: Any) -> Any:
+    def everywhere(tree: Params) -> Params:
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (nodes, *leaf.shape[1:])), tree)
 
-    def size(tree: Any) -> Array:
+    def size(tree: Params) -> Array:
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)))
 
-    def turn(_: Any, at_hand: tuple[Any, Array]) -> tuple[Any, Array]:
+    def turn(_: Array, at_hand: tuple[Any, Array]) -> tuple[Params, Array]:
         along, _ = at_hand
         turned = jax.jvp(training.gradient, (everywhere(at),), (everywhere(along),))[1]
         turned = jax.tree.map(lambda leaf: leaf.mean(axis=0, keepdims=True), turned)
@@ -281,24 +294,26 @@ def working(distance: Float[np.ndarray, "parts steps"]) -> Bool[np.ndarray, " st
 
 @partial(jax.jit, static_argnames="iterations")
 def _distances(
-    method: Any, half: Any, network: Network, channel: Channel, start: Any, target: Any, iterations: int
+    method: Method, half: Half, network: Network, channel: Channel, start: PyTree, target: PyTree, iterations: int
 ) -> Float[Array, "parts steps"]:
     """How far from the target the nodes stand: at the start, then the mean over each quarter of the iterations."""
     length = iterations // 4
     key = jax.random.key(0)
-    numbers = jnp.repeat(jnp.arange(method.step.shape[0] // TRIED, dtype=jnp.int32), TRIED)  # all steps draw the same
+    numbers = jnp.repeat(
+        jnp.arange(jax.tree.leaves(start)[0].shape[-1] // TRIED, dtype=jnp.int32), TRIED
+    )  # all steps draw the same
 
-    def now(memory: Any, k: Array) -> tuple[Round, Any]:
+    def now(memory: PyTree, k: Array) -> tuple[Round, PyTree]:
         links, memory = network.next_links(memory, key, k, numbers)
         return Round(links, Draw(jax.random.fold_in(key, k), numbers), network.nodes, channel), memory
 
-    def one(k: Array, at: tuple[Any, Any, Array]) -> tuple[Any, Any, Array]:
+    def one(k: Array, at: tuple[PyTree, PyTree, Array]) -> tuple[PyTree, PyTree, Array]:
         state, memory, total = at
         this, memory = now(memory, k)
         state = alone.update(state, this)
         return state, memory, total + _distance(half, alone.estimate(state), target)
 
-    def quarter(at: tuple[Any, Any], begin: Array) -> tuple[Any, Array]:
+    def quarter(at: tuple[PyTree, PyTree], begin: Array) -> tuple[PyTree, Array]:
         state, memory, total = jax.lax.fori_loop(begin, begin + length, one, (*at, jnp.zeros(numbers.shape)))
         return (state, memory), total / length
 
@@ -308,7 +323,7 @@ def _distances(
     return jnp.concatenate([_distance(half, alone.estimate(state), target)[None], found])
 
 
-def _distance(half: Any, at: Any, target: Any) -> Float[Array, " steps"]:
+def _distance(half: Half, at: PyTree, target: PyTree) -> Float[Array, " steps"]:
     """The Euclidean one over all nodes; infinite outside the domain of the cost."""
     squares = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2, axis=tuple(range(a.ndim - 1))), at, target)
     distance = jnp.sqrt(sum(jax.tree.leaves(squares)))
