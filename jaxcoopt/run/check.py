@@ -1,9 +1,8 @@
 """What must hold of the arguments of `solve`, checked once before anything is compiled."""
 
-from typing import Any
-
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.arrays import plain_tree
 from jaxcoopt.errors import StandIn, check_name, check_seed, finite, positive, shown, traced
@@ -70,7 +69,7 @@ def check_run(
     network: Network,
     method: CoOptimizer,
     runs: int,
-    seed: Any,
+    seed: object,
     initial: Initial | None,
 ) -> None:
     """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
@@ -95,7 +94,7 @@ def check_run(
             check_unlike(method.allocation, problem.allocation, network)
 
 
-def check_shard(shard: Any, network: Network, *given: Any) -> None:
+def check_shard(shard: object, network: Network, *given: PyTree) -> None:
     """The nodes are spread by a plan made of the network's numbers, so these must be there."""
     check_name("shard", shard, SHARDS)
     if shard == "nodes" and network.directed:
@@ -104,13 +103,14 @@ def check_shard(shard: Any, network: Network, *given: Any) -> None:
         raise ValueError("shard: 'nodes' does not work inside jit or grad; use shard='runs' there")
 
 
-def check_tol_number(tol: Any) -> None:
+def check_tol_number(tol: object) -> None:
     """Raise ValueError or TypeError for what is not one number above 0."""
-    if positive("tol", tol).ndim:
-        raise ValueError(f"tol: expected a number, the same for all runs, got shape {np.shape(tol)}")
+    shape = positive("tol", tol).shape
+    if shape:
+        raise ValueError(f"tol: expected a number, the same for all runs, got shape {shape}")
 
 
-def check_tol(tol: Any, problem: Problem, optimum: Optimum) -> None:
+def check_tol(tol: object, problem: Problem, optimum: Optimum) -> None:
     """A run can only be told to have converged where the optimum of each half is known."""
     if tol is None:
         return

@@ -1,11 +1,11 @@
 """Whether an optimum that the user gave is the problem's own: gaps to another problem's mean nothing."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import FAR, float_dtype
@@ -65,7 +65,7 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
 
 
 @jax.jit
-def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], least: Any) -> tuple[Array, ...]:
+def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], least: Array) -> tuple[Array, ...]:
     """[runs] each: the sum, how far outside of the box, the cost and its size; the largest marginal cost of nodes that
     may have less, and the least of those that may have more, by `OFF` of the largest share, which is at least `least`.
     """
@@ -118,7 +118,7 @@ def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
 def _pooled(training: Training, params: Params) -> tuple[Array, ...]:
     """[runs] each: the loss there and where all parameters are 0; its slope there, and as far off as they are large."""
 
-    def size(tree: Any) -> Array:
+    def size(tree: Params) -> Array:
         return jnp.sqrt(sum(jnp.sum(leaf**2, axis=tuple(range(leaf.ndim - 1))) for leaf in jax.tree.leaves(tree)))
 
     def away(leaf: Array) -> Array:
@@ -135,7 +135,7 @@ def _pooled(training: Training, params: Params) -> tuple[Array, ...]:
     )
 
 
-def _apart(text: str, found: Any, expected: Any, size: Any) -> Iterator[str]:
+def _apart(text: str, found: ArrayLike, expected: ArrayLike, size: ArrayLike) -> Iterator[str]:
     """The text with both numbers, of the first run in which they are further apart than OFF of them or of `size`."""
     found, expected, size = np.broadcast_arrays(*map(np.atleast_1d, (found, expected, size)))
     scale = np.maximum(np.maximum(np.abs(found), np.abs(expected)), size)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.describe import SHOWN, deciding, differences
 from jaxcoopt.files import advised, located, made_folder, whole
@@ -39,7 +40,7 @@ class Checkpoint:
 
     @classmethod
     def of(
-        cls, settings: dict[str, str], options: dict[str, Any], carry: Carry, optimum: Optimum, records: Any
+        cls, settings: dict[str, str], options: dict[str, Any], carry: Carry, optimum: Optimum, records: PyTree
     ) -> "Checkpoint":
         """From what a simulation holds."""
         return cls(
@@ -104,11 +105,11 @@ class Checkpoint:
                 raise ValueError(f"folder: {key} is not what this simulation has there; give what it was made with")
         return jax.tree.unflatten(jax.tree.structure(like), as_jax([self.arrays[key] for key in own]))
 
-    def optimum(self, params: Any) -> Optimum:
+    def optimum(self, params: PyTree) -> Optimum:
         """That gaps are measured against; params: a pytree like one node's."""
         return Optimum(**self._filled("optimum", self._there("optimum", Optimum().__dict__ | {"params": params})))
 
-    def records(self, params: Any) -> Any:
+    def records(self, params: PyTree) -> PyTree:
         """By name, None where there are none; params: a pytree like one node's."""
         names = {key.split(".")[1] for key in self.arrays if key.startswith("records.")}
         stands = self._there("records.trajectories", {"allocation": 0, "params": params})
@@ -122,7 +123,7 @@ class Checkpoint:
             if any(key == f"{name}.{part}" or key.startswith(f"{name}.{part}.") for key in self.arrays)
         }
 
-    def _filled(self, name: str, like: Any) -> Any:
+    def _filled(self, name: str, like: PyTree) -> PyTree:
         """The same pytree with the arrays of that name."""
         found = [self.arrays[key] for key in keys_of(name, like)]
         return jax.tree.unflatten(jax.tree.structure(like), found)
@@ -133,13 +134,13 @@ def stands_by(trajectories: dict[str, Any]) -> dict[str, Any]:
     return {TRAJECTORIES: trajectories} if trajectories else {}
 
 
-def keys_of(name: str, tree: Any) -> list[str]:
+def keys_of(name: str, tree: PyTree) -> list[str]:
     """The dotted name of every leaf of a pytree."""
     paths = jax.tree_util.tree_leaves_with_path(tree)
     return [f"{name}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in paths]
 
 
-def named(name: str, tree: Any) -> Arrays:
+def named(name: str, tree: PyTree) -> Arrays:
     """Every array of a pytree by its dotted name."""
     return dict(zip(keys_of(name, tree), map(np.asarray, jax.tree.leaves(tree)), strict=True))
 

@@ -1,14 +1,16 @@
 """Where the nodes stand at iteration 0."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import KeyPath
+from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from jaxcoopt.arrays import FAR, float_dtype
+from jaxcoopt.arrays import FAR, Numbers, float_dtype
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import finite, traced
 from jaxcoopt.host import as_jax, in_type, numpy_for
@@ -19,6 +21,7 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Allocation, Training
 from jaxcoopt.pytrees import pytree
 
+Columns = TypeVar("Columns", np.ndarray, Array)
 BUDGET_TOLERANCE = 1e-6  # a given start may miss the budget by this, relatively; what it misses is spread
 
 
@@ -33,7 +36,7 @@ class Initial:
     params: Any = None
 
 
-def initial_allocation(given: Any, allocation: Allocation, nodes: int, runs: int) -> Pair:
+def initial_allocation(given: object, allocation: Allocation, nodes: int, runs: int) -> Pair:
     """x(0) [nodes, runs], meeting the budget to float64's rounding whatever the run's precision."""
     if traced(given, allocation):
         x = feasible_point(aligned_allocation(allocation), nodes) if given is None else _columns(jnp.asarray(given))
@@ -75,11 +78,11 @@ def _to_the_roomiest(room: np.ndarray) -> np.ndarray:
     return np.arange(len(room))[:, None] == room.argmax(axis=0)
 
 
-def _columns(x: Any) -> Any:
+def _columns(x: Columns) -> Columns:
     return x[:, None] if x.ndim == 1 else x
 
 
-def _checked(given: Any, allocation: Allocation, nodes: int, runs: int) -> np.ndarray:
+def _checked(given: object, allocation: Allocation, nodes: int, runs: int) -> np.ndarray:
     x = finite("initial.allocation", given)
     if x.shape not in ((nodes,), (nodes, 1), (nodes, runs)):
         raise ValueError(
@@ -105,7 +108,7 @@ def random_params(training: Training, nodes: int, runs: Int[Array, " runs"], key
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf.astype(float_dtype()), (nodes, *leaf.shape)), drawn)
 
 
-def given_params(given: Any, training: Training, nodes: int, runs: int) -> Params:
+def given_params(given: Params, training: Training, nodes: int, runs: int) -> Params:
     """The same from what the user gave."""
     like = params_like(training.loss, training.one_sample)
     drawn = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape, runs), float_dtype()), like)
@@ -116,7 +119,7 @@ def given_params(given: Any, training: Training, nodes: int, runs: int) -> Param
     return jax.tree_util.tree_map_with_path(lambda path, leaf, like: _stacked(path, leaf, like, nodes), given, drawn)
 
 
-def _stacked(path: Any, leaf: Any, drawn: jax.ShapeDtypeStruct, nodes: int) -> Any:
+def _stacked(path: KeyPath, leaf: ArrayLike, drawn: jax.ShapeDtypeStruct, nodes: int) -> Numbers:
     name = f"initial.params{jax.tree_util.keystr(path)}"
     if not traced(leaf):
         finite(name, leaf)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.containers import free_memory
@@ -150,7 +151,7 @@ def at_most(problem: Problem, network: Network, method: CoOptimizer, runs: int) 
     return (4 * given + runs * each) * np.dtype(float_dtype()).itemsize
 
 
-def _bytes(tree: Any) -> int:
+def _bytes(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
+from jaxtyping import PyTree
+
 from jaxcoopt.errors import unknown_name
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
@@ -54,7 +56,7 @@ def is_there(name: str, trio: Trio) -> bool:
     return bool(_found(name, trio))
 
 
-def assigned(trio: Trio, place: Place, value: Any) -> Trio:
+def assigned(trio: Trio, place: Place, value: PyTree) -> Trio:
     """The same with another value at the place. Raises ValueError where it is no longer there."""
     root = getattr(trio, place.root)
     if not _has(root, place.path):
@@ -70,14 +72,14 @@ def read(trio: Trio, place: Place) -> Any:
     return value
 
 
-def _found(name: Any, trio: Trio) -> list[Place]:
+def _found(name: object, trio: Trio) -> list[Place]:
     parts = tuple(name.split(".")) if isinstance(name, str) else ()
     first, *rest = parts or ("",)
     places = [Place(first, tuple(rest))] if first in ROOTS else [Place(root, parts) for root in ROOTS]
     return [place for place in places if parts and _has(getattr(trio, place.root), place.path)]
 
 
-def _has(value: Any, path: tuple[str, ...]) -> bool:
+def _has(value: PyTree, path: tuple[str, ...]) -> bool:
     if not path:
         return True
     if isinstance(value, tuple):
@@ -86,7 +88,7 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
     return known and _has(getattr(value, path[0]), path[1:])
 
 
-def _replaced(value: Any, path: tuple[str, ...], new: Any) -> Any:
+def _replaced(value: PyTree, path: tuple[str, ...], new: PyTree) -> PyTree:
     if not path:
         return new
     if isinstance(value, tuple):
@@ -95,7 +97,7 @@ def _replaced(value: Any, path: tuple[str, ...], new: Any) -> Any:
     return replace(value, **{path[0]: _replaced(getattr(value, path[0]), path[1:], new)})
 
 
-def _reached(value: Any, place: Place) -> str:
+def _reached(value: PyTree, place: Place) -> str:
     """The deepest object on the way to a place, by its class."""
     for part in place.path:
         if not _has(value, (part,)):
@@ -111,7 +113,7 @@ def _known(trio: Trio) -> tuple[str, ...]:
     return tuple(tail if short.count(tail) == 1 else name for name, tail in zip(full, short, strict=True))
 
 
-def _names(value: Any, prefix: str, depth: int) -> Iterator[str]:
+def _names(value: PyTree, prefix: str, depth: int) -> Iterator[str]:
     if depth == DEEPEST or (prefix.startswith("network.") and prefix != "network.failures"):
         return
     parts = fields(value) if is_dataclass(value) else ()

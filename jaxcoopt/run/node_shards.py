@@ -6,13 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
 from jaxcoopt.arrays import float_dtype
 from jaxcoopt.host import as_jax
 from jaxcoopt.layout import WHOLE, along, axes_of
 from jaxcoopt.network.blocks import Blocks, cut
 from jaxcoopt.network.halo import AXIS
+from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.loop import Carry, Setup, compiled_for
 from jaxcoopt.run.node_split import NodeSplit, node_specs
 from jaxcoopt.run.shards import Spread
@@ -33,13 +35,13 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     laid = replace(setup.for_devices(), problem=_padded(setup, blocks), network=network, split=split, node_at=node_at)
     cut_setup, cut_carry = node_specs((laid, carry))
 
-    def put(leaf: Any, spec: Any) -> Any:
+    def put(leaf: ArrayLike, spec: PartitionSpec) -> jax.Array:
         return jax.device_put(leaf, NamedSharding(mesh, spec))
 
-    def moved(leaf: Any, spec: Any, of_edges: bool) -> Any:
+    def moved(leaf: ArrayLike, spec: PartitionSpec, of_edges: bool) -> ArrayLike:
         return leaf if spec == WHOLE else np.asarray(leaf)[blocks.edge if of_edges else blocks.node]
 
-    def back(leaf: Any, spec: Any, of_edges: bool) -> Any:
+    def back(leaf: ArrayLike, spec: PartitionSpec, of_edges: bool) -> jax.Array:
         whole = np.asarray(leaf)
         return jnp.asarray(whole if spec == WHOLE else whole[blocks.edge_at if of_edges else blocks.node_at])
 
@@ -52,12 +54,12 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     )
 
 
-def _padded(setup: Setup, blocks: Blocks) -> Any:
+def _padded(setup: Setup, blocks: Blocks) -> Problem:
     """The problem's numbers where their nodes are; what is padded has no work, and its samples no weight."""
     problem, nodes = setup.problem, setup.network.nodes
     real = np.arange(len(blocks.node)) < nodes
 
-    def laid(leaf: Any) -> Any:
+    def laid(leaf: ArrayLike) -> ArrayLike:
         return np.asarray(leaf)[blocks.node] if np.ndim(leaf) and np.shape(leaf)[0] == nodes else leaf
 
     training = problem.training

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import jax
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcoopt.layout import ALONG_NODES, WHOLE, Axes, along, axes_of, specs
 from jaxcoopt.methods.co_optimizer import Estimate
@@ -30,7 +31,7 @@ class NodeSplit:
     def over_blocks(self, iterations: Callable[..., Any]) -> Callable[..., Any]:
         """iterations(setup, carry, length) -> carry, each device on its block."""
 
-        def split(setup: Any, carry: Any, length: Any) -> Any:
+        def split(setup: PyTree, carry: Tree, length: ArrayLike) -> Tree:
             cut = node_specs((setup, carry))
             blockwise = jax.shard_map(
                 iterations, mesh=self.mesh, in_specs=(*cut, WHOLE), out_specs=cut[1], check_vma=False
@@ -65,6 +66,6 @@ class NodeSplit:
         return jax.tree.map(ordered, tree, axes_of(tree))
 
 
-def node_specs(tree: Any) -> Any:
+def node_specs(tree: PyTree) -> PyTree:
     """How each array is cut along its nodes, or its edges, where it is not broadcast over them."""
     return specs(tree, ALONG_NODES, AXIS)

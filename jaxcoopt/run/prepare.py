@@ -9,7 +9,7 @@ import numpy as np
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array, Int, UInt
 
-from jaxcoopt.arrays import float_dtype
+from jaxcoopt.arrays import Numbers, float_dtype
 from jaxcoopt.compensated import Pair
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, in_type
@@ -116,5 +116,5 @@ def key_of(seed: int, name: str) -> jax.Array:
     return _key(words_of(seed), name)
 
 
-def _key(words: Any, name: str) -> jax.Array:
+def _key(words: Numbers, name: str) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(words[0]), words[1]), zlib.crc32(name.encode()))

@@ -5,13 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Array
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 EVERY = 30  # seconds, between lines where there is no terminal
 IN_A_NOTEBOOK = 0.5  # between lines in a notebook
@@ -172,7 +172,7 @@ def _lines(pace: Pace, unit: str, last: bool = False) -> Done:
     return done
 
 
-def _text(of: Callable[[], str]) -> Any:
+def _text(of: Callable[[], str]) -> "ProgressColumn":
     """A column of a progress bar with a text of our own."""
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
@@ -184,7 +184,7 @@ def _text(of: Callable[[], str]) -> Any:
     return Column()
 
 
-def _bar(*more: Any, left: Any = None) -> "Progress":
+def _bar(*more: "ProgressColumn", left: "ProgressColumn | None" = None) -> "Progress":
     """On a terminal's standard error; nothing where that is none."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

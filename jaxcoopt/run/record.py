@@ -56,7 +56,7 @@ class Extra:
         return found
 
 
-def received_record(record: Record | None, record_every: Any = None) -> Record:
+def received_record(record: Record | None, record_every: object = None) -> Record:
     """The record with tuples in place of lists; record_every: a shorthand for its `every`.
 
     Raises TypeError or ValueError for what is none.

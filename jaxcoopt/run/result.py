@@ -11,6 +11,7 @@ import numpy as np
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array, Float, Int
 
+from jaxcoopt.arrays import Numbers
 from jaxcoopt.errors import require, traced
 from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
@@ -151,7 +152,7 @@ class Result:
         return [first, *stands, *told, f"  by {', '.join(method)}"]
 
 
-def _last(values: Any) -> str:
+def _last(values: Numbers) -> str:
     """The last record: one number, or from the least to the largest over the runs."""
     if traced(values):
         return "traced"

@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
+from jaxcoopt.arrays import Numbers
 from jaxcoopt.layout import WHOLE, specs
 from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for, recorded
@@ -73,7 +76,7 @@ def spread(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
         return setup, carry
     missing = -len(setup.runs) % devices
 
-    def place(leaf: Any, spec: PartitionSpec) -> Any:
+    def place(leaf: ArrayLike, spec: PartitionSpec) -> Array:
         if spec != WHOLE:  # NumPy cuts it without a program to be compiled
             leaf = np.asarray(leaf)
             leaf = np.concatenate([leaf, *[leaf[..., -1:]] * missing], axis=-1)
@@ -89,7 +92,7 @@ def spread_shapes(setup: Setup, carry: Carry) -> tuple[Setup, Carry]:
     if devices == 1:
         return setup, carry
 
-    def place(leaf: Any, spec: PartitionSpec) -> Any:
+    def place(leaf: Numbers | jax.ShapeDtypeStruct, spec: PartitionSpec) -> jax.ShapeDtypeStruct:
         *rest, last = leaf.shape or (0,)
         shape = leaf.shape if spec == WHOLE else (*rest, last + -last % devices)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=NamedSharding(_mesh(devices), spec))
@@ -109,7 +112,7 @@ def gathered(carry: Carry, runs: int) -> Carry:
     )
 
 
-def split_like_runs(tree: Any, function: Callable[..., Any], runs: int) -> tuple[Any, Callable[..., Any]]:
+def split_like_runs(tree: PyTree, function: Callable[..., Any], runs: int) -> tuple[PyTree, Callable[..., Any]]:
     """(tree, function(tree, scalar) -> tree) spread as `runs` are, over the last axes, where they divide evenly."""
     devices = devices_for(runs)
     if devices == 1 or runs % devices:
@@ -119,7 +122,7 @@ def split_like_runs(tree: Any, function: Callable[..., Any], runs: int) -> tuple
     return tree, jax.shard_map(function, mesh=mesh, in_specs=(cut, WHOLE), out_specs=cut, check_vma=False)
 
 
-def run_specs(tree: Any) -> Any:
+def run_specs(tree: PyTree) -> PyTree:
     """How each array is cut along its runs, where it is not broadcast over them."""
     return specs(tree, (AXIS,), AXIS)
 
@@ -129,14 +132,14 @@ def _mesh(devices: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
 
 
-def _rows_of(each: Any) -> PartitionSpec:
+def _rows_of(each: jax.ShapeDtypeStruct) -> PartitionSpec:
     """How the records of an array [..., runs] are cut."""
     return PartitionSpec(*[None] * each.ndim, AXIS)
 
 
 @cache
 def _split_program(devices: int) -> Any:
-    def split(setup: Setup, carry: Carry, lengths: Any, count: Any) -> Any:
+    def split(setup: Setup, carry: Carry, lengths: Array, count: Array) -> PyTree:
         cut = run_specs((setup, carry))
         out = jax.tree.map(_rows_of, jax.eval_shape(recorded, setup, carry))
         return jax.shard_map(

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.describe import described
 from jaxcoopt.errors import a_flag, at_least_one
@@ -230,7 +231,7 @@ def _copied(carry: Carry) -> Carry:
     return jax.tree.map(jnp.copy, carry)
 
 
-def _params_of(problem: Any) -> Any:
+def _params_of(problem: object) -> PyTree:
     """A pytree like one node's parameters; None without training."""
     training = problem.training if isinstance(problem, Problem) else None
     return None if training is None else params_like(training.loss, training.one_sample)

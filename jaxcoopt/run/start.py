@@ -4,9 +4,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.channel.check import warn_of_rule
 from jaxcoopt.errors import at_least_one, traced
@@ -70,7 +70,7 @@ class Start:
 
 
 @contextmanager
-def room_for(task: str, shard: str, *given: Any) -> Iterator[None]:
+def room_for(task: str, shard: str, *given: PyTree) -> Iterator[None]:
     """Around a run: programs of earlier shapes make room, and a network too large for a device stays beside the CPU."""
     nodes = isinstance(shard, str) and shard == "nodes"  # it is looked at later
     with bounded_programs(task, *given, nodes), in_host_memory() if nodes else nullcontext():
@@ -82,13 +82,13 @@ def begun(
     network: Network,
     method: CoOptimizer,
     *,
-    runs: Any,
-    seed: Any,
+    runs: int,
+    seed: int,
     record: Record,
     initial: Initial | None,
-    tol: Any,
+    tol: float | None,
     optimum: Optimum | None,
-    shard: Any,
+    shard: str,
 ) -> Start:
     """Checks everything, chooses the steps that are "auto", and finds the optimum where it is not given."""
     runs = at_least_one("runs", runs)

@@ -1,9 +1,8 @@
 """The statistics of a run, a number for each run at each record."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.compensated import compensated_sum
@@ -47,7 +46,7 @@ def without_samples(problem: Problem, estimate: Estimate, optimum: Optimum) -> d
     return record
 
 
-def relative_gap(value: Array, best: Any) -> Array:
+def relative_gap(value: Array, best: ArrayLike) -> Array:
     """(value - best) / |best|, or the plain difference where best is 0."""
     best = jnp.asarray(best, value.dtype)
     return (value - best) / jnp.where(best == 0, 1, jnp.abs(best))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from jaxcoopt.host import Numbers, numpy_for
@@ -39,7 +40,7 @@ class Status(IntEnum):
 STAYED = (Status.MAX_STEPS, Status.CONVERGED, Status.INFEASIBLE)
 
 
-def converged(record: Mapping[str, Numbers], tol: Float[Any, ""], share: Any) -> Bool[Any, " runs"]:
+def converged(record: Mapping[str, Numbers], tol: Float[Any, ""], share: ArrayLike) -> Bool[Any, " runs"]:
     """True where every gap, the budget residual, the consensus error and the box violation are at most tol.
 
     The violation counts in mean CPU shares: outside the box a cost can pass the optimum's on its way down.
@@ -82,7 +83,7 @@ def final_status(
     trace: dict[str, Float[Any, "records runs"]],
     done: Bool[Any, "records runs"],
     broken: Bool[Any, "records runs"],
-    share: Any,
+    share: ArrayLike,
 ) -> tuple[Int[Any, " runs"], Int[Any, " runs"]]:
     """(status, record at which the run left) from the whole trace; share: the mean CPU share, scalar or [runs]."""
     xp, left = numpy_for(trace, done, broken, share), first_or_last(done | broken)
