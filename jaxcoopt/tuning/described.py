@@ -1,15 +1,14 @@
 """Values of settings in few words."""
 
-from typing import Any
-
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxcoopt.methods.phases import Phases
 
 MOST_TOLD = 4  # numbers of a setting, one by one
 
 
-def told(value: Any) -> str:
+def told(value: ArrayLike | Phases) -> str:
     """A number, the phases' one by one, of many the smallest and the largest."""
     numbers = np.ravel(value.values if isinstance(value, Phases) else value)
     if len(numbers) > MOST_TOLD:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import shown
@@ -44,7 +45,7 @@ def error(result: Result) -> Trace:
     return sum(parts[1:], start=parts[0])
 
 
-def _check_trace(result: Any) -> None:
+def _check_trace(result: object) -> None:
     if not isinstance(getattr(result, "trace", None), Mapping):
         raise TypeError(f"result: expected what jaxcoopt.solve returns, got {shown(result)}")
 
@@ -132,7 +133,7 @@ def _row(value: Array) -> Array:
     return value[None] if value.ndim else value
 
 
-def _number(value: Any, dtype: Any) -> Array:
+def _number(value: ArrayLike | None, dtype: DTypeLike) -> Array:
     """A constant of the optimum; 0 where it is not known."""
     return jnp.asarray(0 if value is None else value, dtype)
 

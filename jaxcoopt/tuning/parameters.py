@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import float_dtype, shown
@@ -50,7 +51,7 @@ class LinkWeights:
         """What the free numbers of each start stand for."""
         return jax.vmap(partial(weights_of, trio.network))(free)
 
-    def applied(self, trio: Trio, value: Any) -> Trio:
+    def applied(self, trio: Trio, value: ArrayLike) -> Trio:
         """With these weights."""
         return trio._replace(network=trio.network.with_weights(value))
 
@@ -78,7 +79,7 @@ class TunedNumber:
         """What the free numbers of each start stand for."""
         return self.inside.value(free)
 
-    def applied(self, trio: Trio, value: Any) -> Trio:
+    def applied(self, trio: Trio, value: ArrayLike) -> Trio:
         """With this value."""
         return assigned(trio, self.place, value)
 
@@ -162,7 +163,7 @@ def parameters_of(
     return Parameters(trio, tuple(found.values()), tuple(cases))
 
 
-def _link_weights(name: str, limits: Any) -> LinkWeights:
+def _link_weights(name: str, limits: object) -> LinkWeights:
     if limits is not None:
         raise ValueError(
             f"parameters: {name!r} take no interval, got {shown(limits)}: they stay above 0, and each node's sum below "
@@ -171,7 +172,7 @@ def _link_weights(name: str, limits: Any) -> LinkWeights:
     return LinkWeights(name)
 
 
-def _setting(name: str, limits: Any, trio: Trio, cases: Sequence[Case], runs: int) -> TunedNumber:
+def _setting(name: str, limits: object, trio: Trio, cases: Sequence[Case], runs: int) -> TunedNumber:
     place = find(name, trio, "parameters")
     if isinstance(read(trio, place), Phases):
         place = Place(place.root, (*place.path, "values"))
@@ -199,7 +200,7 @@ def _setting(name: str, limits: Any, trio: Trio, cases: Sequence[Case], runs: in
     return TunedNumber(name, place, inside)
 
 
-def _check(name: str, place: Place, trio: Trio, value: Any) -> None:
+def _check(name: str, place: Place, trio: Trio, value: object) -> None:
     if place.root != "method":
         raise ValueError(
             f"parameters: {name!r} is a setting of the {place.root}; tuned are those of the method and the link "

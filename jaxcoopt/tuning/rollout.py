@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from jaxcoopt.arrays import shown
+from jaxcoopt.arrays import Tree, shown
 from jaxcoopt.host import numpy_for
 from jaxcoopt.layout import changed_along
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import is_phases
+from jaxcoopt.methods.phases import Phases, is_phases
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.losses import params_like
@@ -65,10 +66,10 @@ def instances(problem: Problem, nodes: int, runs: int, starts: int, first: int =
     return TuningRuns(problem, optimum, numbers)
 
 
-def _repeated(tree: Any, starts: int) -> Any:
+def _repeated(tree: Tree, starts: int) -> Tree:
     """Leaves that are scalar or end in [1] or [runs], of which the runs come once for each start."""
 
-    def repeated(leaf: Any) -> Any:
+    def repeated(leaf: ArrayLike) -> ArrayLike:
         same = np.ndim(leaf) == 0 or np.shape(leaf)[-1] == 1
         return leaf if same else numpy_for(leaf).concatenate([leaf] * starts, axis=-1)
 
@@ -78,8 +79,8 @@ def _repeated(tree: Any, starts: int) -> Any:
 def _repeated_settings(method: CoOptimizer, starts: int) -> CoOptimizer:
     """Those of phases are [phases] or [phases, runs]."""
 
-    def repeated(leaf: Any) -> Any:
-        if is_phases(leaf):
+    def repeated(leaf: ArrayLike | Phases) -> ArrayLike | Phases:
+        if isinstance(leaf, Phases):
             return leaf if np.ndim(leaf.values) == 1 else replace(leaf, values=_repeated(leaf.values, starts))
         return _repeated(leaf, starts)
 
@@ -123,7 +124,7 @@ class Rollout:
         starts = starts_of(values)
         if starts > 1 and self.parameters.of_links:
 
-            def alone(own: Any) -> Any:
+            def alone(own: dict[str, Array]) -> Objectives:
                 return jax.tree.map(lambda leaf: leaf[0], self.scores(jax.tree.map(lambda leaf: leaf[None], own), on))
 
             return lax.map(alone, values)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from jaxcoopt.run.progress import counted
 from jaxcoopt.tuning.parameters import Free, Parameters, Values, starts_of
@@ -42,7 +42,9 @@ def compiled(rollout: Rollout, options: dict[str, Any]) -> Compiled:
 class Search:
     """The descent of all starts at once."""
 
-    def __init__(self, parameters: Parameters, cases: list[Case], others: list[Case], optimizer: Any) -> None:
+    def __init__(
+        self, parameters: Parameters, cases: list[Case], others: list[Case], optimizer: optax.GradientTransformation
+    ) -> None:
         """cases, others: what is learned from, and validated on. broken: the starts that went bad, with the reason;
         parts: of the held-out error, [starts] each, at every iteration.
         """
@@ -91,7 +93,7 @@ class Search:
     def _values(self, free: Free) -> dict[str, np.ndarray]:
         return {name: np.asarray(value) for name, value in self.parameters.values(free).items()}
 
-    def _moved(self, free: Free, slope: Free, state: Any) -> tuple[Free, Any]:
+    def _moved(self, free: Free, slope: Free, state: PyTree) -> tuple[Free, PyTree]:
         """Broken starts stand still."""
         standing = np.isin(np.arange(starts_of(free)), list(self.broken))
 

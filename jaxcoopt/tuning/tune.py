@@ -168,12 +168,12 @@ def tune(
         return _best(found, history, search, starts)
 
 
-def _problems(name: str, given: Any) -> list[Problem]:
+def _problems(name: str, given: object) -> list[Problem]:
     """One or several, with plain arrays."""
     return [check.received(each) for each in listed(name, given, Problem)]
 
 
-def _networks(name: str, given: Any) -> list[Network]:
+def _networks(name: str, given: object) -> list[Network]:
     return [plain_tree(each, "network") for each in listed(name, given, Network)]
 
 
