@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -54,7 +54,7 @@ class OfSamples(Table):
 TABLES = ("of_demand", "of_samples", "spread")
 
 
-def _form(value: Any) -> str | None:
+def _form(value: object) -> str | None:
     """The tag of an amount; None where it is none."""
     if isinstance(value, bool):
         return None
@@ -97,7 +97,7 @@ class Amounts:
     ) -> None:
         self.nodes, self.demand, self.samples, self.seed = nodes, demand, samples, seed
 
-    def value(self, name: str, amount: Any) -> Any:
+    def value(self, name: str, amount: Amount) -> float | np.ndarray:
         """A scalar or [nodes]; raises ValueError naming the key for a list of the wrong length or a missing table."""
         match amount:
             case RandomAmount():
@@ -124,7 +124,7 @@ class Amounts:
             return spread.low * (spread.high / spread.low) ** uniform
         return spread.low + (spread.high - spread.low) * uniform
 
-    def _needed(self, name: str, per_node: Any, table: str) -> np.ndarray:
+    def _needed(self, name: str, per_node: np.ndarray | None, table: str) -> np.ndarray:
         if per_node is None:
             raise ValueError(f"{name}: there is no [{table}] table to take it from; add one, or give numbers")
         return per_node

@@ -160,7 +160,7 @@ def _loss(table: Any, samples: Samples) -> losses.Loss:
     return make(**given)
 
 
-def _initial(settings: Experiment, demand: Any) -> Initial | None:
+def _initial(settings: Experiment, demand: np.ndarray | None) -> Initial | None:
     if settings.allocation is None or settings.allocation.start == "feasible":
         return None
     if demand is None:

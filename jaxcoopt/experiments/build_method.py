@@ -9,12 +9,12 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.phases import Phases
 
 
-def build_method(method: Method, channel: Any, allocation_channel: Any = None) -> CoOptimizer:
+def build_method(method: Method, channel: Table, allocation_channel: Table | None = None) -> CoOptimizer:
     """Both halves over one channel, unless the allocation has its own."""
     return CoOptimizer(*map(made, (method.allocation, method.training, channel, allocation_channel)))
 
 
-def made(value: Any) -> Any:
+def made(value: object) -> Any:
     """What a table with a kind stands for; numbers and texts stand for themselves."""
     if isinstance(value, PhasesTable):
         return Phases(value.values, value.until)

@@ -1,7 +1,7 @@
 """From the `data` table to samples dealt to the nodes, and the test set held out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -71,7 +71,7 @@ def _scaled(scaling: str, train: Dataset, test: Dataset) -> tuple[Dataset, Datas
 
 
 def _mapped(chosen: QuadraticFeatures | Fourier | None, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
-    def both(function: Any) -> tuple[Dataset, Dataset]:
+    def both(function: Callable[[np.ndarray], np.ndarray]) -> tuple[Dataset, Dataset]:
         mapped = (replace(part, features=function(part.features)) for part in (train, test))
         return next(mapped), next(mapped)
 

@@ -1,5 +1,6 @@
 """pydantic's errors in the words of someone who wrote a TOML file."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -46,7 +47,7 @@ def explain(error: ValidationError, table: dict[str, Any], model: type[BaseModel
     return lines[0] if len(lines) == 1 else f"{len(lines)} errors\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def _line(error: Any, table: dict[str, Any], model: type[BaseModel]) -> str:
+def _line(error: Mapping[str, Any], table: dict[str, Any], model: type[BaseModel]) -> str:
     path = ".".join(f"{key!s:.{KEY}}" for key in dotted(error["loc"], table, error["type"] == "missing"))
     context = error.get("ctx", {})
     match error["type"]:
@@ -75,7 +76,7 @@ def _line(error: Any, table: dict[str, Any], model: type[BaseModel]) -> str:
             return f"{path}: got {_given(error['input'])}, expected {expected}"
 
 
-def dotted(location: tuple[Any, ...], table: Any, missing: bool) -> list[Any]:
+def dotted(location: tuple[Any, ...], table: object, missing: bool) -> list[Any]:
     """The keys of a location as the file has them, without the tags that pydantic adds for unions."""
     path: list[Any] = []
     for depth, key in enumerate(location):
@@ -97,7 +98,7 @@ def keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     return sorted({name for each in models for name in each.model_fields})
 
 
-def _inside(annotation: Any, key: Any) -> Any:
+def _inside(annotation: object, key: Any) -> Any:
     """The annotation of what lies at a key, an index or a union's tag."""
     models = _models(annotation)
     for each in models:
@@ -112,7 +113,7 @@ def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
     return get_args(model.model_fields["kind"].annotation)
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def _models(annotation: object) -> list[type[BaseModel]]:
     """All tables that an annotation allows."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
@@ -133,14 +134,14 @@ def _expected_at(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     return ""
 
 
-def _given(value: Any) -> str:
+def _given(value: object) -> str:
     """A value as TOML would show it, and its kind."""
     shown = {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value!r:.60}"
     kind = KINDS.get(type(value), "")
     return f"{shown} ({kind})" if kind and not isinstance(value, bool) else shown
 
 
-def _nearest(given: Any, expected: str) -> str:
+def _nearest(given: object, expected: str) -> str:
     names = [name.strip(" '") for name in expected.replace(" or ", ", ").split(",")]
     hint = str(unknown_name("", given, names)).partition("; ")[2]
     return f"; {hint}" if hint.startswith("did you mean") else ""

@@ -81,7 +81,7 @@ MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | FAILURES | OPTIMI
 PROBE = 1000  # a number that no setting has: it tells where what a function is given comes to stand
 
 
-def _declared(make: Any) -> dict[str, tuple[Setting, Any]]:
+def _declared(make: Callable[..., Any]) -> dict[str, tuple[Setting, Any]]:
     """Setting and default (MISSING without one) by name. A function's parameter is the setting that it becomes."""
     if is_dataclass(make):
         declared = settings_of(make)  # pyright: ignore[reportArgumentType]
@@ -99,11 +99,11 @@ def _declared(make: Any) -> dict[str, tuple[Setting, Any]]:
     }
 
 
-def _with_parts(owner: Any) -> list[Any]:
+def _with_parts(owner: object) -> list[object]:
     return [owner, *(part for _, each, value in settings_in(owner) if each.part for part in _with_parts(value))]
 
 
-def _type(declared: Setting, default: Any, of_method: bool) -> Any:
+def _type(declared: Setting, default: object, of_method: bool) -> Any:
     """What a TOML file may give for a setting: of a method a number may change in phases, and a step be "auto"."""
     optional = declared.optional or default is None
     if declared.part is Bounds:

@@ -21,7 +21,7 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     _set(table, path, toml_value(value.strip(), f"--set {path:.60}"))
 
 
-def _set(table: dict[str, Any], path: str, new: Any) -> None:
+def _set(table: dict[str, Any], path: str, new: object) -> None:
     keys = path.strip().split(".")
     parent: Any = table
     for depth, key in enumerate(keys[:-1]):
@@ -35,7 +35,7 @@ def _set(table: dict[str, Any], path: str, new: Any) -> None:
     parent[last] = new
 
 
-def put(table: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+def put(table: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     """A copy of nested tables with another value at "a.b.c"."""
     table = deepcopy(table)
     _set(table, path, value)
@@ -56,7 +56,7 @@ def toml_value(text: str, where: str = "--set") -> Any:
     return parsed["value"] if len(parsed) == 1 else text
 
 
-def _descend(parent: Any, key: str, path: str) -> Any:
+def _descend(parent: dict[str, Any] | list[Any], key: str, path: str) -> dict[str, Any] | list[Any]:
     child = parent[_index(parent, key, path)] if isinstance(parent, list) else parent.setdefault(key, {})
     if not isinstance(child, dict | list):
         raise ValueError(f"--set {path:.60}: it is {child!r:.60}, so nothing can be set inside it")

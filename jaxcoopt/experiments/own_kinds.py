@@ -77,11 +77,10 @@ def made_of(known: Mapping[str, Any], kind: str) -> Any:
     return imported(kind) if MARK in kind else known[kind]
 
 
-def _validated(base: type, table_of: TableOf, value: Any, known: Callable[[Any], Any]) -> Any:
+def _validated(base: type, table_of: TableOf, value: object, known: Callable[[Any], Any]) -> Any:
     if isinstance(value, Table) and MARK in str(getattr(value, "kind", "")):
         return value
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or MARK not in kind:
+    if not isinstance(value, dict) or not isinstance(kind := value.get("kind"), str) or MARK not in kind:
         return known(value)
     table = table_of(kind, imported(kind, base))
     try:

@@ -32,7 +32,7 @@ class LatencyCost(Table):
     """Of a second."""
 
 
-def _table(kind: str, make: Any, number: Any) -> type[Table]:
+def _table(kind: str, make: Any, number: object) -> type[Table]:
     """What a cost or a loss is built from, but for the number of classes, which the data say."""
     columns: dict[str, Any] = {}
     declared = settings_of(make)

@@ -40,7 +40,7 @@ def axes_of_keys(table: dict[str, Any], sweep: Sweep, base: Built) -> tuple[Axis
     return (_made(POINT, points, {key: _labels([point[key] for point in points]) for key in points[0]}, table, base),)
 
 
-def _axis(table: dict[str, Any], key: str, values: Any, base: Built) -> Axis:
+def _axis(table: dict[str, Any], key: str, values: Range | list[Any] | dict[str, Any], base: Built) -> Axis:
     if isinstance(values, Range):
         values = values.values()
     if not values:

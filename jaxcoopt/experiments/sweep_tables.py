@@ -61,7 +61,7 @@ class Random(Table):
         return scipy.stats.uniform(self.low, self.high - self.low)
 
 
-def _form(value: Any) -> str | None:
+def _form(value: object) -> str | None:
     """The tag of what a grid has for a name; None where it is none."""
     known = Range.model_fields.keys()
     if isinstance(value, Range) or (isinstance(value, dict) and value and value.keys() <= known):

@@ -8,6 +8,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxcoopt.escaping import csv_text
 from jaxcoopt.network.graphs import listed, node_labels, node_order
@@ -92,7 +93,7 @@ def _median(values: np.ndarray) -> np.ndarray:
     return np.median(values[:, finite], axis=1) if finite.any() else np.full(len(values), np.nan)
 
 
-def _column(value: Any, nodes: int) -> Column:
+def _column(value: ArrayLike | None, nodes: int) -> Column:
     """A constant as [nodes]: where it differs between runs, that of the first."""
     if value is None:
         return None

@@ -146,5 +146,5 @@ def _file(name: str) -> str:
     return importlib.resources.files("jaxcoopt.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "not given" if value is None else value if isinstance(value, str) else json.dumps(value, indent=2)

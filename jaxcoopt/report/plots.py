@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def _band(values: np.ndarray, every: np.ndarray) -> np.ndarray:
     return np.stack([_over_runs(function, y) for function in (np.min, np.median, np.max)])
 
 
-def _over_runs(function: Any, values: np.ndarray) -> np.ndarray:
+def _over_runs(function: Callable[[np.ndarray], float], values: np.ndarray) -> np.ndarray:
     """`function` over the runs that are finite, NaN where none is."""
     rows = [row[np.isfinite(row)] for row in values]
     return np.array([function(row) if row.size else np.nan for row in rows])

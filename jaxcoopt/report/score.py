@@ -1,13 +1,12 @@
 """How well a model predicts samples that it was not trained on."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxcoopt.problem.losses import Loss
+from jaxcoopt.problem.models import Params
 
 METRICS = {"real": "r2", "binary": "accuracy", "integer": "accuracy"}
 
@@ -18,7 +17,7 @@ def metric(loss: Loss) -> str | None:
 
 
 def score(
-    loss: Loss, params: Any, features: Float[np.ndarray, "samples features"], targets: Shaped[np.ndarray, " samples"]
+    loss: Loss, params: Params, features: Float[np.ndarray, "samples features"], targets: Shaped[np.ndarray, " samples"]
 ) -> Float[np.ndarray, " runs"]:
     """Accuracy or R2 of params, leaves [*shape, runs], over the samples; raises TypeError without predictions."""
     with jax.enable_x64(True):
@@ -32,6 +31,6 @@ def score(
     return 1 - np.mean((predicted - truth) ** 2, axis=0) / np.var(truth)
 
 
-def reference_params(params: Any) -> Any:
+def reference_params(params: Params) -> Params:
     """An optimum's parameters, leaves [*shape], with the runs axis that `score` expects."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[..., None], params)

@@ -38,7 +38,7 @@ def styled(draw: Draw) -> Draw:
     """The figures that a function draws in the style of pictures.mplstyle."""
 
     @functools.wraps(draw)
-    def drawn(*arguments: Any, **options: Any) -> Any:
+    def drawn(*arguments: object, **options: object) -> Any:
         with require("matplotlib", extra="report").rc_context(fname=STYLE):
             return draw(*arguments, **options)
 

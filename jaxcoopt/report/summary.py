@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float, Shaped
 
 from jaxcoopt.escaping import plain
@@ -87,7 +88,7 @@ def write_json(path: Path, summary: dict[str, Any]) -> None:
     write_text(path, json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
-def _worst(values: Any, sign: float = 1.0) -> float | None:
+def _worst(values: ArrayLike, sign: float = 1.0) -> float | None:
     values = np.asarray(values, np.float64).ravel()
     largest = sign * float(values[np.argmax(np.abs(values))] if sign > 0 else np.max(values))
     return largest if math.isfinite(largest) else None

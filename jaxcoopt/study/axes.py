@@ -119,7 +119,7 @@ def _axis(name: str, values: Values, trio: Trio) -> Axis:
     return Axis(name, (place,), tuple((entry,) for entry in entries), {name: labels})
 
 
-def _refuse_lacking(name: Any, made: Iterable[Axis], trio: Trio) -> None:
+def _refuse_lacking(name: object, made: Iterable[Axis], trio: Trio) -> None:
     """Raise ValueError for a name that the first object of another axis has not, and a later one has."""
     if not isinstance(name, str) or is_there(name, trio):
         return
@@ -133,7 +133,7 @@ def _refuse_lacking(name: Any, made: Iterable[Axis], trio: Trio) -> None:
             )
 
 
-def _points(points: Any, trio: Trio) -> Axis:
+def _points(points: object, trio: Trio) -> Axis:
     if not isinstance(points, Sequence) or isinstance(points, str) or not all(isinstance(p, Mapping) for p in points):
         raise TypeError(
             f"grid: expected a dict name -> values, or a list of dicts name -> value, got {type(points).__name__}"
@@ -152,7 +152,7 @@ def _points(points: Any, trio: Trio) -> Axis:
     return Axis(POINT, places, tuple(tuple(point[name] for name in names) for point in points), labels)
 
 
-def _listed(where: str, values: Any) -> list[Any]:
+def _listed(where: str, values: object) -> list[Any]:
     if hasattr(values, "__array__") and getattr(values, "ndim", None) == 1:
         texts = np.asarray(values)
         return (texts if texts.dtype.kind in "UT" else np.asarray(plain(where, values))).tolist()
@@ -161,7 +161,7 @@ def _listed(where: str, values: Any) -> list[Any]:
     return list(values)
 
 
-def _received(where: str, value: Any) -> Any:
+def _received(where: str, value: object) -> Any:
     """An object or array that an axis sets, with plain arrays."""
     if isinstance(value, Problem):
         return problems.received(value)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
@@ -96,7 +95,7 @@ def check_base(trio: Trio) -> None:
         raise ValueError("problem: its numbers have a runs axis, which is the sweep's own; give each node one number")
 
 
-def check_seeds(seeds: Any) -> Int[np.ndarray, " seeds"]:
+def check_seeds(seeds: object) -> Int[np.ndarray, " seeds"]:
     """The run number of each seed: 0 .. seeds - 1, or those given."""
     if is_count(seeds):
         return np.arange(at_least_one("seeds", seeds, 63))

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Int
 
+from jaxcoopt.arrays import Tree
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import SCALARS, Optimum, reference, run_count
@@ -35,7 +35,7 @@ class Instances:
         if run_count(problem) == 1:
             return problem, optimum, initial
 
-        def picked(tree: Any) -> Any:
+        def picked(tree: Tree) -> Tree:
             return jax.tree.map(lambda leaf: leaf[..., columns] if np.ndim(leaf) and leaf.shape[-1] > 1 else leaf, tree)
 
         training = problem.training and replace(problem.training, loss=picked(problem.training.loss))

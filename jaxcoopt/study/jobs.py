@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxcoopt.arrays import float_dtype
@@ -165,7 +166,7 @@ def size_of(optimum: Optimum) -> float:
 
 
 def _observed(
-    result: Result, share: Any, size: float, iterations: Int[np.ndarray, " records"]
+    result: Result, share: ArrayLike, size: float, iterations: Int[np.ndarray, " records"]
 ) -> dict[str, Float[np.ndarray, "records runs"]]:
     """The quantities at every record, infinite from where a run diverged to its end."""
     trace = {name: whole(np.asarray(rows, float), len(iterations)) for name, rows in result.trace.items()}

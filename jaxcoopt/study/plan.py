@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, PyTree
 
 from jaxcoopt.layout import axes_of_leaves
 from jaxcoopt.run.names import Place, Trio, assigned
@@ -120,7 +120,7 @@ def _per_node(leaves: Sequence[Any]) -> np.ndarray | None:
     return np.stack(columns, axis=-1)
 
 
-def _number(leaf: Any) -> bool:
+def _number(leaf: object) -> bool:
     """Or an array of them."""
     return not isinstance(leaf, str | bool) and (isinstance(leaf, int | float) or hasattr(leaf, "__array__"))
 
@@ -130,7 +130,7 @@ def _is_leaf(place: Place, trio: Trio) -> bool:
     return any(_inside(path, str(place)) for path in _paths(trio))
 
 
-def _paths(value: Any) -> list[str]:
+def _paths(value: PyTree) -> list[str]:
     leaves = jax.tree_util.tree_leaves_with_path(value)
     return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
 

@@ -231,7 +231,7 @@ class Store:
         found = (self._attributes_in(MANIFEST) or {}).get(FILES)
         return found if isinstance(found, dict) else None
 
-    def _is_as(self, known: Any, key: str) -> bool:
+    def _is_as(self, known: object, key: str) -> bool:
         """Whether a file has the digest that is known of it."""
         content = self._read(key)
         return content is not None and f"{digest(content):016x}" == known

@@ -113,7 +113,7 @@ def _array(
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
     dtype: np.dtype,
-    fill: Any,
+    fill: object,
     dims: tuple[str, ...] | None,
     attributes: dict[str, Any],
 ) -> None:

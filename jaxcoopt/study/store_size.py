@@ -18,7 +18,7 @@ SPARE = 1.1  # of the disk space that the numbers take uncompressed
 CODES = 5  # bytes of a run's status and where it left
 
 
-def points_in(grid: Any) -> int:
+def points_in(grid: object) -> int:
     """How many points a grid, a list of points or a tuple of axes has, without making them.
 
     Raises TypeError for what is none of these.
@@ -30,12 +30,12 @@ def points_in(grid: Any) -> int:
     return math.prod(map(len, grid)) if isinstance(grid, tuple) else _length(grid)
 
 
-def seeds_in(seeds: Any) -> int:
+def seeds_in(seeds: object) -> int:
     """How many there are, whether it is that or a list of run numbers."""
     return at_least_one("seeds", seeds, 63) if is_count(seeds) else np.size(plain("seeds", seeds))
 
 
-def is_count(seeds: Any) -> bool:
+def is_count(seeds: object) -> bool:
     """Whether it says how many, or is a list of run numbers."""
     return not isinstance(seeds, list | tuple | range) and not getattr(seeds, "shape", ())
 
@@ -61,7 +61,7 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
         raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {_gib(room)}; {advice} or give another disk")
 
 
-def size_in_bytes(name: str, given: Any) -> int:
+def size_in_bytes(name: str, given: object) -> int:
     """Bytes of a number or of "4GiB", "500 MB", "2e9". Raises ValueError for another text or nothing positive."""
     if not isinstance(given, str):
         one_number(name, given)

@@ -105,7 +105,7 @@ def planned(
     trio: Trio,
     grid: Any,
     *,
-    seeds: Any,
+    seeds: object,
     steps: int,
     seed: int = 0,
     record_every: int | None = None,
@@ -162,7 +162,7 @@ def spacing(steps: int, record_every: int | None) -> tuple[int, int]:
 
 
 def check_size(
-    problem: Problem, points: int, seeds: Any, steps: int, every: int, store: Path | None, metrics: int = 0
+    problem: Problem, points: int, seeds: object, steps: int, every: int, store: Path | None, metrics: int = 0
 ) -> None:
     """Raise MemoryError or OSError for more numbers than there is room for, before any of the points is made."""
     runs, records = points * seeds_in(seeds), 1 + -(-steps // every)
@@ -170,7 +170,7 @@ def check_size(
     check_room(runs, bytes_of(runs, records, variables, np.dtype(float_dtype()).itemsize), store)
 
 
-def _are_axes(grid: Any) -> bool:
+def _are_axes(grid: object) -> bool:
     return isinstance(grid, tuple) and all(isinstance(axis, Axis) for axis in grid)
 
 
