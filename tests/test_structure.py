@@ -39,6 +39,7 @@ ORDER = (
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 FILE_LINES, FUNCTION_LINES = 400, 60
+OPEN = 0.03  # of the parameters may be annotated with Any alone
 
 
 def module_of(file: Path) -> str:
@@ -301,6 +302,31 @@ def test_functions_are_short():
                 if lines > FUNCTION_LINES:
                     long[f"{file.relative_to(PACKAGE)}:{node.name}"] = lines
     assert long == {}
+
+
+# ---------------------------------------------------------------- types
+
+
+def annotations() -> list[tuple[str, str]]:
+    """(where, type) of every parameter that is annotated."""
+    found = []
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            names = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+            typed = [each for each in names if each is not None and each.annotation is not None]
+            where = f"{file.relative_to(PACKAGE)}:{node.lineno} {node.name}"
+            found += [(f"{where}({each.arg})", ast.unparse(each.annotation)) for each in typed]
+    return found
+
+
+@pytest.mark.fast
+def test_parameters_say_their_types():
+    found = annotations()
+    untold = [where for where, kind in found if kind in ("Any", "typing.Any")]
+    assert len(found) > 3000
+    assert len(untold) < OPEN * len(found), "\n".join(untold)
 
 
 # ---------------------------------------------------------------- the project
