@@ -56,9 +56,7 @@ def along(leaf: ArrayLike, axes: Axes, names: tuple[str, ...]) -> int | None:
     return None if at is None or np.shape(leaf)[at] == 1 else at
 
 
-def changed_along(
-    tree: PyTree, names: tuple[str, ...], change: Callable[[ArrayLike, int], ArrayLike]
-) -> PyTree:
+def changed_along(tree: PyTree, names: tuple[str, ...], change: Callable[[ArrayLike, int], ArrayLike]) -> PyTree:
     """The same pytree with change(leaf, number of the axis) in place of each array that has an axis of that name."""
     leaves, form = jax.tree.flatten(tree)
     at = [along(leaf, axes, names) for leaf, axes in zip(leaves, axes_of_leaves(tree), strict=True)]
