@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxcoopt
-from jaxcoopt.comparison.command import LIST, list_comparisons, run_comparison
-from jaxcoopt.comparison.settings import COMPARISONS
 from jaxcoopt.escaping import terminal
 from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
+from jaxcoopt.experiments.compare_command import LIST, list_comparisons, run_comparison
+from jaxcoopt.experiments.compare_tables import COMPARISONS
 from jaxcoopt.experiments.limits import file_sizes, tuning_sizes
 from jaxcoopt.experiments.notes import print_notes
 from jaxcoopt.experiments.run_experiment import Played, needed, play

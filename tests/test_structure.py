@@ -33,8 +33,8 @@ ORDER = (
     {"study"},
     {"tuning"},
     {"jaxcoopt"},
-    {"experiments", "report"},
-    {"comparison"},
+    {"report"},
+    {"experiments"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

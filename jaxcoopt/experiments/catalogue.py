@@ -26,12 +26,12 @@ Model = TypeVar("Model", bound=BaseModel)
 @briefly
 @dataclass(frozen=True)
 class Catalogue(Generic[Model]):
-    """Files of settings. noun: what errors call one; package: whose folder `files` holds them; model: what they set;
-    ignored: tables that are for another command.
+    """Files of settings. noun: what errors call one; command: who runs them, and the folder that holds those of the
+    package; model: what they set; ignored: tables that are for another command.
     """
 
     noun: str
-    package: str
+    command: str
     model: type[Model]
     default: str
     ignored: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Catalogue(Generic[Model]):
             raise ValueError(f"{where}: {explain(error, table, self.model)}") from error
 
     def _folder(self) -> Traversable:
-        return files(self.package) / "files"
+        return files("jaxcoopt.experiments") / "files" / self.command
 
     def _found(self, file: str) -> tuple[str, str]:
         """(what to call it in errors, its text)."""

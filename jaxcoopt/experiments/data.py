@@ -11,7 +11,7 @@ from jaxcoopt.datasets import Dataset
 from jaxcoopt.datasets.shards import Shards
 from jaxcoopt.experiments.amounts import under
 from jaxcoopt.experiments.data_tables import Data, Fourier, QuadraticFeatures
-from jaxcoopt.experiments.limits import check_features
+from jaxcoopt.experiments.limits import check_count
 from jaxcoopt.problem import features
 from jaxcoopt.shown import briefly
 
@@ -78,10 +78,10 @@ def _mapped(chosen: QuadraticFeatures | Fourier | None, train: Dataset, test: Da
     width, rows = train.features.shape[1], len(train.features) + len(test.features)
     match chosen:
         case QuadraticFeatures():
-            check_features("data.map: products of features", width * (width + 3) // 2, rows, train.features.itemsize)
+            check_count("data.map: products of features", width * (width + 3) // 2, rows * train.features.itemsize)
             return both(features.quadratic)
         case Fourier():
-            check_features("data.map.components", chosen.components, rows + width, train.features.itemsize)
+            check_count("data.map.components", chosen.components, (rows + width) * train.features.itemsize)
             variance = max(float(train.features.var()), 1e-12)
             gamma = 1 / (train.features.shape[1] * variance) if chosen.gamma is None else chosen.gamma
             return both(lambda x: features.fourier(x, chosen.components, gamma, chosen.seed))

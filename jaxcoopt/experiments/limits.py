@@ -8,6 +8,7 @@ from jaxcoopt.datasets.size import bytes_of, check_size
 from jaxcoopt.datasets.topologies import SIZED
 from jaxcoopt.errors import check_fits
 from jaxcoopt.experiments.amounts import under
+from jaxcoopt.experiments.compare_tables import FAMILIES, Comparison
 from jaxcoopt.experiments.data_tables import Topology
 from jaxcoopt.experiments.settings import Experiment
 from jaxcoopt.experiments.tune_tables import TuneExperiment
@@ -16,6 +17,13 @@ STATISTICS = 9  # of a record
 DIGITS = {"float32": 15, "float64": 26}  # characters of a number in a CSV file, or less
 SIZES = {"float32": 4, "float64": 8}
 LINE = 200  # bytes of a node's line in nodes.csv
+LINK = 16  # bytes of a link in a graph, or more
+
+
+def check_count(name: str, count: int, each: int) -> None:
+    """Raise MemoryError for more of something, of `each` bytes or more, than fit."""
+    free = free_memory()
+    check_fits(name, count, int(free // max(1, each)), count * each, free)
 
 
 def check_graphs(settings: Experiment) -> None:
@@ -38,34 +46,42 @@ def check_runs(settings: Experiment, name: str = "runs", runs: int | None = None
 
     name, runs: what it is that asks for them, and how many there are.
     """
-    free, size = free_memory(), SIZES[settings.precision]
-    runs = settings.runs if runs is None else runs
+    size, runs = SIZES[settings.precision], settings.runs if runs is None else runs
     nodes = max(getattr(graph, "nodes", None) or 1 for graph in settings.network.graphs)
     check_neurons(settings, 1, nodes)
     batch = getattr(settings.method.training, "batch_size", None)
     if batch is not None:
-        each = nodes * size * runs
-        check_fits("method.training.batch_size: samples", batch, int(free // each), batch * each, free)
-    each = nodes * size * sum(half is not None for half in (settings.allocation, settings.training))
-    check_fits(name, runs, int(free // max(1, each)), runs * each, free)
-    each = STATISTICS * size * runs
-    count = records(settings)
-    check_fits("record_every: records", count, int(free // each), count * each, free)
+        check_count("method.training.batch_size: samples", batch, nodes * size * runs)
+    check_count(name, runs, nodes * size * sum(half is not None for half in (settings.allocation, settings.training)))
+    check_count("record_every: records", records(settings), STATISTICS * size * runs)
 
 
 def check_neurons(settings: Experiment, inputs: int, nodes: int) -> None:
     """Raise MemoryError for more neurons than fit, the first layer of them having so many inputs, or more."""
-    free, before = free_memory(), max(1, inputs)
+    before = max(1, inputs)
     for i, width in enumerate(getattr(settings.training and settings.training.loss, "hidden", ())):
-        each = nodes * SIZES[settings.precision] * (before + 1)
-        check_fits(f"training.loss.hidden.{i}", width, int(free // each), width * each, free)
+        check_count(f"training.loss.hidden.{i}", width, nodes * SIZES[settings.precision] * (before + 1))
         before = max(1, width)
 
 
-def check_features(name: str, count: int, rows: int, size: int) -> None:
-    """Raise MemoryError for more features of so many samples than fit; size: bytes of a number."""
-    free = free_memory()
-    check_fits(name, count, int(free // (rows * size)), count * rows * size, free)
+def check_comparison(settings: Comparison) -> None:
+    """Raise MemoryError naming the key that asks for more than fits, with how much would."""
+    nodes = 1
+    for i, table in enumerate(settings.networks):
+        with under(f"networks.{i}"):
+            for size in table.nodes if table.kind == "topology" else []:
+                check_size(table.name, size, table.degree, table.probability)
+        most = max(table.nodes, default=1)
+        check_count(f"networks.{i}.graphs", table.graphs, LINK * most)
+        nodes = max(nodes, most)
+    for i, family in enumerate(settings.problems):
+        samples, features = (family.samples, family.features) if FAMILIES[family.kind] == "training" else (1, 1)
+        check_count(f"problems.{i}.samples", samples, 8 * nodes)
+        check_count(f"problems.{i}.features", features, 8 * nodes * samples)
+        for name in ("instances", "tuning_instances", "width"):
+            check_count(name, getattr(settings, name), 8 * nodes * samples * features)
+    count = int(settings.last * settings.longest) // settings.record_every
+    check_count("record_every: records", count, settings.width * STATISTICS * SIZES[settings.precision])
 
 
 def records(settings: Experiment) -> int:

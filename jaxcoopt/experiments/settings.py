@@ -71,4 +71,4 @@ class Experiment(Table):
         return self
 
 
-EXPERIMENTS = Catalogue("experiment", "jaxcoopt.experiments", Experiment, default="default", ignored=("tune",))
+EXPERIMENTS = Catalogue("experiment", "run", Experiment, default="default", ignored=("tune",))

@@ -117,4 +117,4 @@ class SweepExperiment(Experiment):
     """What is swept."""
 
 
-SWEEPS = Catalogue("sweep", "jaxcoopt.study", SweepExperiment, default="quantizer")
+SWEEPS = Catalogue("sweep", "sweep", SweepExperiment, default="quantizer")

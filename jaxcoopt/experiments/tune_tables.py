@@ -52,4 +52,4 @@ class TuneExperiment(Experiment):
     """What is tuned."""
 
 
-TUNINGS = Catalogue("tuning", "jaxcoopt.tuning", TuneExperiment, default="ring")
+TUNINGS = Catalogue("tuning", "tune", TuneExperiment, default="ring")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from jaxcoopt.errors import require
 from jaxcoopt.escaping import csv_text, plain, terminal
@@ -23,6 +22,7 @@ from jaxcoopt.report.page import page
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
+from jaxcoopt.report.table import wide_console
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import Statistics, statistics
 
@@ -183,9 +183,7 @@ def _seeds(sweep: Swept) -> str:
 
 
 def _show(report: SweepReport, out: Path) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console = wide_console(WIDTH)
     console.print(terminal(f"{report.sweep.title}: {progress(report.sweep)}"))
     for metric in report.metrics:
         console.print()

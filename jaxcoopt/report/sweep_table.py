@@ -9,6 +9,7 @@ from jaxcoopt.errors import require
 from jaxcoopt.escaping import LONGEST, plain, terminal
 from jaxcoopt.report.best import ranking
 from jaxcoopt.report.swept import Swept
+from jaxcoopt.report.table import headed_table
 from jaxcoopt.study.statistics import Statistics, quartiles
 
 BEST = 5  # lines of the table on the screen
@@ -95,14 +96,11 @@ def progress(sweep: Swept) -> str:
 def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:
     """The best points of a metric."""
     heading = f"{metric.replace('_', ' ')} after {sweep.iterations[-1]:,} iterations: the least medians"
-    shown = Table(title=terminal(heading), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    names = [terminal(plain(axis.name, LONGEST)) for axis in sweep.axes]
-    for name in (*names, "median", "quartiles", "mean", "95 % of the mean", "finite runs", "diverged"):
-        shown.add_column(name, justify="right")
-    ranked = ranking(sweep, metric, values.median)
-    shown.caption, shown.caption_justify = terminal(ranked.why) if ranked.why else None, "left"
+    names = [plain(axis.name, LONGEST) for axis in sweep.axes]
+    headings = [*names, "median", "quartiles", "mean", "95 % of the mean", "finite runs", "diverged"]
+    ranked, rows = ranking(sweep, metric, values.median), []
     for point in ranked.order[:BEST]:
-        labels = [terminal(axis.labels[i]) for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
+        labels = [axis.labels[i] for axis, i in zip(sweep.axes, sweep.where[point], strict=True)]
         numbers = [
             f"{values.median[point]:.3g}",
             f"{values.q1[point]:.3g} .. {values.q3[point]:.3g}",
@@ -111,7 +109,9 @@ def screen_table(sweep: Swept, metric: str, values: Statistics) -> Table:
             f"{values.runs[point]} of {sweep.status.shape[1]}",
             str(sweep.diverged(metric)[point]),
         ]
-        shown.add_row(*labels, *numbers)
+        rows.append([*labels, *numbers])
+    shown = headed_table(heading, headings, rows)
+    shown.caption, shown.caption_justify = terminal(ranked.why) if ranked.why else None, "left"
     return shown
 
 

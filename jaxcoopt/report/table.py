@@ -1,8 +1,10 @@
 """The summary as a table for the terminal."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from jaxcoopt.escaping import terminal
@@ -10,11 +12,32 @@ from jaxcoopt.escaping import terminal
 PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
+def titled_table(title: str, header: bool = True) -> Table:
+    """An empty table without any lines."""
+    return Table(
+        title=terminal(title), title_justify="left", title_style="bold", show_header=header, box=None, pad_edge=False
+    )
+
+
+def headed_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 0) -> Table:
+    """Texts in columns, the first `left` of them flush left, all others flush right."""
+    table = titled_table(title)
+    for i, heading in enumerate(headings):
+        table.add_column(terminal(heading), justify="left" if i < left else "right")
+    for row in rows:
+        table.add_row(*map(terminal, row))
+    return table
+
+
+def wide_console(width: int) -> Console:
+    """As wide as the terminal; in a pipe or a file, so many letters wide."""
+    console = Console()
+    return console if console.is_terminal else Console(width=width)
+
+
 def summary_table(summary: dict[str, Any], title: str) -> Table:
     """What a reader wants to know first, one line each."""
-    table = Table(
-        title=terminal(title), title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
-    )
+    table = titled_table(title, header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")

@@ -75,14 +75,32 @@ class GridWinners:
 @briefly
 @dataclass(frozen=True)
 class ContenderScores:
-    """One method on one case. at: for each horizon, every quantity [instances]; curve: at every record, error
-    quartiles, bits and median seconds with the settings of the last horizon in iterations.
+    """One method on one case. at: for each horizon, every quantity [instances]; curve: with the settings of the last
+    horizon in iterations, iterations, bits and median seconds [records], and the quartiles of the error [3, records].
     """
 
     contender: Contender
     tuned: GridWinners
     at: list[dict[str, Float[np.ndarray, " instances"]]]
-    curve: dict[str, list[Any]]
+    curve: dict[str, np.ndarray]
+
+
+@briefly
+@dataclass(frozen=True)
+class Contest:
+    """One problem family on one network and size; skipped: label and reason of who cannot take part; clock: seconds."""
+
+    problem: str
+    network: str
+    nodes: int
+    scores: list[ContenderScores]
+    skipped: dict[str, str]
+    clock: Clock
+
+    @property
+    def name(self) -> str:
+        """Of the case, in tables."""
+        return f"{self.problem}, {self.network}, n = {self.nodes}"
 
 
 @briefly
@@ -173,7 +191,7 @@ def _evaluated(
     steps: int,
     width: int,
     rules: Rules,
-) -> tuple[list[dict[str, np.ndarray]], dict[str, list[Any]]]:
+) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """The quantities at each limit with its own winner, and the curve."""
     distinct = list(dict.fromkeys(tuple(winner.items()) for winner in tuned.winners))
     instances = len(case.instances)
@@ -190,13 +208,8 @@ def _evaluated(
     return at, _curve(traces, jobs(int(np.argmax(rules.checkpoints))), rules.steps)
 
 
-def _curve(traces: Traces, jobs: slice, last: int) -> dict[str, list[Any]]:
+def _curve(traces: Traces, jobs: slice, last: int) -> dict[str, np.ndarray]:
     """At every record up to `last` iterations."""
     rows = np.flatnonzero(traces.iterations <= last)
     error, seconds = (quartiles(traces.values[name][rows, jobs]) for name in ("error", "seconds"))
-    return {
-        "iterations": traces.iterations[rows].tolist(),
-        "bits": traces.bits[rows].tolist(),
-        "seconds": seconds[1].tolist(),
-        "error": error.T.tolist(),
-    }
+    return {"iterations": traces.iterations[rows], "bits": traces.bits[rows], "seconds": seconds[1], "error": error}

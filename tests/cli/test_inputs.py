@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 import jaxcoopt as jc
 from benchmarks.engine.case import grid, read_axes
 from jaxcoopt.cli import app
-from jaxcoopt.comparison.command import run_comparison
-from jaxcoopt.comparison.settings import COMPARISONS
 from jaxcoopt.datasets import TOPOLOGIES, topology
 from jaxcoopt.experiments import toml_text
 from jaxcoopt.experiments.build import build
+from jaxcoopt.experiments.compare_command import run_comparison
+from jaxcoopt.experiments.compare_tables import COMPARISONS
 from jaxcoopt.experiments.run_tuning import play_tuning
 from jaxcoopt.experiments.settings import EXPERIMENTS
 from jaxcoopt.experiments.sweep_tables import SWEEPS

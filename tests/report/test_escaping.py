@@ -16,13 +16,13 @@ from matplotlib.text import Text as Drawn
 from rich.console import Console
 
 from jaxcoopt import escaping
-from jaxcoopt.comparison.command import _names
-from jaxcoopt.comparison.compete import Contest
+from jaxcoopt.experiments.compare_command import _names
 from jaxcoopt.report.network_plot import network_figure
 from jaxcoopt.report.nodes import Nodes
 from jaxcoopt.report.readme import block, markdown, pattern
 from jaxcoopt.report.sweep_report import sweep_report
 from jaxcoopt.report.table import summary_table
+from jaxcoopt.study.contest import Contest
 
 NASTY = {
     "mathematics": r"cost $\undefined$ and $x",

@@ -9,21 +9,22 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxcoopt.comparison.compete import Contest, cases, compete
-from jaxcoopt.comparison.contenders import contenders
-from jaxcoopt.comparison.limits import check_comparison
-from jaxcoopt.comparison.plots import curves_csv, error_figure, ratio_figure
-from jaxcoopt.comparison.settings import COMPARISONS, Comparison
-from jaxcoopt.comparison.summary import summarise
-from jaxcoopt.comparison.table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
 from jaxcoopt.escaping import file_part, terminal
 from jaxcoopt.experiments.catalogue import asked_by
+from jaxcoopt.experiments.compare_summary import summarise
+from jaxcoopt.experiments.compare_tables import COMPARISONS, Comparison
+from jaxcoopt.experiments.contenders import contenders
+from jaxcoopt.experiments.limits import check_comparison
+from jaxcoopt.experiments.run_comparison import cases, play_comparison
 from jaxcoopt.files import located, write_text
+from jaxcoopt.report.comparison_plots import curves_csv, error_figure, ratio_figure
+from jaxcoopt.report.comparison_table import BLOCK, cases_page, readme_lines, screen_tables, to_csv, to_latex
 from jaxcoopt.report.folder import PICTURE, reserved_folder, save_both, write_all
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.report.summary import write_json
-from jaxcoopt.report.table import duration
+from jaxcoopt.report.table import duration, wide_console
 from jaxcoopt.run.progress import counted
+from jaxcoopt.study.contest import Contest
 
 LIST = "list"
 REPORT, RATIOS, CASES = "comparison.json", "ratios", "cases.md"
@@ -50,7 +51,7 @@ def run_comparison(
     sizes = {REPORT: NUMBERS * len(todo)} | pictures
     try:
         with reserved_folder(out, overwrite, sizes), counted(not quiet, len(todo) * len(entrants)) as done:
-            for contest in compete(settings, done):
+            for contest in play_comparison(settings, done):
                 contests.append(contest)
                 report = summarise(settings, contests, round(time.perf_counter() - start, 2))
                 write_all(out, {REPORT: partial(write_json, summary=report)})
@@ -96,9 +97,7 @@ def _names(contests: Sequence[Contest]) -> list[str]:
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    console = wide_console(WIDTH)
     for table in screen_tables(report):
         console.print(table)
         console.print()

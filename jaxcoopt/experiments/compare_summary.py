@@ -8,64 +8,43 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxcoopt.comparison.compete import Contest, rules_of
-from jaxcoopt.comparison.settings import Comparison, plain
-from jaxcoopt.study.contest import ContenderScores
-from jaxcoopt.study.ratios import ratios, winners
+from jaxcoopt.experiments.compare_tables import Comparison
+from jaxcoopt.study.contest import ContenderScores, Contest
+from jaxcoopt.study.ratios import ALL, ANYTIME, CLAIM, case_ratios, is_rival, winners
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.versions import versions
 
-CLAIM = 0.5
-"""The paper's claim: a gap below half of the best existing method's."""
-ALL, ANYTIME = "best existing", "best existing that keeps the budget at every iteration"
-"""Whom ours are measured against, instance by instance."""
+ERROR = {
+    "allocation": "max(|relative cost gap|, |sum x - b| / |b|, box violation / mean share)",
+    "training": "max(|relative loss gap|, consensus error / norm of the optimal parameters)",
+}
+STANDARDS = {"allocation": (ALL, ANYTIME), "training": (ALL,)}  # only allocation has a budget to keep
 
 
 def summarise(settings: Comparison, contests: Sequence[Contest], seconds: float) -> dict[str, Any]:
     """All that comparison.json holds; what is infinite (diverged) or not known is None."""
+    timings: Counter[str] = Counter()
+    for contest in contests:
+        timings.update(contest.clock)
     return {
         "title": settings.title,
-        "settings": plain(settings),
+        "settings": settings.model_dump(mode="json", exclude_none=True),
         "seed": settings.seed,
-        "error": _ERROR[settings.half],
+        "error": ERROR[settings.half],
         "floor": settings.floor,
         "versions": versions(),
         "ratios": _ratio_rows(settings, contests),
         "cases": [_case(settings, contest) for contest in contests],
         "seconds": seconds,
-        "timings": _timings(contests),
+        "timings": {name: round(each, 2) for name, each in timings.items()},
     }
 
 
-_ERROR = {
-    "allocation": "max(|relative cost gap|, |sum x - b| / |b|, box violation / mean share)",
-    "training": "max(|relative loss gap|, consensus error / norm of the optimal parameters)",
-}
-
-
-def standards(settings: Comparison) -> tuple[str, ...]:
-    """Whom ours are measured against: only allocation has a budget to keep."""
-    return (ALL, ANYTIME) if settings.half == "allocation" else (ALL,)
-
-
-def case_ratios(
-    contest: Contest, ours: ContenderScores, against: str, quantity: str, horizon: int, floor: float
-) -> Float[np.ndarray, " instances"]:
-    """ours / best of the rivals on every instance of a case; empty where there are none of that kind."""
-    rivals = [each.at[horizon][quantity] for each in contest.scores if _is_rival(each, against)]
-    return ratios(ours.at[horizon][quantity], np.min(rivals, axis=0), floor) if rivals else np.zeros(0)
-
-
-def _is_rival(scores: ContenderScores, against: str) -> bool:
-    """Whether it is one of the existing methods that ours are measured against."""
-    return not scores.contender.ours and (against == ALL or scores.contender.keeps_budget)
-
-
 def _case(settings: Comparison, contest: Contest) -> dict[str, Any]:
-    rivals = [each for each in contest.scores if _is_rival(each, ALL)]
+    rivals = [each for each in contest.scores if is_rival(each)]
     best = [
         {"kind": kind, "checkpoint": k, "wins": winners({each.contender.label: each.at[i]["error"] for each in rivals})}
-        for i, (kind, k) in enumerate(rules_of(settings).horizons)
+        for i, (kind, k) in enumerate(settings.rules.horizons)
         if rivals
     ]
     return {
@@ -82,7 +61,7 @@ def _case(settings: Comparison, contest: Contest) -> dict[str, Any]:
 
 def _method(settings: Comparison, scores: ContenderScores) -> dict[str, Any]:
     contender, tuned, rows = scores.contender, scores.tuned, []
-    for i, (kind, k) in enumerate(rules_of(settings).horizons):
+    for i, (kind, k) in enumerate(settings.rules.horizons):
         at = scores.at[i]
         row: dict[str, Any] = {"kind": kind, "checkpoint": k, "tuned": tuned.winners[i]}
         row["tuning_error"] = number(tuned.scores[i])
@@ -102,20 +81,14 @@ def _method(settings: Comparison, scores: ContenderScores) -> dict[str, Any]:
 
 def _ratio_rows(settings: Comparison, contests: Sequence[Contest]) -> list[dict[str, Any]]:
     """Quartiles over the instances of all the contests together, of every method of ours that is in the first."""
-    rows, horizons = [], enumerate(rules_of(settings).horizons)
+    rows = []
     labels = [each.contender.label for contest in contests[:1] for each in contest.scores if each.contender.ours]
-    for label, against, (i, (kind, k)) in itertools.product(labels, standards(settings), horizons):
+    pairs = itertools.product(labels, STANDARDS[settings.half])
+    for (label, against), (i, (kind, k)) in itertools.product(pairs, enumerate(settings.rules.horizons)):
         row: dict[str, Any] = {"method": label, "against": against, "kind": kind, "checkpoint": k}
         for quantity in ("error", "gap"):
-            found = np.concatenate(
-                [
-                    case_ratios(contest, each, against, quantity, i, settings.floor)
-                    for contest in contests
-                    for each in contest.scores
-                    if each.contender.label == label
-                ]
-            )
-            if len(found):
+            each = [case_ratios(contest, label, against, quantity, i, settings.floor) for contest in contests]
+            if len(found := np.concatenate(each)):
                 row[quantity] = _numbers(quartiles(found))
                 row |= {f"{quantity}_below_half": float(np.mean(found < CLAIM)), "instances": len(found)}
         rows += [row] if "error" in row else []
@@ -129,10 +102,3 @@ def number(value: float) -> float | None:
 
 def _numbers(values: Float[np.ndarray, " numbers"]) -> list[float | None]:
     return [number(each) for each in values.tolist()]
-
-
-def _timings(contests: Sequence[Contest]) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    for contest in contests:
-        total.update(contest.clock)
-    return {name: round(seconds, 2) for name, seconds in total.items()}

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 
 from jaxcoopt import datasets
-from jaxcoopt.comparison.settings import Graphs
+from jaxcoopt.experiments.compare_tables import Graphs
 from jaxcoopt.network.network import Network
 
 PARTS = ("tuning", "evaluation")

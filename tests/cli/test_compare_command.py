@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jaxcoopt.cli import app
-from jaxcoopt.comparison.settings import COMPARISONS
-from jaxcoopt.comparison.table import BLOCK
+from jaxcoopt.experiments.compare_tables import COMPARISONS
+from jaxcoopt.report.comparison_table import BLOCK
 from jaxcoopt.report.readme import block
 
 TINY = """

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxcoopt.comparison.networks import PARTS
-from jaxcoopt.comparison.settings import FAMILIES, Family
+from jaxcoopt.experiments.compare_tables import FAMILIES, Family
+from jaxcoopt.experiments.random_networks import PARTS
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference

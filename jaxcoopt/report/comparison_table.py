@@ -1,15 +1,15 @@
 """The report as words: tables on the screen, CSV, LaTeX, and Markdown for the README and beside it."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.comparison.summary import ANYTIME
-from jaxcoopt.escaping import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain, terminal
+from jaxcoopt.errors import require
+from jaxcoopt.escaping import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain
 from jaxcoopt.report.readme import markdown
+from jaxcoopt.report.table import headed_table
+from jaxcoopt.study.ratios import ANYTIME
 
 BLOCK = "compare"  # of the page in docs/
 OVERALL = "all cases"
@@ -61,12 +61,7 @@ def screen_tables(report: dict[str, Any]) -> Iterator[Table]:
 def to_csv(report: dict[str, Any]) -> str:
     """One line for each case, method and horizon: quartiles of all quantities, and of the ratios of ours."""
     lines = [row for case in report["cases"] for row in _csv_rows(case)]
-    names = list(dict.fromkeys(name for row in lines for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return require("pandas", extra="report").DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
 def to_latex(report: dict[str, Any]) -> str:
@@ -82,7 +77,7 @@ def readme_lines(report: dict[str, Any], picture: str, cases: str, command: str)
         f"Written by {markdown_code(command)}, which repeats it; [case by case]({markdown_path(cases)}), and all "
         "numbers beside that.",
         "",
-        *_ratios(report, slice(None, _overall(report))),
+        *_ratios(report, overall=True),
         "Each method by itself: median error, best to worst case; the last columns at the end, in the worst case.",
         "",
         *markdown(*method_cells(report)),
@@ -93,7 +88,7 @@ def readme_lines(report: dict[str, Any], picture: str, cases: str, command: str)
 
 def cases_page(report: dict[str, Any]) -> str:
     """The ratios of each case, in Markdown."""
-    return "\n".join([*_preamble(report), "", *_ratios(report, slice(_overall(report), None))])
+    return "\n".join([*_preamble(report), "", *_ratios(report, overall=False)])
 
 
 def _preamble(report: dict[str, Any]) -> list[str]:
@@ -107,10 +102,12 @@ def _preamble(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _ratios(report: dict[str, Any], chosen: slice) -> list[str]:
-    """Some rows of the ratios, by iterations and by bits."""
+def _ratios(report: dict[str, Any], overall: bool) -> list[str]:
+    """The ratios over all cases together or of each, by iterations and by bits."""
     parts = [ratio_cells(report, bits) for bits in (False, True)]
-    by_iterations, by_bits = (markdown(headings, rows[chosen]) for headings, rows in parts)
+    by_iterations, by_bits = (
+        markdown(headings, [row for row in rows if (row[0] == OVERALL) == overall]) for headings, rows in parts
+    )
     between = "At equal bits, those of so many iterations at one number a link and iteration:"
     return [*by_iterations, "", between, "", *by_bits, ""]
 
@@ -119,12 +116,8 @@ def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for method in case["methods"]:
         for row in method["horizons"]:
             line = {"problem": case["problem"], "network": csv_text(case["network"]), "nodes": case["nodes"]}
-            line |= {
-                "method": csv_text(method["method"]),
-                "ours": method["ours"],
-                "keeps_budget": method["keeps_budget"],
-            }
-            line |= {"kind": row["kind"], "checkpoint": row["checkpoint"], "diverged": row["diverged"]}
+            line |= {"method": csv_text(method["method"])} | {name: method[name] for name in ("ours", "keeps_budget")}
+            line |= {name: row[name] for name in ("kind", "checkpoint", "diverged")}
             for name in _QUANTITIES:
                 if name in row:
                     line |= _columns(name, row[name])
@@ -153,11 +146,6 @@ def _quantities(report: dict[str, Any]) -> list[str]:
     return [name for name in _QUANTITIES if name in first]
 
 
-def _overall(report: dict[str, Any]) -> int:
-    """How many rows are about all cases together."""
-    return len({(row["method"], row["against"]) for row in report["ratios"]})
-
-
 def _heading(kind: str, mark: int) -> str:
     return f"{mark:,} iterations" if kind == "iterations" else f"bits of {mark:,}"
 
@@ -181,25 +169,11 @@ def _largest(values: Sequence[float | None]) -> float | None:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=terminal(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(terminal(heading), justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*(terminal(plain(cell, LONGEST)) for cell in row))
-    return table
+    return headed_table(title, headings, [[plain(cell, LONGEST) for cell in row] for row in rows], left=1)
 
 
 def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    body = [" & ".join(latex(cell) for cell in row) + r" \\" for row in rows]
-    head = " & ".join(latex(heading) for heading in headings) + r" \\"
+    head, *body = (" & ".join(map(latex, row)) + r" \\" for row in (headings, *rows))
     columns = "l" + "r" * (len(headings) - 1)
-    parts = [
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(parts)
+    begin, end = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}"
+    return "\n".join([begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", end])

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from jaxcoopt.channel.channel import Channel
-from jaxcoopt.comparison.settings import Comparison, Contestant
 from jaxcoopt.experiments.build_method import build_method
+from jaxcoopt.experiments.compare_tables import Comparison, Contestant
 from jaxcoopt.experiments.method_tables import Method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES, Entry, entry_of

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from jaxcoopt.comparison.compete import Contest
-from jaxcoopt.comparison.summary import ALL, ANYTIME, CLAIM
 from jaxcoopt.escaping import csv_text, label, labels, picture
 from jaxcoopt.report.curves import CLOCKS, Curve, clock_panels, legend_beside
 from jaxcoopt.report.style import (
@@ -24,7 +22,8 @@ from jaxcoopt.report.style import (
     strokes,
     styled,
 )
-from jaxcoopt.study.contest import ContenderScores
+from jaxcoopt.study.contest import ContenderScores, Contest
+from jaxcoopt.study.ratios import ALL, ANYTIME, CLAIM
 
 OURS = (BLUE, ORANGE, GREEN, PURPLE, "#000000")
 STROKES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1, 1, 1)))
@@ -83,17 +82,15 @@ def curves_csv(contests: Sequence[Contest]) -> str:
     writer.writerow(["problem", "network", "nodes", "method", *CLOCKS, "error_q1", "error_median", "error_q3"])
     for contest in contests:
         for scores in contest.scores:
-            curve = scores.curve
-            for *clocks, error in zip(*(curve[clock] for clock in CLOCKS), curve["error"], strict=True):
-                numbers = [f"{value:.6g}" for value in (*clocks, *error)]
-                case = contest.problem, csv_text(contest.network), contest.nodes, csv_text(scores.contender.label)
-                writer.writerow([*case, *numbers])
+            case = contest.problem, csv_text(contest.network), contest.nodes, csv_text(scores.contender.label)
+            columns = *(scores.curve[clock] for clock in CLOCKS), *scores.curve["error"]
+            writer.writerows([*case, *(f"{value:.6g}" for value in row)] for row in zip(*columns, strict=True))
     return text.getvalue()
 
 
 def _curves(scores: Sequence[ContenderScores], floor: float) -> list[Curve]:
     """Ours in colours, the others in greys with strokes of their own; dashed where they lie on each other."""
-    bands = [np.clip(np.array(each.curve["error"], float).T, floor, CEILING) for each in scores]
+    bands = [np.clip(each.curve["error"], floor, CEILING) for each in scores]
     alike = len({band.shape for band in bands}) == 1
     dashes = strokes([band[1] for band in bands], log=True) if alike else ["-"] * len(bands)
     found, counts = [], {True: 0, False: 0}
@@ -102,11 +99,10 @@ def _curves(scores: Sequence[ContenderScores], floor: float) -> list[Curve]:
         counts[ours] += 1
         color = OURS[i % len(OURS)] if ours else GREYS[i // len(STROKES) % len(GREYS)]
         stroke = dash if ours or dash != "-" else STROKES[i % len(STROKES)]
-        clocks = [np.array(each.curve[clock], float) for clock in CLOCKS]
-        positive = [np.where(x > 0, x, np.nan) for x in clocks]
-        band = np.where(np.isfinite([error[1] for error in each.curve["error"]]), band, np.nan)
+        positive = [np.where(each.curve[clock] > 0, each.curve[clock], np.nan) for clock in CLOCKS]
+        band = np.where(np.isfinite(each.curve["error"][1]), band, np.nan)
         width, order = (2.0, 5.0) if ours else (1.2, 3.0)
-        found.append(Curve(label(each.contender.label), positive, band, color, [stroke] * len(clocks), width, order))
+        found.append(Curve(label(each.contender.label), positive, band, color, [stroke] * len(positive), width, order))
     return found
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.comparison.contenders import PAPER_LABEL, contenders
-from jaxcoopt.comparison.instances import active_share, draw_instances
-from jaxcoopt.comparison.networks import draw_networks, sizes
-from jaxcoopt.comparison.settings import Comparison, Family, Graphs
+from jaxcoopt.experiments.compare_tables import Comparison, Family, Graphs
+from jaxcoopt.experiments.contenders import PAPER_LABEL, contenders
+from jaxcoopt.experiments.random_instances import active_share, draw_instances
+from jaxcoopt.experiments.random_networks import draw_networks, sizes
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.run.memory import layout_of
 from jaxcoopt.run.names import Trio
@@ -90,7 +90,7 @@ def test_training_instances_start_at_zero_and_know_their_optimum(kind):
 
 
 def test_impossible_active_share_is_said(monkeypatch):
-    monkeypatch.setattr("jaxcoopt.comparison.instances.TRIES", 2)
+    monkeypatch.setattr("jaxcoopt.experiments.random_instances.TRIES", 2)
     with pytest.raises(ValueError, match=r"problems\.active: 0 of .* widen the range"):
         draw_instances(Family(kind="quadratic", active=(0.99, 1.0)), 30, 5, 0, "tuning")
 

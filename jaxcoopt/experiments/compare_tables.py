@@ -1,6 +1,6 @@
 """The settings of a comparison, as a TOML file gives them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from jaxcoopt.experiments.amounts import Count, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import one_of
 from jaxcoopt.experiments.method_tables import Channel
+from jaxcoopt.study.contest import Rules
 
 FAMILIES = {
     "quadratic": "allocation",
@@ -19,7 +20,7 @@ FAMILIES = {
     "linear": "training",
     "logistic": "training",
 }
-"""The random problems of `jaxcoopt.comparison.instances`, and the half that each is about."""
+"""The random problems of `jaxcoopt.experiments.random_instances`, and the half that each is about."""
 
 
 class Family(Table):
@@ -131,6 +132,11 @@ class Comparison(Table):
         """Iterations of a run."""
         return self.steps or max(self.checkpoints)
 
+    @property
+    def rules(self) -> Rules:
+        """When methods are compared."""
+        return Rules(self.checkpoints, self.last, self.longest)
+
     @model_validator(mode="after")
     def _whole(self) -> "Comparison":
         beyond = [checkpoint for checkpoint in self.checkpoints if checkpoint > self.last]
@@ -150,9 +156,4 @@ class Comparison(Table):
         return self
 
 
-def plain(settings: Comparison) -> dict[str, Any]:
-    """The settings as JSON can hold them."""
-    return settings.model_dump(mode="json", exclude_none=True)
-
-
-COMPARISONS = Catalogue("comparison", "jaxcoopt.comparison", Comparison, default="headline")
+COMPARISONS = Catalogue("comparison", "compare", Comparison, default="headline")

@@ -1,1 +1,0 @@
-"""Methods compared: tuned alike, on the same random instances, networks and links."""
