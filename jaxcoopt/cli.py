@@ -55,6 +55,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Changes = list[str] | None
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+
+
+def _file(rest: str) -> Any:
+    return typer.Argument(metavar="FILE", help=f"A TOML file{rest}.")
+
+
+def _changes(example: str) -> Any:
+    return typer.Option("--set", metavar="KEY=VALUE", help=f"Change a setting, such as {example}.")
+
 
 def _version(wanted: bool) -> bool:
     if wanted:
@@ -92,33 +105,24 @@ def examples(name: Annotated[str | None, typer.Argument(help="Print the TOML tex
             typer.echo(holder.text(name), nl=False)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for command, catalogue in (("run", EXPERIMENTS), ("sweep", SWEEPS), ("tune", TUNINGS)):
+        for catalogue in (EXPERIMENTS, SWEEPS, TUNINGS):
             for each in catalogue.names():
-                table.add_row(command, terminal(each, "cyan"), terminal(catalogue.title(each)))
+                table.add_row(catalogue.command, terminal(each, "cyan"), terminal(catalogue.title(each)))
         Console().print(table)
 
 
 @app.command()
 def run(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A TOML file, or the name of a shipped experiment.")
-    ] = EXPERIMENTS.default,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as channel.rho=0.1. A new kind drops the table's other keys.",
-        ),
-    ] = None,
+    file: Annotated[str, _file(", or the name of a shipped experiment")] = EXPERIMENTS.default,
+    set_: Annotated[Changes, _changes("channel.rho=0.1. A new kind drops the table's other keys")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep settings, numbers, traces and pictures in this folder.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what memory the run needs.")] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Run one experiment: by default, MNIST and a CPU budget over germany50."""
     start = time.perf_counter()
@@ -167,19 +171,15 @@ def bench(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> No
 
 @app.command()
 def compare(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A TOML file, the name of a shipped comparison, or list.")
-    ] = COMPARISONS.default,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as instances=20.")
-    ] = None,
+    file: Annotated[str, _file(", the name of a shipped comparison, or list")] = COMPARISONS.default,
+    set_: Annotated[Changes, _changes("instances=20")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for numbers, tables and pictures.")] = Path(
         "compare-results"
     ),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    overwrite: Overwrite = False,
     readme: Annotated[Path | None, typer.Option(metavar="FILE", help="Write tables and picture in here, too.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Compare methods, tuned alike, on random instances; by default the CPU schedulers, in about ten minutes."""
     with clean_errors(debug):
@@ -192,12 +192,8 @@ def compare(
 
 @app.command()
 def sweep(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A TOML file with a \\[sweep] table, or the name of a shipped sweep.")
-    ] = SWEEPS.default,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as sweep.seeds=100.")
-    ] = None,
+    file: Annotated[str, _file(r" with a \[sweep] table, or the name of a shipped sweep")] = SWEEPS.default,
+    set_: Annotated[Changes, _changes("sweep.seeds=100")] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help=f"Zarr store that the numbers go to; by default {STORE}.", show_default=False),
@@ -211,8 +207,8 @@ def sweep(
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0, for several.")] = None,
     processes: Annotated[int | None, typer.Option(help="How many there are.")] = None,
     process_id: Annotated[int | None, typer.Option(help="Which one this is, from 0.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Run many settings and seeds as one job; killed, it goes on with --resume where it stood."""
     with clean_errors(debug):
@@ -225,16 +221,12 @@ def sweep(
 
 @app.command()
 def tune(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help=r"A TOML file with a \[tune] table, or the name of a shipped tuning.")
-    ] = TUNINGS.default,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as tune.starts=8.")
-    ] = None,
+    file: Annotated[str, _file(r" with a \[tune] table, or the name of a shipped tuning")] = TUNINGS.default,
+    set_: Annotated[Changes, _changes("tune.starts=8")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is found.")] = Path("tuned"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Tune settings of a method by gradient descent through its runs; DIR/tuned.toml is for `jaxcoopt run`."""
     with clean_errors(debug):
@@ -266,9 +258,9 @@ def report(
         list[str] | None,
         typer.Option("--metric", metavar="NAME", help="What to draw; by default the gaps."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Turn a sweep's store into tables, heat maps, curves and an HTML page that works offline."""
     with clean_errors(debug):

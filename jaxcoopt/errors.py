@@ -207,9 +207,14 @@ def check_fits(name: str, count: int, most: int, need: float | int, free: int) -
     """Raise MemoryError where `count` of something need more bytes than are free, of which `most` would fit."""
     if need > free:
         raise MemoryError(
-            f"{name}: {_counted(count)} need at least {need / 2**30:,.3g} GiB of memory, and {free / 2**30:,.3g} GiB "
-            f"are free; give {_counted(most)} at most"
+            f"{name}: {_counted(count)} need at least {gib(need)} of memory, and {gib(free)} are free; give "
+            f"{_counted(most)} at most"
         )
+
+
+def gib(size: float | int) -> str:
+    """Bytes as "1.5 GiB"."""
+    return f"{size / 2**30:,.3g} GiB"
 
 
 def _counted(count: int) -> str:

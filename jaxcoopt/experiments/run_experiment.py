@@ -1,6 +1,5 @@
 """Build an experiment and run it, with a stopwatch."""
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import worse_than_start
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.contest import Clock, timed
 from jaxcoopt.theory.auto import with_placeholders
 
 Stage = Callable[[str], AbstractContextManager[Any]]
@@ -42,35 +42,33 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
     Raises ValueError, TypeError or ImportError for settings that cannot be run.
     """
     stage = stage or (lambda text: nullcontext())
-    clock = _Clock()
+    timings: Clock = {}
     with noted(settings.precision) as notes:
-        with stage("loading data and networks"):
+        with stage("loading data and networks"), timed(timings, "load"):
             built = build(settings)
             _check(built)  # `solve` does too, but only after the reference
-            clock.lap("load")
-        with stage("finding the reference optimum"):
+        with stage("finding the reference optimum"), timed(timings, "reference"):
             optimum = _reference(built.problem, built.network.nodes)
-            clock.lap("reference")
-        result = solve(
-            built.problem,
-            built.network,
-            built.method,
-            settings.steps,
-            runs=settings.runs,
-            seed=settings.seed,
-            record=built.record,
-            initial=built.initial,
-            tol=settings.tol,
-            optimum=optimum,
-            progress=progress,
-            shard=settings.shard,
-        )
-        jax.block_until_ready(result.state)
-        clock.lap("solve")
+        with timed(timings, "solve"):
+            result = solve(
+                built.problem,
+                built.network,
+                built.method,
+                settings.steps,
+                runs=settings.runs,
+                seed=settings.seed,
+                record=built.record,
+                initial=built.initial,
+                tol=settings.tol,
+                optimum=optimum,
+                progress=progress,
+                shard=settings.shard,
+            )
+            jax.block_until_ready(result.state)
     if "allocation_gap" in result.trace:
         worse = worse_than_start(np.asarray(result.trace["allocation_gap"]), np.asarray(result.status))
         notes += [words for words in worse if words not in notes]  # `solve` may have said so
-    return Played(built, result, clock.laps, notes)
+    return Played(built, result, timings, notes)
 
 
 def needed(settings: Experiment) -> Memory:
@@ -92,15 +90,3 @@ def _reference(problem: Problem, nodes: int) -> Optimum | None:
         return reference(problem, nodes)
     except RuntimeError:
         return None
-
-
-class _Clock:
-    """Seconds since the last lap, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now

@@ -2,13 +2,11 @@
 
 import math
 import time
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import tomli_w
 
 from jaxcoopt.experiments.build import build
 from jaxcoopt.experiments.notes import noted
@@ -19,7 +17,6 @@ from jaxcoopt.run.memory import memory
 from jaxcoopt.run.names import Trio
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.batcher import Job, run_chunk
-from jaxcoopt.study.store import Store
 from jaxcoopt.study.store_layout import Layout
 from jaxcoopt.study.sweep import check_size, finished, planned, spacing
 
@@ -76,15 +73,10 @@ def estimate(settings: SweepExperiment, store: Path, *, limit: int | None = None
         )
 
 
-def exists(store: Path) -> bool:
-    """Whether a sweep's store is there; raises FileExistsError where something else is."""
-    return Store(store).exists
-
-
 def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple[Job, Layout]:
     if settings.shard != "runs":
         raise ValueError("shard: a sweep spreads its chunks of runs over the devices; leave it out")
-    table = tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"sweep"})))
+    table = settings.model_dump(mode="json", exclude_none=True, exclude={"sweep"})
     base = build(Experiment.model_validate(table))
     steps, every = spacing(settings.steps, settings.record_every)
     check_size(base.problem, settings.sweep.size, settings.sweep.seeds, steps, every, store, len(base.record.metrics))

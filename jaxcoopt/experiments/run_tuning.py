@@ -1,6 +1,5 @@
 """Build a tuning from its file, and run it."""
 
-import tomllib
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +35,7 @@ class PlayedTuning:
 def play_tuning(settings: TuneExperiment, progress: bool = False, stage: Stage | None = None) -> PlayedTuning:
     """The descent that the file asks for. `stage` opens a context around what comes before it."""
     stage = stage or (lambda text: nullcontext())
-    table, wanted = (
-        tomllib.loads(tomli_w.dumps(settings.model_dump(exclude_none=True, exclude={"tune"}))),
-        settings.tune,
-    )
+    table, wanted = settings.model_dump(mode="json", exclude_none=True, exclude={"tune"}), settings.tune
     check_graphs(settings)
     check_runs(settings, "tune.starts, each with tune.runs: runs", wanted.starts * wanted.runs)
     with noted(settings.precision) as notes:

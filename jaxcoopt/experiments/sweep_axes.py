@@ -17,7 +17,7 @@ from jaxcoopt.experiments.sweep_tables import Range, Sweep
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.run.names import Place, Trio, find, read
-from jaxcoopt.study.axes import POINT, Axis, sample
+from jaxcoopt.study.axes import POINT, Axis, labels_of, sample
 
 FIXED = ("title", "steps", "runs", "seed", "record_every", "metrics", "tol", "precision", "shard", "sweep")
 OF_METHOD = ("channel", "allocation_channel", "method")
@@ -37,7 +37,8 @@ def axes_of_keys(table: dict[str, Any], sweep: Sweep, base: Built) -> tuple[Axis
     assert points is not None
     if any(set(point) != set(points[0]) for point in points):
         raise ValueError("sweep.points: give every point the same names")
-    return (_made(POINT, points, {key: _labels([point[key] for point in points]) for key in points[0]}, table, base),)
+    labels = {key: _labels(key, [point[key] for point in points]) for key in points[0]}
+    return (_made(POINT, points, labels, table, base),)
 
 
 def _axis(table: dict[str, Any], key: str, values: Range | list[Any] | dict[str, Any], base: Built) -> Axis:
@@ -45,7 +46,7 @@ def _axis(table: dict[str, Any], key: str, values: Range | list[Any] | dict[str,
         values = values.values()
     if not values:
         raise ValueError(f"sweep.grid.{key}: it is empty; give at least one value")
-    labels = np.array([*values], dtype=object) if isinstance(values, Mapping) else _labels(values)
+    labels = np.array([*values], dtype=object) if isinstance(values, Mapping) else _labels(key, values)
     entries = [*values.values()] if isinstance(values, Mapping) else values
     return _made(key, [{key: value} for value in entries], {key: labels}, table, base)
 
@@ -145,10 +146,7 @@ def _same_but_failures(a: Network, b: Network) -> bool:
     return _same(*(replace(each, failure_rate=None, failures=None) for each in (a, b)))
 
 
-def _labels(values: Sequence[Any]) -> np.ndarray:
-    """Numbers as they are, all else as text."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return np.asarray(values)
+def _labels(key: str, values: Sequence[Any]) -> np.ndarray:
     if any(isinstance(value, dict | list) for value in values):
         raise ValueError("sweep: give values that are tables or lists a label each: a table label = value")
-    return np.array([str(value) for value in values], dtype=object)
+    return labels_of(f"sweep: {key}", values)

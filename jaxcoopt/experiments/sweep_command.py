@@ -10,9 +10,11 @@ from rich.table import Table
 
 from jaxcoopt.escaping import terminal
 from jaxcoopt.experiments.notes import print_notes
-from jaxcoopt.experiments.run_sweep import SweepEstimate, estimate, exists, play_sweep
+from jaxcoopt.experiments.run_sweep import SweepEstimate, estimate, play_sweep
 from jaxcoopt.experiments.sweep_tables import SweepExperiment
+from jaxcoopt.report.table import titled_table
 from jaxcoopt.run.status import Status
+from jaxcoopt.study.store import Store
 from jaxcoopt.study.store_size import size_in_bytes
 
 
@@ -22,7 +24,7 @@ def run_sweep(
     """Runs it, or says what it would take. Raises FileExistsError for a store that is there and is not to go on."""
     console = Console(quiet=quiet or jax.process_index() > 0)
     limit = None if memory is None else size_in_bytes("--memory", memory)
-    there = jax.process_index() == 0 and exists(store)
+    there = jax.process_index() == 0 and Store(store).exists
     if dry_run:
         console.print(_estimated(estimate(settings, store, limit=limit), settings.title))
         if there and not resume:
@@ -42,7 +44,7 @@ def run_sweep(
 
 
 def _estimated(need: SweepEstimate, title: str) -> Table:
-    table = Table(title=terminal(title), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = titled_table(title, header=False)
     rows = {
         "points": f"{need.points:,} in {need.groups:,} group{'s' * (need.groups > 1)}, each compiled once",
         "runs": f"{need.runs:,} in {need.chunks:,} chunk{'s' * (need.chunks > 1)} of {need.chunk_runs:,}",

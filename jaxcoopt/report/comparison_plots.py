@@ -1,7 +1,5 @@
 """Pictures of a comparison: errors against three clocks, and ratios case by case."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +20,7 @@ from jaxcoopt.report.style import (
     strokes,
     styled,
 )
+from jaxcoopt.report.table import csv_lines
 from jaxcoopt.study.contest import ContenderScores, Contest
 from jaxcoopt.study.ratios import ALL, ANYTIME, CLAIM
 
@@ -77,15 +76,13 @@ def ratio_figure(report: dict[str, Any]) -> Any:
 
 def curves_csv(contests: Sequence[Contest]) -> str:
     """What the error pictures show, one line for each record."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["problem", "network", "nodes", "method", *CLOCKS, "error_q1", "error_median", "error_q3"])
+    headings, rows = ["problem", "network", "nodes", "method", *CLOCKS, "error_q1", "error_median", "error_q3"], []
     for contest in contests:
         for scores in contest.scores:
             case = contest.problem, csv_text(contest.network), contest.nodes, csv_text(scores.contender.label)
             columns = *(scores.curve[clock] for clock in CLOCKS), *scores.curve["error"]
-            writer.writerows([*case, *(f"{value:.6g}" for value in row)] for row in zip(*columns, strict=True))
-    return text.getvalue()
+            rows += [[*case, *numbers] for numbers in zip(*columns, strict=True)]
+    return csv_lines(rows, headings, float_format="%.6g")
 
 
 def _curves(scores: Sequence[ContenderScores], floor: float) -> list[Curve]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.table import Table
 
-from jaxcoopt.errors import require
 from jaxcoopt.escaping import LONGEST, csv_text, latex, markdown_code, markdown_path, markdown_text, plain
 from jaxcoopt.report.readme import markdown
-from jaxcoopt.report.table import headed_table
+from jaxcoopt.report.table import csv_lines, headed_table
+from jaxcoopt.study.jobs import QUANTITIES
 from jaxcoopt.study.ratios import ANYTIME
 
 BLOCK = "compare"  # of the page in docs/
@@ -37,14 +37,10 @@ def method_cells(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     marks = report["settings"]["checkpoints"]
     last = marks.index(max(marks))
     names = [name for name in _quantities(report) if name not in ("error", "seconds")]
-    headings = [
-        "method",
-        *(_heading("iterations", mark) for mark in marks),
-        *(name.replace("_", " ") for name in names),
-    ]
-    rows = []
-    for label in dict.fromkeys(method["method"] for case in report["cases"] for method in case["methods"]):
-        found = [method for case in report["cases"] for method in case["methods"] if method["method"] == label]
+    headings = ["method", *(_heading("iterations", k) for k in marks), *(name.replace("_", " ") for name in names)]
+    methods, rows = [method for case in report["cases"] for method in case["methods"]], []
+    for label in dict.fromkeys(method["method"] for method in methods):
+        found = [method for method in methods if method["method"] == label]
         at = [[method["horizons"][i]["error"][1] for method in found] for i in range(len(marks))]
         worst = [[method["horizons"][last][name][1] for method in found] for name in names]
         rows.append([label, *(_span(values) for values in at), *(_shown(_largest(values)) for values in worst)])
@@ -60,8 +56,7 @@ def screen_tables(report: dict[str, Any]) -> Iterator[Table]:
 
 def to_csv(report: dict[str, Any]) -> str:
     """One line for each case, method and horizon: quartiles of all quantities, and of the ratios of ours."""
-    lines = [row for case in report["cases"] for row in _csv_rows(case)]
-    return require("pandas", extra="report").DataFrame(lines).to_csv(index=False, lineterminator="\n")
+    return csv_lines([row for case in report["cases"] for row in _csv_rows(case)])
 
 
 def to_latex(report: dict[str, Any]) -> str:
@@ -118,7 +113,7 @@ def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
             line = {"problem": case["problem"], "network": csv_text(case["network"]), "nodes": case["nodes"]}
             line |= {"method": csv_text(method["method"])} | {name: method[name] for name in ("ours", "keeps_budget")}
             line |= {name: row[name] for name in ("kind", "checkpoint", "diverged")}
-            for name in _QUANTITIES:
+            for name in QUANTITIES:
                 if name in row:
                     line |= _columns(name, row[name])
             for ratio in case["ratios"]:
@@ -128,9 +123,6 @@ def _csv_rows(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     for quantity in ("error", "gap"):
                         line |= _columns(f"{quantity}_over_{against}", ratio[quantity])
             yield line | {"tuned": " ".join(f"{name}={value:g}" for name, value in row["tuned"].items())}
-
-
-_QUANTITIES = ("error", "gap", "budget_residual", "box_violation", "consensus_error", "seconds")
 
 
 def _columns(name: str, values: Sequence[float | None]) -> dict[str, float]:
@@ -143,7 +135,7 @@ def _columns(name: str, values: Sequence[float | None]) -> dict[str, float]:
 def _quantities(report: dict[str, Any]) -> list[str]:
     rows = (row for case in report["cases"] for method in case["methods"] for row in method["horizons"])
     first = next(rows, {})
-    return [name for name in _QUANTITIES if name in first]
+    return [name for name in QUANTITIES if name in first]
 
 
 def _heading(kind: str, mark: int) -> str:

@@ -1,7 +1,5 @@
 """What is known of each node at the end of a run."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxcoopt.escaping import csv_text
 from jaxcoopt.network.graphs import listed, node_labels, node_order
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.report.table import csv_lines
 from jaxcoopt.run.result import Result
 from jaxcoopt.shown import briefly
 
@@ -56,11 +55,7 @@ class Nodes:
         for name in ("share", "optimum", "demand", "lower", "upper", "samples"):
             if getattr(self, name) is not None:
                 columns[name] = getattr(self, name)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-        return text.getvalue()
+        return csv_lines(columns, na_rep="nan")
 
 
 def node_table(graph: nx.Graph, problem: Problem, result: Result, demand: Column, samples: Column) -> Nodes:

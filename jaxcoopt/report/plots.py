@@ -113,8 +113,7 @@ def metrics_figure(result: Result, title: str) -> Any:
     for axes, name, color in zip(panels, names, itertools.cycle(CYCLE), strict=False):
         values = np.asarray(result.trace[name], np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
-        band = np.stack([_over_runs(function, values) for function in (np.min, np.median, np.max)])
-        draw_curve(axes, Curve(name, [x], band, color, ["-"]))
+        draw_curve(axes, Curve(name, [x], _band(values), color, ["-"]))
         if suits_log(values):
             log_axis(axes, values)
         axes.set_title(picture(name), fontsize=11)
@@ -130,9 +129,9 @@ def _clocks(result: Result) -> dict[str, np.ndarray]:
     return {label: np.where(np.isfinite(x), x, np.nan) for label, x in found.items()}
 
 
-def _band(values: np.ndarray, every: np.ndarray) -> np.ndarray:
-    """The least, the median and the largest over the runs, none below where an axis for all values shows 0."""
-    floor = zero_level(every) if np.any(every > 0) else 0.0
+def _band(values: np.ndarray, every: np.ndarray | None = None) -> np.ndarray:
+    """The least, the median and the largest over the runs, none below where a log axis for `every` value shows 0."""
+    floor = -np.inf if every is None else zero_level(every) if np.any(every > 0) else 0.0
     y = np.where(np.isfinite(values), np.maximum(values, floor), np.nan)
     return np.stack([_over_runs(function, y) for function in (np.min, np.median, np.max)])
 

@@ -22,7 +22,7 @@ from jaxcoopt.report.page import page
 from jaxcoopt.report.summary import write_json
 from jaxcoopt.report.sweep_table import progress, screen_table, summary, table
 from jaxcoopt.report.swept import Swept, chosen_axes, chosen_metrics, open_store, swept
-from jaxcoopt.report.table import wide_console
+from jaxcoopt.report.table import csv_lines, wide_console
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.statistics import Statistics, statistics
 
@@ -78,7 +78,7 @@ class SweepReport:
             for name in () if store is None else _written(folder, store):
                 (folder / name).unlink(missing_ok=True)
         figures = self.figures()
-        text = _for_spreadsheets(self.table()).to_csv(index=False, lineterminator="\n")
+        text = csv_lines(_for_spreadsheets(self.table()))
         writers: dict[str, Callable[[Path], None]] = {"table.csv": partial(write_text, text=text)}
         writers |= {f"{name}.png": partial(save_both, figure) for name, figure in figures.items()}
         writers["report.html"] = partial(write_text, text=self.html())

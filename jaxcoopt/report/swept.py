@@ -16,11 +16,13 @@ from jaxcoopt.report.axis import SweptAxis, axis_of
 from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
+from jaxcoopt.study.axes import ITERATION, POINT, SEED
 from jaxcoopt.study.promised import check_promised
 from jaxcoopt.study.statistics import quartiles
 from jaxcoopt.study.store import Store
+from jaxcoopt.study.store_layout import NOT_DONE
+from jaxcoopt.study.sweep import CLOCKS
 
-POINT, SEED, ITERATION = "point", "seed", "iteration"
 METRICS = (
     "training_gap",
     "allocation_gap",
@@ -33,8 +35,6 @@ METRICS = (
 INSTEAD = {"training_gap": "training_loss", "allocation_gap": "allocation_cost"}  # where no optimum is known
 FALLING = ("training_gap", "allocation_gap", "training_loss")  # a method that does its work makes these smaller
 RELATIVE = ("training_gap", "allocation_gap", "budget_residual")  # to a number that is about 1
-CLOCKS = ("bits", "seconds")
-PENDING = -1
 
 
 @briefly
@@ -64,7 +64,7 @@ class Swept:
     @cached_property
     def counts(self) -> dict[str, Int[np.ndarray, " points"]]:
         """How many runs of each point ended how, by the status's name; "PENDING" are not done yet."""
-        codes = {"PENDING": PENDING} | {status.name: int(status) for status in Status}
+        codes = {"PENDING": NOT_DONE} | {status.name: int(status) for status in Status}
         return {name: np.sum(self.status == code, axis=1) for name, code in codes.items()}
 
     @cached_property
@@ -140,7 +140,7 @@ def swept(dataset: Any) -> Swept:
     axes, where = _points(dataset, dims)
     status = _values(dataset, "status", dims).astype(np.int64)
     lost = _lost(dataset, dims, status)
-    used: dict[str | None, Any] = {half: (status != PENDING) & ~flags for half, flags in lost.items()}
+    used: dict[str | None, Any] = {half: (status != NOT_DONE) & ~flags for half, flags in lost.items()}
     used[None] = np.logical_or.reduce(list(used.values()))  # of bits and seconds
     metrics = [*(name for name in METRICS if name in dataset), *_own_metrics(dataset)]
     units = {name: str(dataset[name].attrs.get("units", "")) for name in (*metrics, *CLOCKS) if name in dataset}

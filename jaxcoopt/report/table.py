@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jaxcoopt.errors import require
 from jaxcoopt.escaping import terminal
 
 PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -33,6 +34,12 @@ def wide_console(width: int) -> Console:
     """As wide as the terminal; in a pipe or a file, so many letters wide."""
     console = Console()
     return console if console.is_terminal else Console(width=width)
+
+
+def csv_lines(data: Any, columns: Sequence[str] | None = None, **options: Any) -> str:
+    """As CSV. data: what pandas makes a table of; options: of its `to_csv`."""
+    table = require("pandas", extra="report").DataFrame(data, columns=columns)
+    return table.to_csv(index=False, lineterminator="\n", **options)
 
 
 def summary_table(summary: dict[str, Any], title: str) -> Table:

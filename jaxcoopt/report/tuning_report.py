@@ -1,7 +1,5 @@
 """What a tuning leaves behind: its settings, its history as a table and a picture, and what was gained."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jaxcoopt.escaping import terminal
 from jaxcoopt.files import write_text
 from jaxcoopt.report.folder import save, write_all
 from jaxcoopt.report.style import BLUE, FAINT, ORANGE, new_figure, styled
+from jaxcoopt.report.table import csv_lines, headed_table
 from jaxcoopt.tuning.described import told
 from jaxcoopt.tuning.tune import Tuned
 
@@ -30,16 +28,12 @@ def write_tuning(folder: Path, tuned: Tuned, settings: str) -> None:
 def history_csv(tuned: Tuned) -> str:
     """A line for each iteration and start; phases and link weights in columns of their own."""
     iterations, starts = tuned.history["objective"].shape
-    columns: dict[str, np.ndarray] = {}
+    at = np.indices((iterations, starts))
+    columns: dict[str, np.ndarray] = {"iteration": at[0], "start": at[1]}
     for name, values in tuned.history.items():
         for inner in np.ndindex(values.shape[2:]):  # of phases and link weights
             columns[name + "".join(f"[{i}]" for i in inner)] = values[(..., *inner)]
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["iteration", "start", *columns])
-    for at in np.ndindex(iterations, starts):
-        rows.writerow([*at, *(float(values[at]) for values in columns.values())])
-    return text.getvalue()
+    return csv_lines({name: np.ravel(values) for name, values in columns.items()}, na_rep="nan")
 
 
 @styled
@@ -59,14 +53,8 @@ def history_figure(tuned: Tuned) -> Any:
 
 def tuning_table(title: str, tuned: Tuned, before: Mapping[str, Any], objective: str) -> Table:
     """Settings, objectives and parts of the error before and after, for the terminal."""
-    table = Table(title=terminal(title), title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("before", justify="right")
-    table.add_column("tuned", justify="right")
-    for name, value in tuned.values.items():
-        table.add_row(terminal(name), told(before[name]), told(value))
-    table.add_row(terminal(f"objective ({objective})"), f"{tuned.objective_untuned:.3f}", f"{tuned.objective:.3f}")
-    table.add_row("on held-out runs", f"{tuned.untuned:.3f}", f"{tuned.held_out:.3f}")
-    for name, (of_given, of_tuned) in tuned.parts.items():
-        table.add_row(f"  {name}", f"{of_given:.2g}", f"{of_tuned:.2g}")
-    return table
+    rows = [(name, told(before[name]), told(value)) for name, value in tuned.values.items()]
+    rows += [(f"objective ({objective})", f"{tuned.objective_untuned:.3f}", f"{tuned.objective:.3f}")]
+    rows += [("on held-out runs", f"{tuned.untuned:.3f}", f"{tuned.held_out:.3f}")]
+    rows += [(f"  {name}", f"{given:.2g}", f"{found:.2g}") for name, (given, found) in tuned.parts.items()]
+    return headed_table(title, ("", "before", "tuned"), rows, left=1)

@@ -111,7 +111,7 @@ def _axis(name: str, values: Values, trio: Trio) -> Axis:
         entries = [_received(f"{where}[{shown(label)}]", value) for label, value in values.items()]
     else:
         entries = _listed(where, values)
-        labels = _labels(where, entries)
+        labels = labels_of(where, entries)
     if not entries:
         raise ValueError(f"{where}: it is empty; give at least one value")
     if len(set(labels.tolist())) < len(entries):
@@ -148,7 +148,7 @@ def _points(points: object, trio: Trio) -> Axis:
     if not names:
         raise ValueError("grid: the points name no setting")
     places = tuple(find(name, trio, "grid") for name in names)
-    labels = {name: _labels(f"grid, {name!r}", [point[name] for point in points]) for name in names}
+    labels = {name: labels_of(f"grid, {name!r}", [point[name] for point in points]) for name in names}
     return Axis(POINT, places, tuple(tuple(point[name] for name in names) for point in points), labels)
 
 
@@ -169,7 +169,7 @@ def _received(where: str, value: object) -> Any:
     return plain_tree(value, where) if known and not isinstance(value, type) else value
 
 
-def _labels(where: str, entries: Sequence[Any]) -> np.ndarray:
+def labels_of(where: str, entries: Sequence[Any]) -> np.ndarray:
     """Numbers as they are, all else as text."""
     if any(is_dataclass(entry) or np.ndim(entry) for entry in entries):
         raise TypeError(f"{where}: give objects and arrays a label each: a dict label -> value")

@@ -19,9 +19,9 @@ from jaxcoopt.study.contest import Contender, ContenderScores, Rules, scores_of,
 from jaxcoopt.study.instances import instances_of
 from jaxcoopt.study.jobs import Case
 from jaxcoopt.study.ratios import ratios
+from jaxcoopt.study.sweep import spacing
 from jaxcoopt.theory.auto import asks_for_auto
 
-RECORDS = 20  # of a run, unless said otherwise
 WIDTH = 100  # runs at once
 FLOOR = 1e-12  # errors below count as this: what is smaller is rounding
 
@@ -62,8 +62,8 @@ def compare(
     Raises ValueError or TypeError for what cannot be run, RuntimeError where no optimum is found, MemoryError where
     not even one run fits.
     """
-    steps, runs, seed = at_least_one("steps", steps), at_least_one("runs", runs), check_seed("seed", seed)
-    every = max(1, steps // RECORDS) if record_every is None else at_least_one("record_every", record_every)
+    steps, every = spacing(steps, record_every)
+    runs, seed = at_least_one("runs", runs), check_seed("seed", seed)
     rules = Rules(_checked(checkpoints, steps), steps)
     networks = [plain_tree(each, "network") for each in listed("network", network, Network)]
     given, initial = listed("problem", problem, Problem), received_start(initial)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcoopt.containers import free_memory
-from jaxcoopt.errors import require
+from jaxcoopt.errors import gib, require
 
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 MOST = 2**26  # bytes of such a file: a sweep's has its settings in it
@@ -33,8 +33,8 @@ def check_promised(store: Path) -> None:
         largest = max(sizes, key=lambda name: sizes[name])
         shape = dict(arrays)[largest].shape
         raise MemoryError(
-            f"{store}: its arrays take at least {_gib(sum(sizes.values()))} of memory, {largest} alone, of shape "
-            f"{shape}, {_gib(sizes[largest])}, and {_gib(free)} are free; give a smaller store, or use a larger machine"
+            f"{store}: its arrays take at least {gib(sum(sizes.values()))} of memory, {largest} alone, of shape "
+            f"{shape}, {gib(sizes[largest])}, and {gib(free)} are free; give a smaller store, or use a larger machine"
         )
     for name, each in arrays:
         check_chunks(store, store / name, math.prod(each.chunks) * each.dtype.itemsize)
@@ -85,7 +85,3 @@ def check_chunks(store: Path, folder: Path, size: int) -> None:
 def _chunks(folder: Path) -> Iterator[Path]:
     """The files of an array's chunks."""
     return (each for each in folder.rglob("*") if each.name not in METADATA and each.is_file())
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.3g} GiB"

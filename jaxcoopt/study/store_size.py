@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcoopt.arrays import is_sparse, plain, shown
 from jaxcoopt.containers import free_memory
-from jaxcoopt.errors import at_least_one, one_number, positive
+from jaxcoopt.errors import at_least_one, gib, one_number, positive
 
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SPARE = 1.1  # of the disk space that the numbers take uncompressed
@@ -51,14 +51,14 @@ def check_room(runs: int, size: int, store: Path | None) -> None:
     if store is None:
         free = free_memory()  # of the host, where the results are
         if size > free:
-            raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {_gib(free)} are free; {advice} or give store=")
+            raise MemoryError(f"sweep: {_needed(runs, size)}, of memory {gib(free)} are free; {advice} or give store=")
         return
     usage = shutil.disk_usage(next(each for each in (store.parent, *store.absolute().parents) if each.exists()))
     room = (
         usage.total if (store / "zarr.json").exists() else usage.free
     )  # what is done of a store lies on the disk already
     if size * SPARE > room:
-        raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {_gib(room)}; {advice} or give another disk")
+        raise OSError(f"store {store}: {_needed(runs, size)}, the disk has {gib(room)}; {advice} or give another disk")
 
 
 def size_in_bytes(name: str, given: object) -> int:
@@ -80,8 +80,4 @@ def _length(values: Any) -> int:
 
 
 def _needed(runs: int, size: int) -> str:
-    return f"{runs:,} runs take up to {_gib(size)}"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.3g} GiB"
+    return f"{runs:,} runs take up to {gib(size)}"
