@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -76,7 +77,8 @@ def empty_files(layout: Layout) -> dict[str, bytes]:
     zarr, made = require("zarr", extra="sweep"), {}
     place = zarr.storage.MemoryStore(made)
     write_empty(place, layout)
-    known = {key: f"{digest(buffer.to_bytes()):016x}" for key, buffer in made.items() if key != MANIFEST}
+    # Sorted: xarray makes the coordinates in an order that differs from process to process.
+    known = {key: f"{digest(made[key].to_bytes()):016x}" for key in sorted(made) if key != MANIFEST}
     zarr.open_group(place, mode="r+")["chunks"].attrs.update(layout.attributes | {FILES: known})
     return {key: made[key].to_bytes() for key in (MANIFEST, *known)}
 
@@ -94,39 +96,18 @@ def write_empty(place: Any, layout: Layout) -> None:
         encoding = {name: {"compressors": _compressors()} for name in dataset.coords}
         dataset.to_zarr(place, mode="w", consolidated=False, encoding=encoding)
     group = zarr.open_group(place, mode="r+")
-    dims, tile = layout.dims, layout.tiles.tile
+    make = partial(group.create_array, compressors=_compressors())
+    dims, shape, tile, records = layout.dims, layout.tiles.shape, layout.tiles.tile, len(layout.iterations)
+    trace = {"shape": (*shape, records), "chunks": (*tile, records), "dtype": layout.dtype, "fill_value": np.nan}
     for name, units in layout.variables.items():
-        shape, chunks = (*layout.tiles.shape, len(layout.iterations)), (*tile, len(layout.iterations))
-        _array(group, name, shape, chunks, layout.dtype, np.nan, (*dims, ITERATION), {"units": units})
+        make(name, **trace, dimension_names=(*dims, ITERATION), attributes={"units": units})
+    run = {"shape": shape, "chunks": tile, "fill_value": NOT_DONE, "dimension_names": dims}
     flags = {"flag_values": [int(code) for code in Status], "flag_meanings": " ".join(c.name for c in Status)}
-    _array(group, "status", layout.tiles.shape, tile, np.dtype(np.int8), NOT_DONE, dims, flags)
-    left = {"units": "iterations"}
-    _array(group, "left", layout.tiles.shape, tile, np.dtype(np.int32), NOT_DONE, dims, left)
+    make("status", **run, dtype=np.int8, attributes=flags)
+    make("left", **run, dtype=np.int32, attributes={"units": "iterations"})
     arrays = len(layout.variables) + len(LAST)
     shape, chunks = (*layout.tiles.counts, arrays), (*[1] * len(tile), arrays)
-    _array(group, DONE, shape, chunks, np.dtype(np.uint64), 0, None, {})
-
-
-def _array(
-    group: Any,
-    name: str,
-    shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    dtype: np.dtype,
-    fill: object,
-    dims: tuple[str, ...] | None,
-    attributes: dict[str, Any],
-) -> None:
-    group.create_array(
-        name,
-        shape=shape,
-        chunks=chunks,
-        dtype=dtype,
-        compressors=_compressors(),
-        fill_value=fill,
-        dimension_names=dims,
-        attributes=attributes,
-    )
+    make(DONE, shape=shape, chunks=chunks, dtype=np.uint64, fill_value=0)
 
 
 def _compressors() -> tuple[Any, ...]:

@@ -202,3 +202,11 @@ def test_any_reader_sees_a_checksum(made, tmp_path):
     table = xarray.open_zarr(store, consolidated=False, chunks=None)
     with pytest.raises(ValueError, match="checksum"):
         _ = table["allocation_gap"].values
+
+
+def test_the_manifest_is_the_same_in_every_process(made):
+    """xarray makes coordinates in the order of a set, which differs between processes: the next one would take a whole
+    store for a damaged one.
+    """
+    known = json.loads((made[0] / MANIFEST).read_bytes())["attributes"]["files"]
+    assert list(known) == sorted(known)
