@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcoopt.arrays import plain_tree, shown
 from jaxcoopt.errors import finite, refuse_lists, refuse_unregistered, traced
@@ -57,7 +58,7 @@ def check_failures(name: str, failures: Failures, sizes: dict[str, int]) -> Fail
     return failures
 
 
-def check_step(failures: Failures, state: Any, draw: LinkDraw) -> None:
+def check_step(failures: Failures, state: PyTree, draw: LinkDraw) -> None:
     """Raise TypeError for failures whose `step` gives no links, or whose state changes its shape or type."""
     kind = type(failures).__name__
     up, after = jax.eval_shape(failures.step, state, draw)
@@ -75,7 +76,7 @@ def check_step(failures: Failures, state: Any, draw: LinkDraw) -> None:
             raise TypeError(f"network.failures: {kind}.init gives {_form(leaf)}, expected {expected}")
 
 
-def _form(tree: Any) -> str:
+def _form(tree: PyTree) -> str:
     """Types and shapes."""
     leaves = jax.tree.leaves(tree)
     return ", ".join(f"{leaf.dtype.name}{[*leaf.shape]}" if hasattr(leaf, "dtype") else shown(leaf) for leaf in leaves)

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, PyTree
 
 from jaxcoopt.along_runs import row_of
 from jaxcoopt.arrays import float_dtype, plain, shown, stored
@@ -41,7 +41,7 @@ class Failures(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def step(self, state: Any, draw: LinkDraw) -> tuple[Up, Any]:
+    def step(self, state: PyTree, draw: LinkDraw) -> tuple[Up, Any]:
         """(which links are up at the iteration of `draw`, what is remembered after it)."""
 
     def mean_rate(self) -> Any:
@@ -67,7 +67,7 @@ class Independent(Failures):
         """True."""
         return True
 
-    def step(self, state: Any, draw: LinkDraw) -> tuple[Up, Any]:
+    def step(self, state: PyTree, draw: LinkDraw) -> tuple[Up, Any]:
         """Drawn anew."""
         return draw.up(self.rate), None
 
@@ -143,7 +143,7 @@ class NodeFailures(Failures):
         """Of the node at each link's tail and at its head."""
         return tuple(self._of_nodes.init(end) for end in draw.ends)
 
-    def step(self, state: Any, draw: LinkDraw) -> tuple[Up, Any]:
+    def step(self, state: PyTree, draw: LinkDraw) -> tuple[Up, Any]:
         """Where both nodes are up."""
         (tail, of_tail), (head, of_head) = map(self._of_nodes.step, state, draw.ends)
         return stored(tail & head, draw.runs[0] >= 0), (of_tail, of_head)
@@ -178,7 +178,7 @@ class Schedule(Failures):
             up = plain("Schedule.up", self.up)
             object.__setattr__(self, "up", up.astype(float_dtype()) if up.dtype == bool else up)
 
-    def step(self, state: Any, draw: LinkDraw) -> tuple[Up, Any]:
+    def step(self, state: PyTree, draw: LinkDraw) -> tuple[Up, Any]:
         """The iteration's row."""
         up = jnp.asarray(self.up)
         row = up[draw.iteration % up.shape[0]].astype(bool)

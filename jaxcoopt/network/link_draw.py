@@ -2,12 +2,11 @@
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, UInt
 
 from jaxcoopt.arrays import float_dtype, stored
 from jaxcoopt.draws import random_bits
@@ -50,7 +49,7 @@ class LinkDraw:
         """Other numbers for each name: an object that draws twice in an iteration names its draws."""
         return replace(self, key=jax.random.fold_in(self.key, zlib.crc32(name.encode())))
 
-    def up(self, rate: Any) -> Bool[Array, "edges runs"]:
+    def up(self, rate: ArrayLike) -> Bool[Array, "edges runs"]:
         """True with chance 1 - rate each, all independent; rate: in [0, 1), a number, [runs] or [edges, runs]."""
         return links_up(self.key, self.number, self.runs, rate)
 
@@ -65,7 +64,7 @@ class LinkDraw:
 
 
 def links_up(
-    key: Array, edges: UInt[Array, " edges"], runs: Int[Array, " runs"], failure_rate: Any
+    key: Array, edges: UInt[Array, " edges"], runs: Int[Array, " runs"], failure_rate: ArrayLike
 ) -> Bool[Array, "edges runs"]:
     """Which edges hold in each run, each with probability 1 - failure_rate (a number, [runs] or [edges, runs])."""
     rate = jnp.atleast_1d(jnp.asarray(failure_rate, jnp.float32))

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcoopt.compensated import Grid, Pair, settled, split
 from jaxcoopt.derivative import derivative_from
@@ -55,7 +55,7 @@ class Links:
         """How many a node may have."""
         return self.tables.most_slots
 
-    def mix(self, values: Any, through: Quantize | None = None) -> Any:
+    def mix(self, values: PyTree, through: Quantize | None = None) -> Any:
         """sum_j w_ij (u_j - u_i), or sum_j w_ij q(u_j - u_i) with `through` an odd q; leaves [nodes, *shape, runs].
 
         Differences are taken before they are weighted, so that equal values mix to exactly 0.
@@ -66,7 +66,7 @@ class Links:
             return jax.tree.map(lambda u: symmetric(Links._mix_linear, self, u), values)
         return jax.tree.map(lambda u: linear(Links._mix_linear, Links._mix_outward, self, u), values)
 
-    def flow(self, values: Any, amount: Rule, grid: Grid) -> Pair:
+    def flow(self, values: PyTree, amount: Rule, grid: Grid) -> Pair:
         """sum_j amount(u_i, u_j, w_ij) in whole units of the grid: one end gains exactly what the other loses.
 
         values: a pytree, leaves [nodes, runs], that is stored: computed on the way, the compiler may round it
@@ -78,26 +78,26 @@ class Links:
         if self.outward is not None:
             return self._flow_one_way(values, amount, grid)
 
-        def add(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+        def add(total: Pair, own: PyTree, other: PyTree, weight: Array) -> Pair:
             unlike = jax.tree.leaves(other)[0] - jax.tree.leaves(own)[0]
             moved = split(_rounded_once(amount(own, other, weight), unlike), grid)
             return Pair(total.high + moved.high, total.low + moved.low)
 
         return self._over_tables(values, add, _nothing, settle=lambda total: settled(total, grid))
 
-    def _flow_one_way(self, values: Any, amount: Rule, grid: Grid) -> Pair:
+    def _flow_one_way(self, values: PyTree, amount: Rule, grid: Grid) -> Pair:
         """What comes in and what goes out, each link's number rounded alike at both ends."""
 
-        def sent(value: Any, weight: Array) -> Pair:
+        def sent(value: PyTree, weight: Array) -> Pair:
             leaf = jax.tree.leaves(value)[0]
             none = jax.tree.map(jnp.zeros_like, value)
             return split(_rounded_once(amount(none, value, weight), leaf), grid)
 
-        def gain(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+        def gain(total: Pair, own: PyTree, other: PyTree, weight: Array) -> Pair:
             moved = sent(other, weight)
             return Pair(total.high + moved.high, total.low + moved.low)
 
-        def lose(total: Pair, own: Any, other: Any, weight: Array) -> Pair:
+        def lose(total: Pair, own: PyTree, other: PyTree, weight: Array) -> Pair:
             moved = sent(own, weight)
             return Pair(total.high - moved.high, total.low - moved.low)
 
@@ -110,13 +110,13 @@ class Links:
         """max_i |u_i|."""
         return most(values, self.halo)
 
-    def total(self, values: Any, amount: Rule) -> Any:
+    def total(self, values: PyTree, amount: Rule) -> Any:
         """sum_j amount(u_i, u_j, w_ij), a pytree of [nodes, runs], for values with such leaves."""
 
-        def add(total: Any, own: Any, other: Any, weight: Array) -> Any:
+        def add(total: PyTree, own: PyTree, other: PyTree, weight: Array) -> Any:
             return jax.tree.map(jnp.add, total, amount(own, other, weight))
 
-        def start(own: Any) -> Any:
+        def start(own: PyTree) -> Any:
             zero = jnp.zeros_like(jax.tree.leaves(own)[0])
             shape = jax.eval_shape(lambda: amount(own, own, zero))
             return jax.tree.map(lambda _: zero, shape)
@@ -128,13 +128,13 @@ class Links:
         weights = self.edges.weights[:, None]
         return weights if self.up is None else jnp.where(self.up, weights, 0)
 
-    def at_ends(self, values: Any) -> tuple[Any, Any]:
+    def at_ends(self, values: PyTree) -> tuple[Any, Any]:
         """(u at the tail, u at the head) of each edge, leaves [edges, runs]."""
         values = self._within_reach(values)
         tail = jax.tree.map(lambda leaf: take(leaf, self.edges.tail), values)
         return tail, jax.tree.map(lambda leaf: take(leaf, self.edges.head), values)
 
-    def collect(self, of_edges: Any, part: Callable[[Any, Array], Any], settle: Callable | None = None) -> Any:
+    def collect(self, of_edges: PyTree, part: Callable[[Any, Array], Any], settle: Callable | None = None) -> Any:
         """The sum of part(value, sign) over the links of each node, sign 1 at an edge's head and -1 at its tail.
 
         of_edges: a pytree, leaves [edges, runs], stored, and 0 where an edge is not there; part: 0 for the sign 0.
@@ -146,7 +146,7 @@ class Links:
         for block in self.tables.blocks():
             own = jnp.arange(block.link.shape[1], dtype=jnp.int32) if block.node is None else block.node
 
-            def add(total: Any, link: Array, neighbour: Array, own: Array = own) -> Any:
+            def add(total: PyTree, link: Array, neighbour: Array, own: Array = own) -> Any:
                 sign = jnp.sign(self._number(own) - self._number(neighbour)).astype(self.tables.weights.dtype)[:, None]
                 got = part(jax.tree.map(lambda leaf: take(leaf, link), of_edges), sign)
                 return jax.tree.map(jnp.add, total, got)
@@ -212,7 +212,7 @@ class Links:
 
     def _over_tables(
         self,
-        values: Any,
+        values: PyTree,
         add: Callable[..., Any],
         start: Callable,
         chunk: int = CHUNK,
@@ -228,7 +228,7 @@ class Links:
         for block, of_rows in zip(tables.blocks(), owns, strict=True):
             own = form.unflatten(of_rows)
 
-            def add_column(total: Any, neighbour: Array, weight: Array, link: Array, own: Any = own) -> Any:
+            def add_column(total: PyTree, neighbour: Array, weight: Array, link: Array, own: PyTree = own) -> Any:
                 other = jax.tree.map(lambda leaf: take(leaf, neighbour), around)
                 weight = weight if self.up is None else _where_up(self.up, weight, link)
                 return add(total, own, other, _column(weight, jax.tree.leaves(own)[0]))
@@ -237,7 +237,7 @@ class Links:
             parts.append(_folded(block, add_column, start(own), columns, chunk, settle))
         return tables.in_order(parts)
 
-    def _within_reach(self, values: Any) -> Any:
+    def _within_reach(self, values: PyTree) -> Any:
         """Values of the nodes that the tables and edges may name, leaves [nodes + those of other devices, ...]."""
         return values if self.halo is None else jax.tree.map(self.halo.heard, values)
 
@@ -246,7 +246,7 @@ class Links:
         return node if self.halo is None else take(self.halo.number, node)
 
 
-def _nothing(own: Any) -> Pair:
+def _nothing(own: PyTree) -> Pair:
     zero = jnp.zeros_like(jax.tree.leaves(own)[0])
     return Pair(zero, zero)
 
@@ -260,7 +260,7 @@ def _rounded_once(part: Array, other: Array) -> Array:
 
 
 def _folded(
-    block: Block, add: Callable[..., Any], start: Any, columns: Any, chunk: int, settle: Callable | None
+    block: Block, add: Callable[..., Any], start: PyTree, columns: PyTree, chunk: int, settle: Callable | None
 ) -> Any:
     """`fold` over a block. A bucket's is in a branch, always taken: XLA would compute it again in what reads it."""
     if block.node is None or choices().gathered:

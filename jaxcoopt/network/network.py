@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcoopt.arrays import float_dtype, plain
 from jaxcoopt.errors import finite, positive, traced
@@ -251,7 +251,7 @@ class Network:
         return self.next_links(None, key, iteration, runs)[0]
 
     def next_links(
-        self, memory: Any, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]
+        self, memory: PyTree, key: Array, iteration: Int[Array, ""], runs: Int[Array, " runs"]
     ) -> tuple[Links, Any]:
         """The links of an iteration, by what the failures remember of those before, and what they remember after it."""
         kept = self.tables, self.edges.weights, self.shifts, self.matrix, self.outward

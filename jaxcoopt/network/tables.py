@@ -135,7 +135,7 @@ def fold(
     return lax.scan(turn, total, chunks)[0]
 
 
-def _reduced(add: Callable[..., Any], total: Any, columns: Any, settle: Callable[[Any], Any] | None) -> Any:
+def _reduced(add: Callable[..., Any], total: PyTree, columns: PyTree, settle: Callable[[Any], Any] | None) -> Any:
     """The same as one reduction over the columns, or, where sums must be settled, one over each `CHUNK` of them."""
     zero = jax.tree.map(jnp.zeros_like, total)
     parts = jax.vmap(lambda *column: add(zero, *column))(*columns)

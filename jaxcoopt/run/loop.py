@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from jaxcoopt.compensated import Pair, two_sum
 from jaxcoopt.draws import Draw
@@ -245,12 +245,12 @@ def _compiled(options: tuple[tuple[str, bool | int | str], ...]) -> Any:
     return jax.jit(advance_records, donate_argnames="carry", compiler_options=dict(options))
 
 
-def _rows(tree: Any) -> Any:
+def _rows(tree: PyTree) -> Any:
     """Leaves [nodes, *shape, runs] as [nodes, shape * runs]."""
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1) if leaf.ndim > 2 else leaf, tree)
 
 
-def _unrows(like: Any) -> Callable[[Any], Any]:
+def _unrows(like: PyTree) -> Callable[[Any], Any]:
     """The way back, to the shapes of `like`."""
     return partial(jax.tree.map, lambda shaped, leaf: leaf.reshape(shaped.shape), like)
 
@@ -371,5 +371,5 @@ def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:
     return jnp.broadcast_to(copies * bits, carry.seconds.shape)
 
 
-def _keep(done: Bool[Array, " runs"], old: Any, new: Any) -> Any:
+def _keep(done: Bool[Array, " runs"], old: PyTree, new: PyTree) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(done.reshape((1,) * (b.ndim - 1) + done.shape), a, b), old, new)

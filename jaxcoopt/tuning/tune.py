@@ -210,6 +210,7 @@ def _best(parameters: Parameters, history: dict[str, np.ndarray], search: Search
             f"nothing better was found than the settings that were given ({untuned[1]:.3g} on what is held out, "
             f"{found[1]:.3g} tuned), so these are returned: try more iterations, more starts, or other intervals"
         )
+    if untuned[1] <= found[1]:
         chosen = {each.name: each.given(parameters.trio) for each in parameters.each}
         found, parts, start, iteration = untuned, parts_before, 0, 0
     parts = {name: (before, parts[name]) for name, before in parts_before.items()}
