@@ -234,6 +234,15 @@ class Network:
             return jax.random.randint(jax.random.fold_in(jax.random.fold_in(key, iteration), 0), (), 0, self.graphs)
         return self.sequence[iteration % self.sequence.shape[0]]
 
+    def seen(self, iteration: Int[Array, ""]) -> Int[Array, " graphs"] | None:
+        """How often each graph was seen before an iteration; None where the graphs are drawn at random."""
+        if self.switching == "random":
+            return None
+        order = jnp.arange(self.graphs) if self.switching == "cycle" else self.sequence
+        rounds, rest = iteration // len(order), iteration % len(order)
+        begun = jnp.arange(len(order), dtype=iteration.dtype) < rest
+        return jnp.zeros(self.graphs, iteration.dtype).at[order].add(rounds + begun.astype(iteration.dtype))
+
     def memory(self, key: Array, runs: Int[Array, " runs"]) -> Any:
         """What the failures remember before iteration 0, see `Failures.init`; None where that is nothing.
 

@@ -67,16 +67,17 @@ class Setup:
 @dataclass(frozen=True)
 class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
-    end, and what they lost to rounding), how often each graph was seen; which runs have converged and stand still, and
-    the bits that these had sent by then (None without a tolerance); which runs have left the domain of their cost in
-    an iteration, recorded or not (None where it has no end); what the network's failures remember (None: nothing).
+    end, and what they lost to rounding), how often each graph was seen (None where the network knows); which runs have
+    converged and stand still, and the bits that these had sent by then (None without a tolerance); which runs have left
+    the domain of their cost in an iteration, recorded or not (None where it has no end); what the network's failures
+    remember (None: nothing).
     """
 
     iteration: Int[Array, ""]
     state: CoState
     seconds: Float[Array, " runs"]
     seconds_lost: Float[Array, " runs"]
-    visits: Int[Array, " graphs"]
+    visits: Int[Array, " graphs"] | None
     done: Bool[Array, " runs"]
     bits: Float[Array, " runs"] | None = None
     strayed: Bool[Array, " runs"] | None = None
@@ -89,7 +90,6 @@ Iterations = Callable[[Setup, Carry, Any], Carry]
 def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     """The carry of iteration 0, from where the nodes start."""
     zero = jnp.zeros(setup.runs.shape, setup.network.weights.dtype)
-    visits = jnp.zeros((setup.network.graphs,), jnp.int32)
     iteration = jnp.asarray(0, jnp.int32)
     failures = setup.network.memory(setup.network_key, setup.runs)
     links, _ = setup.network.next_links(failures, setup.network_key, iteration, setup.runs)
@@ -97,6 +97,7 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     state = at_iteration(setup.method, iteration).init(setup.problem, x, params, now)
     none = jnp.zeros(setup.runs.shape, bool)
     strayed = none if _has_ends(setup.problem) else None
+    visits = jnp.zeros(setup.network.graphs, jnp.int32) if setup.network.seen(iteration) is None else None
     carry = Carry(iteration, state, zero, zero, visits, none, strayed=strayed, failures=failures)
     return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
 
@@ -223,14 +224,36 @@ def advance_records(
     def interval(state: tuple[Any, ...]) -> tuple[Any, ...]:
         made, _, at, records = state
         at, record = advance(setup, at, lengths[made], axis)
-        records = jax.tree.map(lambda rows, row: rows.at[made].set(row), records, record)
+        records = [rows.at[made].set(row) for rows, row in zip(records, stacked(record), strict=True)]
         return made + 1, _all(record["over"], axis), at, records
 
-    like = jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1])
-    empty = jax.tree.map(lambda row: jnp.zeros((len(lengths), *row.shape), row.dtype), like)
+    stacked, apart = _stacks(jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1]))
+    like = jax.eval_shape(lambda: stacked(advance(setup, carry, lengths[0])[1]))
+    empty = [jnp.zeros((len(lengths), *row.shape), row.dtype) for row in like]
     start = (jnp.asarray(0, lengths.dtype), jnp.asarray(False), carry, empty)
     made, _, carry, records = lax.while_loop(go_on, interval, start)
-    return carry, records, made
+    return carry, apart(records), made
+
+
+def _stacks(like: PyTree) -> tuple[Callable[[PyTree], list[Array]], Callable[[list[Array]], PyTree]]:
+    """A record as one array for all numbers of a shape and type, [numbers, *shape], which is written in one step; and
+    the way back, from [records, numbers, *shape].
+    """
+    leaves, form = jax.tree.flatten(like)
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for place, leaf in enumerate(leaves):
+        alike.setdefault((leaf.shape, leaf.dtype), []).append(place)
+    order = [place for places in alike.values() for place in places]
+
+    def stacked(record: PyTree) -> list[Array]:
+        rows = jax.tree.leaves(record)
+        return [jnp.stack([rows[place] for place in places]) for places in alike.values()]
+
+    def apart(records: list[Array]) -> PyTree:
+        found = [each[:, number] for each in records for number in range(each.shape[1])]
+        return form.unflatten([found[order.index(place)] for place in range(len(leaves))])
+
+    return stacked, apart
 
 
 def compiled_for(runs: int) -> Any:
@@ -315,7 +338,7 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     links, failures = setup.network.next_links(carry.failures, key, carry.iteration, setup.runs)
     draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
     now = Round(links, draw, setup.nodes, setup.method.channel)
-    duration, strayed = _duration(setup, carry.state), carry.strayed
+    duration, strayed, visits = _duration(setup, carry.state), carry.strayed, carry.visits
     if strayed is not None:
         strayed = strayed | _outside(setup, carry.state)
     if setup.split is not None:
@@ -330,7 +353,7 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
         state=at_iteration(setup.method, carry.iteration).update(carry.state, setup.problem, now),
         seconds=jnp.where(goes_on, jnp.minimum(seconds, forever), forever),
         seconds_lost=jnp.where(goes_on, lost, 0),
-        visits=carry.visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
+        visits=None if visits is None else visits.at[setup.network.graph_at(key, carry.iteration)].add(1),
         strayed=strayed,
         failures=failures,
     )
@@ -366,7 +389,9 @@ def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:
     """Bits the mean node has sent, on each of its links, failed ones included."""
-    copies = jnp.sum(carry.visits.astype(carry.seconds.dtype) * setup.network.links_sent)
+    seen = setup.network.seen(carry.iteration) if carry.visits is None else carry.visits
+    assert seen is not None  # the carry counts what the network does not know
+    copies = jnp.sum(seen.astype(carry.seconds.dtype) * setup.network.links_sent)
     bits = jnp.asarray(setup.method.bits(carry.state), carry.seconds.dtype)
     return jnp.broadcast_to(copies * bits, carry.seconds.shape)
 
