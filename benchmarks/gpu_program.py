@@ -3,6 +3,7 @@
     python -m benchmarks.gpu_program                     # every case and method, for an H200
     python -m benchmarks.gpu_program --cases "64 runs"   # those whose name contains it
     python -m benchmarks.gpu_program --target h100 a100
+    python -m benchmarks.gpu_program --readme docs/gpu.md
 
 It needs a jax that makes programs for CUDA: `pip install "jax[cuda13]"`, 1.8 GB. Written to
 benchmarks/results/gpu_program.json. "once" is the floor: every kernel reads each of its arrays once. The compiler is
@@ -33,6 +34,7 @@ from benchmarks.gpu.hlo import read
 from benchmarks.gpu.targets import TARGETS, Target
 from jaxcoopt.methods.registry import ENTRIES, Entry
 from jaxcoopt.platform import choices
+from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.run.compiler import options_for
 from jaxcoopt.run.loop import advance_records
 from jaxcoopt.run.prepare import prepare
@@ -143,10 +145,12 @@ def line(row: dict[str, Any]) -> str:
     return "| " + " | ".join([*cells, str(row["record"]["kernels"]), f"{row['seconds']['compiling']:.0f}"]) + " |"
 
 
-HEAD = (
+HEAD = [
     "| case | kernels | copies | conditionals | inner loops | float64 | scatter | callbacks | MB once | MB gathered | "
-    "kernels of a record | s to compile |\n|" + "---|" * 12
-)
+    "kernels of a record | s to compile |",
+    "|" + "---|" * 12,
+]
+BLOCK = "gpu program"  # of the page in docs/
 
 
 def main() -> None:
@@ -156,16 +160,22 @@ def main() -> None:
     )
     parser.add_argument("--target", nargs="+", default=["h200"], choices=list(TARGETS))
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--readme", type=Path, help="a page that gets the first target's table")
     given = parser.parse_args()
+    if given.readme is not None:
+        check_readme(given.readme, BLOCK)
     report: dict[str, Any] = {"versions": versions(), "targets": {}}
     for name in given.target:
-        print(f"{TARGETS[name].name}\n\n{HEAD}", flush=True)
+        print(TARGETS[name].name, "", *HEAD, sep="\n", flush=True)
         rows = report["targets"][TARGETS[name].name] = []
         for program in programs():
             if any(text in program.name for text in given.cases):
                 rows.append(compiled(program, TARGETS[name]))
                 print(line(rows[-1]), flush=True)
                 given.out.write_text(json.dumps(report, indent=1) + "\n")
+    if given.readme is not None:
+        first = report["targets"][TARGETS[given.target[0]].name]
+        write_readme(given.readme, BLOCK, [*HEAD, *map(line, first)])
 
 
 if __name__ == "__main__":
