@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import jax
 
+from jaxcoopt.shown import briefly
+
 FORCED = "JAXCOOPT_LOOP"  # "cpu" or "gpu": that loop, whatever the platform is, for tests and for compiling ahead
 
 
+@briefly
 @dataclass(frozen=True)
 class Choices:
     """gathered: a node's neighbours are gathered at once and reduced, instead of one column after another. On a GPU

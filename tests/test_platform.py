@@ -48,7 +48,7 @@ def test_the_loop_is_chosen_by_the_platform_or_by_name(monkeypatch):
 @pytest.mark.fast
 @pytest.mark.parametrize("slots", [1, 7, 8, 9, 100])
 def test_neighbours_are_reduced_as_they_are_folded(gpu, rng, slots):
-    columns = tuple(rng.normal(size=(2, slots, 5)))
+    columns = tuple(map(jnp.asarray, rng.normal(size=(2, slots, 5))))
     turns = []
 
     def settle(total):
@@ -64,7 +64,7 @@ def test_neighbours_are_reduced_as_they_are_folded(gpu, rng, slots):
 def test_a_reduction_of_pairs_is_as_exact_as_a_tree(gpu, rng):
     values = (rng.normal(size=(1001, 3)) * 10.0 ** rng.uniform(-6, 6, (1001, 3))).astype(np.float32)
     exact = [math.fsum(column) for column in values.T.astype(float)]
-    found = jax.jit(compensated_sum)(values)
+    found = jax.jit(compensated_sum)(jnp.asarray(values))
     np.testing.assert_allclose(found, exact, rtol=0, atol=2e-7 * np.abs(exact).max())
 
 
