@@ -154,6 +154,7 @@ BLOCK = "gpu program"  # of the page in docs/
 
 
 def main() -> None:
+    jax.config.update("jax_enable_compilation_cache", False)  # programs for a device that is not there
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--cases", nargs="+", default=[""], metavar="TEXT", help="those whose name contains one of these"
