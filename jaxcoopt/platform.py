@@ -22,8 +22,8 @@ class Choices:
     pairs_reduced: compensated sums are one reduction of pairs, instead of a tree of log2(nodes) levels, which are as
     many kernels; the CPU compiler does not vectorise a reduction of pairs.
 
-    newton_written_out: the few Newton steps of `DualFlow` are one kernel, instead of three for each; on a CPU the loop
-    compiles in a third of the time.
+    newton_written_out: the Newton steps of a node's own problem are one kernel, instead of three for each; on a CPU the
+    loop compiles in a third of the time.
 
     few_runs_as_rows: with few runs, all numbers of a node are one row of the loop's state. A CPU vectorises no loop as
     short as a few runs; a GPU copies every array twice for it.

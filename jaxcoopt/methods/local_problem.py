@@ -10,7 +10,6 @@ from jaxcoopt.derivative import derivative_from
 from jaxcoopt.platform import choices
 from jaxcoopt.problem.costs import Cost, curvature, marginal
 
-FEW_STEPS = 8  # that are worth writing out where a loop is dear
 NEWTON_STEPS = 40  # at most as many halvings of the bracket; Newton's own steps need about six
 
 Shares = Float[Array, "nodes runs"]
@@ -67,6 +66,6 @@ def _argmin(own: _Own, box: tuple[Shares, Shares], start: Shares, steps: int) ->
 
     # The ends first: an optimum there is met exactly.
     at_low, at_high = own.derivative(low) >= 0, own.derivative(high) <= 0
-    written_out = choices().newton_written_out and steps <= FEW_STEPS
-    _, _, x = lax.fori_loop(0, steps, halve, (low, high, start), unroll=steps if written_out else 1)
+    unroll = steps if choices().newton_written_out else 1
+    _, _, x = lax.fori_loop(0, steps, halve, (low, high, start), unroll=unroll)
     return jnp.where(at_low, low, jnp.where(at_high, high, x))
