@@ -32,10 +32,10 @@ from benchmarks.engine.instance import make_graphs, make_instance, make_problem
 from benchmarks.gpu.count import of_iteration, of_record
 from benchmarks.gpu.hlo import read
 from benchmarks.gpu.targets import TARGETS, Target
+from jaxcoopt.compiler import options_for
 from jaxcoopt.methods.registry import ENTRIES, Entry
 from jaxcoopt.platform import choices
 from jaxcoopt.report.readme import check_readme, write_readme
-from jaxcoopt.run.compiler import options_for
 from jaxcoopt.run.loop import advance_records
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.versions import versions

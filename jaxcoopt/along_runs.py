@@ -21,23 +21,29 @@ from jaxcoopt.derivative import Tangent
 
 
 def row_of(value: ArrayLike, like: Array) -> Array:
-    """A hyperparameter shaped to broadcast against `like` [nodes, ..., runs]."""
+    """A hyperparameter shaped to broadcast against `like` [nodes, ..., runs]; a scalar stays one, so that what follows
+    from it alone is the same for arrays of any number of axes, and computed once.
+    """
     value = jnp.asarray(value)
-    if like.ndim < 3:
-        return value if value.ndim == 0 else value.reshape((1,) * (like.ndim - 1) + value.shape)
+    return value if value.ndim == 0 else _with_axes(value, like)
+
+
+def _with_axes(value: ArrayLike, like: Array) -> Array:
+    value = jnp.asarray(value)
     return value.reshape((1,) * (like.ndim - 1) + (value.shape or (1,)))
 
 
 def along_runs(value: ArrayLike, like: Array) -> Array:
     """The same, as large as `like` where that has parameters: for what is differentiated by it."""
-    row = row_of(value, like)
-    return row if like.ndim < 3 else _spread.bind(row, shape=np.broadcast_shapes(row.shape, like.shape))
+    if like.ndim < 3:
+        return row_of(value, like)
+    row = _with_axes(value, like)
+    return _spread.bind(row, shape=np.broadcast_shapes(row.shape, like.shape))
 
 
 def scaled(value: ArrayLike, u: Array) -> Array:
     """A hyperparameter times u."""
-    row = row_of(value, u)
-    return row * u if u.ndim < 3 else _scaled.bind(u, row.astype(u.dtype))
+    return row_of(value, u) * u if u.ndim < 3 else _scaled.bind(u, _with_axes(value, u).astype(u.dtype))
 
 
 def _total(sums: Tangent, row: ad.UndefinedPrimal, *, shape: tuple[int, ...]) -> list[Tangent]:

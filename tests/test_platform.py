@@ -16,8 +16,8 @@ import jaxcoopt as jc
 from jaxcoopt import platform
 from jaxcoopt.arrays import stored
 from jaxcoopt.compensated import compensated_sum
+from jaxcoopt.compiler import options_for
 from jaxcoopt.network.tables import fold
-from jaxcoopt.run.compiler import options_for
 
 ROOT = Path(__file__).parents[1]
 # Agreement with plain NumPy loops, and the exact budget.

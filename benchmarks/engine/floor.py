@@ -11,7 +11,7 @@ from jax import lax
 
 from benchmarks.engine.case import SAMPLES, Case
 from benchmarks.engine.instance import Instance, make_channel
-from jaxcoopt.run.compiler import LEAST_WIDE, options_for
+from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.shards import split_like_runs
 from jaxcoopt.shown import briefly
 

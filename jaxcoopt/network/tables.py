@@ -153,7 +153,7 @@ def _by_chunks(parts: Float[Array, "slots *rest"]) -> Float[Array, "chunks *rest
 
 def take(u: Array, index: Array) -> Array:
     """Rows of u, in bounds by construction."""
-    return u.at[index].get(mode="promise_in_bounds")
+    return u.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def both_ways(links: LinkList) -> np.ndarray:

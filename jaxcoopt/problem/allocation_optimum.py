@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import there
+from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned_allocation
 from jaxcoopt.problem.bisection import at_rank, middle, rank
@@ -73,7 +74,7 @@ def zero_if_rounding(best: ArrayLike, large: ArrayLike, part: float) -> np.ndarr
     return np.where(np.abs(np.asarray(best)) <= part * np.abs(np.asarray(large)), 0.0, np.asarray(best))
 
 
-@partial(jax.jit, static_argnames="nodes")
+@partial(compiled_soon, static=("nodes",))
 def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     cost = allocation.cost
     first, last = as_jax(finite_box(allocation, nodes, radius, INSIDE))
@@ -94,7 +95,7 @@ def _clear(allocation: Allocation, nodes: int, radius: Array) -> _Cleared:
     return _Cleared(x, price, terms.sum(axis=0), bound_price(cost, x, price), large, cut, wrong)
 
 
-@jax.jit
+@compiled_soon
 def bound_price(cost: Cost, x: Shares, price: Float[Array, " runs"]) -> Float[Array, " runs"]:
     """sum_i |f_i'(x_i) - price|: the multipliers of the bounds."""
     return jnp.abs(marginal(cost, x) - price[None]).sum(axis=0)

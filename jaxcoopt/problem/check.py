@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcoopt.arrays import plain_tree, shown, there
+from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import apart, finite, numbers, positive, refuse_lists, refuse_unregistered
 from jaxcoopt.host import Numbers, as_jax
 from jaxcoopt.layout import check_axes
@@ -183,7 +184,7 @@ def _look_at(cost: costs.Cost, points: Numbers) -> np.ndarray:
     """Second derivatives at the points, of a cost that can be traced and whose nodes and runs do not see each other."""
     name, x = f"allocation.cost: {type(cost).__name__}", points[0]
     try:
-        shape = _values.eval_shape(cost, x).shape
+        shape = jax.eval_shape(_values, cost, x).shape
     except (TypeError, ValueError, AttributeError) as error:
         raise TypeError(
             f"{name} cannot be evaluated by JAX on x of shape {x.shape}; a custom fn(x, parameters) must be "
@@ -200,12 +201,12 @@ def _look_at(cost: costs.Cost, points: Numbers) -> np.ndarray:
     return np.asarray(bend)
 
 
-@jax.jit  # which remembers the shapes
+@compiled_soon  # which remembers the shapes
 def _values(cost: costs.Cost, x: jax.Array) -> jax.Array:
     return cost.value(x)
 
 
-@jax.jit
+@compiled_soon
 def _evaluate(cost: costs.Cost, points: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives; values where every second node stands elsewhere, and what they must be if nodes are apart."""
     nodes, runs = points.shape[1:]

@@ -57,7 +57,8 @@ def drive(
             begin = time.perf_counter()
             padded = np.array(batch + [0] * (most - len(batch)), np.int32)
             carry, *found = go(setup, carry, *as_jax((padded, np.int32(len(batch)))))
-            records, made = jax.device_get(found)
+            stacked, made = jax.device_get(found)
+            records = stacked.apart()
             parts.append(jax.tree.map(lambda rows, made=made: rows[:made, ..., :runs], records))
             last = {name: parts[-1][name][-1] for name in records if name != TRAJECTORIES}
             report(int(carry.iteration) - start, last)

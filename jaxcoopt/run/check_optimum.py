@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxcoopt.arrays import FAR, float_dtype
 from jaxcoopt.compensated import compensated_sum
+from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax
 from jaxcoopt.problem.align import aligned, aligned_allocation, columns
@@ -64,7 +65,7 @@ def _of_shares(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
     )
 
 
-@jax.jit
+@compiled_soon
 def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], least: Array) -> tuple[Array, ...]:
     """[runs] each: the sum, how far outside of the box, the cost and its size; the largest marginal cost of nodes that
     may have less, and the least of those that may have more, by `OFF` of the largest share, which is at least `least`.
@@ -114,7 +115,7 @@ def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
     yield from _apart("params: the loss has a slope of {:.3g} there", slope, 0.0 * slope, aside)
 
 
-@jax.jit
+@compiled_soon
 def _pooled(training: Training, params: Params) -> tuple[Array, ...]:
     """[runs] each: the loss there and where all parameters are 0; its slope there, and as far off as they are large."""
 

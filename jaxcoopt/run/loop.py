@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from jaxcoopt.compensated import Pair, two_sum
+from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.methods.phases import at_iteration
@@ -24,9 +25,9 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
-from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.stacked import Stacked
 from jaxcoopt.run.statistics import observe, without_samples
 from jaxcoopt.run.status import OF_COST, converged, diverged, lost_halves
 
@@ -210,11 +211,11 @@ def _all(done: Bool[Array, " runs"], axis: str | None) -> Bool[Array, ""]:
 
 def advance_records(
     setup: Setup, carry: Carry, lengths: Int[Array, " most"], count: Int[Array, ""], axis: str | None = None
-) -> tuple[Carry, dict[str, Array], Int[Array, ""]]:
+) -> tuple[Carry, Stacked, Int[Array, ""]]:
     """The first `count` intervals of `lengths`, or fewer where every run has left before; axis: the devices', where the
     runs are spread over several.
 
-    Returns the carry, the records [most, runs] and how many of them were made.
+    Returns the carry, the records, `most` of them, and how many were made.
     """
 
     def go_on(state: tuple[Any, ...]) -> Array:
@@ -224,36 +225,12 @@ def advance_records(
     def interval(state: tuple[Any, ...]) -> tuple[Any, ...]:
         made, _, at, records = state
         at, record = advance(setup, at, lengths[made], axis)
-        records = [rows.at[made].set(row) for rows, row in zip(records, stacked(record), strict=True)]
-        return made + 1, _all(record["over"], axis), at, records
+        return made + 1, _all(record["over"], axis), at, records.with_record(made, Stacked.of(record))
 
-    stacked, apart = _stacks(jax.eval_shape(lambda: advance(setup, carry, lengths[0])[1]))
-    like = jax.eval_shape(lambda: stacked(advance(setup, carry, lengths[0])[1]))
-    empty = [jnp.zeros((len(lengths), *row.shape), row.dtype) for row in like]
-    start = (jnp.asarray(0, lengths.dtype), jnp.asarray(False), carry, empty)
+    like = jax.eval_shape(lambda: Stacked.of(recorded(setup, carry)))
+    start = (jnp.asarray(0, lengths.dtype), jnp.asarray(False), carry, like.room(len(lengths)))
     made, _, carry, records = lax.while_loop(go_on, interval, start)
-    return carry, apart(records), made
-
-
-def _stacks(like: PyTree) -> tuple[Callable[[PyTree], list[Array]], Callable[[list[Array]], PyTree]]:
-    """A record as one array for all numbers of a shape and type, [numbers, *shape], which is written in one step; and
-    the way back, from [records, numbers, *shape].
-    """
-    leaves, form = jax.tree.flatten(like)
-    alike: dict[tuple[Any, ...], list[int]] = {}
-    for place, leaf in enumerate(leaves):
-        alike.setdefault((leaf.shape, leaf.dtype), []).append(place)
-    order = [place for places in alike.values() for place in places]
-
-    def stacked(record: PyTree) -> list[Array]:
-        rows = jax.tree.leaves(record)
-        return [jnp.stack([rows[place] for place in places]) for places in alike.values()]
-
-    def apart(records: list[Array]) -> PyTree:
-        found = [each[:, number] for each in records for number in range(each.shape[1])]
-        return form.unflatten([found[order.index(place)] for place in range(len(leaves))])
-
-    return stacked, apart
+    return carry, records, made
 
 
 def compiled_for(runs: int) -> Any:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int, UInt
 
 from jaxcoopt.arrays import Numbers, float_dtype
 from jaxcoopt.compensated import Pair
+from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax, in_type
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -74,7 +75,7 @@ class _Drawn(NamedTuple):
     moments: Moments | None
 
 
-@jax.jit
+@compiled_soon
 def _started(setup: Setup, x: Pair | None, params: Params | None) -> tuple[_Drawn, Carry]:
     """What the setup lacks, which has the words of the seed in place of its keys, and iteration 0."""
     words, training, moments = setup.network_key, setup.problem.training, None

@@ -12,6 +12,7 @@ from jax.dtypes import canonicalize_dtype
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import Numbers
+from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import require, traced
 from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
@@ -210,6 +211,6 @@ def result_of(
     )
 
 
-@jax.jit
+@compiled_soon
 def _estimate(method: CoOptimizer, state: CoState) -> Estimate:
     return method.estimate(state)

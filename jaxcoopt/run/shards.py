@@ -14,9 +14,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
 from jaxcoopt.arrays import Numbers
+from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.layout import WHOLE, specs
-from jaxcoopt.run.compiler import LEAST_WIDE, options_for
 from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for, recorded
+from jaxcoopt.run.stacked import Stacked
 
 AXIS = "runs"
 LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
@@ -141,7 +142,7 @@ def _rows_of(each: jax.ShapeDtypeStruct) -> PartitionSpec:
 def _split_program(devices: int) -> Any:
     def split(setup: Setup, carry: Carry, lengths: Array, count: Array) -> PyTree:
         cut = run_specs((setup, carry))
-        out = jax.tree.map(_rows_of, jax.eval_shape(recorded, setup, carry))
+        out = jax.tree.map(_rows_of, jax.eval_shape(lambda: Stacked.of(recorded(setup, carry))))
         return jax.shard_map(
             partial(advance_records, axis=AXIS),
             mesh=_mesh(devices),

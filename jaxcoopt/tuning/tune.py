@@ -11,6 +11,7 @@ import optax
 
 from jaxcoopt.arrays import float_dtype, plain_tree, shown
 from jaxcoopt.channel.check import warn_of_rule
+from jaxcoopt.compiler import options_for
 from jaxcoopt.errors import a_flag, at_least_one, check_seed, listed
 from jaxcoopt.methods.check import received
 from jaxcoopt.methods.co_optimizer import CoOptimizer
@@ -20,7 +21,6 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
 from jaxcoopt.programs import bounded_programs
 from jaxcoopt.run.check import check_run, received_start
-from jaxcoopt.run.compiler import options_for
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
 from jaxcoopt.tuning.described import told
