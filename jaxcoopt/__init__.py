@@ -2,6 +2,7 @@
 
 from jaxcoopt import channel as channels
 from jaxcoopt import methods, theory
+from jaxcoopt.compilation_cache import CompilationCache, compilation_cache
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network import failures
 from jaxcoopt.network.network import Network
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Allocation",
     "CoOptimizer",
+    "CompilationCache",
     "Initial",
     "Memory",
     "Metric",
@@ -44,6 +46,7 @@ __all__ = [
     "bounds",
     "channels",
     "compare",
+    "compilation_cache",
     "costs",
     "failures",
     "features",

@@ -6,18 +6,18 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import platformdirs
 import tomli_w
 import typer
 from rich.console import Console
 from rich.table import Table
 
 import jaxcoopt
+from jaxcoopt.compilation_cache import compilation_cache
 from jaxcoopt.escaping import terminal
 from jaxcoopt.experiments.catalogue import OUT_OF_MEMORY, asked_by
 from jaxcoopt.experiments.compare_command import LIST, list_comparisons, run_comparison
@@ -84,14 +84,8 @@ def main(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale without a letter is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    _keep_compiled_programs()
-
-
-def _keep_compiled_programs() -> None:
-    """In the user's cache folder, so that a second run starts at once; JAX_COMPILATION_CACHE_DIR names another."""
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(platformdirs.user_cache_path("jaxcoopt") / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    with suppress(OSError):  # without a folder all is compiled each time
+        compilation_cache()
     # XLA calls tuning hints missing features of the processor whenever it loads a program (jax issue 38445).
     jax.config.update("jax_logging_level", "CRITICAL")
 
@@ -358,3 +352,8 @@ def _say_where(console: Console, out: Path | None) -> None:
         told = f"Written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
     console.print()
     console.print(terminal(told, "dim"))
+    with suppress(OSError):
+        kept = compilation_cache()
+        if programs := kept.found + kept.compiled:
+            told = f"Compiled programs: {kept.found} of {programs} were in {kept.folder} already."
+            console.print(terminal(told, "dim"))

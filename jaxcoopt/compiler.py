@@ -4,10 +4,10 @@ compiled soon.
 
 from collections.abc import Callable
 from functools import cache, wraps
+from importlib.metadata import version
 from typing import Any, ParamSpec, TypeVar
 
 import jax
-import jaxlib
 import numpy as np
 from jaxtyping import PyTree
 
@@ -75,6 +75,6 @@ def _small(given: PyTree) -> bool:
 
 def _options_for_once(small: bool) -> Options:
     """What jaxlib has up to 0.10 and no more later: kernels by its first compiler, all in one piece."""
-    later = tuple(map(int, jaxlib.__version__.split(".")[:2])) >= (0, 11)
+    later = tuple(map(int, version("jaxlib").split(".")[:2])) >= (0, 11)
     first: Options = {} if later else {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
     return first | {"xla_backend_optimization_level": 0} if small else first

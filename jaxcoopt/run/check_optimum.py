@@ -13,7 +13,7 @@ from jaxcoopt.compensated import compensated_sum
 from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import traced
 from jaxcoopt.host import as_jax
-from jaxcoopt.problem.align import aligned, aligned_allocation, columns
+from jaxcoopt.problem.align import aligned_allocation, aligned_training, columns
 from jaxcoopt.problem.box import box, domain, share_scale
 from jaxcoopt.problem.costs import marginal
 from jaxcoopt.problem.losses import params_like
@@ -34,7 +34,7 @@ def check_optimum(optimum: Optimum, problem: Problem, nodes: int) -> None:
     """
     if traced(problem, optimum):
         return
-    for wrong in (*_of_shares(optimum, problem, nodes), *_of_params(optimum, problem, nodes)):
+    for wrong in (*_of_shares(optimum, problem, nodes), *_of_params(optimum, problem)):
         raise ValueError(
             f"optimum.{wrong}: it is another problem's; pass what jaxcoopt.reference returns for this one, or leave it "
             "out"
@@ -88,7 +88,7 @@ def _measured(allocation: Allocation, x: Float[Array, "nodes runs"], least: Arra
     )
 
 
-def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
+def _of_params(optimum: Optimum, problem: Problem) -> Iterator[str]:
     training = problem.training
     if training is None or not training.loss.convex or optimum.params is None:
         return
@@ -103,7 +103,7 @@ def _of_params(optimum: Optimum, problem: Problem, nodes: int) -> Iterator[str]:
         if found[: shape.ndim] != shape.shape or len(found) > shape.ndim + 1:
             yield f"params{jax.tree_util.keystr(path)}: shape {found} where {shape.shape} is expected"
             return
-    ours = aligned(Problem(training=training), nodes).training
+    ours = as_jax(aligned_training(training))
     params = jax.tree.map(
         lambda leaf, of: jnp.asarray(leaf, float_dtype()).reshape(1, *of.shape, -1), optimum.params, like
     )

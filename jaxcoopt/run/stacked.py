@@ -1,6 +1,7 @@
 """Records as few arrays: all numbers of one shape and type together."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ class Stacked:
     """
 
     arrays: tuple[Shaped[Array, "*stacked"], ...]
-    structure: jax.tree_util.PyTreeDef
+    structure: Any  # a PyTreeDef
     places: tuple[tuple[int, ...], ...]
 
     @classmethod
