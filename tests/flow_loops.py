@@ -56,6 +56,16 @@ def curvature_flow(x, constants, sequence, settings, link, box):
     return np.array(xs)
 
 
+def next_level(estimate, value, turns):
+    """The estimate that follows: the level at or above the value, at most half an octave from the last one, which stays
+    where the value is within a band around it; the band widens where it has turned often.
+    """
+    wider = 2 ** (max(abs(turns) - 31, 0) / 8)
+    if 0.5 * estimate * (1 + 1e-12) / wider < value <= estimate * (1 + 1e-12) * wider:
+        return estimate
+    return min(max(level_above(value), estimate / math.sqrt(2)), estimate * math.sqrt(2))
+
+
 def dual_flow(x, constants, sequence, settings, link, box):
     """The update of `DualFlow`, line by line."""
     (a, center), n, send, relaxation = constants, len(x), link(), settings.get("relaxation")
@@ -109,16 +119,12 @@ def dual_flow(x, constants, sequence, settings, link, box):
             else:
                 around[i] += (np.mean(nearby) - around[i]) * degree[i] / links[i]
             room = max(span[i], min(abs(best[i]), within[1][i] - within[0][i]))
-            own, marginal = max(a[i], 1e-5 * abs(price[i]) / room), a[i] * (best[i] - center[i])
+            own = max(a[i], 1e-5 * abs(price[i]) / room)
             if best[i] in (within[0][i], within[1][i]):
                 apart = max(abs(min(max(wanted[i], within[0][i]), within[1][i]) - best[i]), 0.03 * room)
-                own = min(max(own, abs(price[i] - marginal) / apart), estimate[i])
+                own = min(max(own, abs(price[i] - a[i] * (best[i] - center[i])) / apart), estimate[i])
             own = max(own, estimate[i] * abs(wanted[i] - best[i]) / (3 * max(room, span.max())))
-            value = 2 / (1 / own + around[i])
-            wider = 2 ** (max(abs(turns[i]) - 31, 0) / 8)
-            held = 0.5 * estimate[i] * (1 + 1e-12) / wider < value <= estimate[i] * (1 + 1e-12) * wider
-            beside = estimate[i] / math.sqrt(2), estimate[i] * math.sqrt(2)
-            new[i] = estimate[i] if held else min(max(level_above(value), beside[0]), beside[1])
+            new[i] = next_level(estimate[i], 2 / (1 / own + around[i]), turns[i])
             way = np.sign(round(2 * math.log2(new[i] / estimate[i])))
             turns[i] = way * (abs(turns[i]) + 1) if way * turns[i] < 0 else turns[i] or way
         estimate = new

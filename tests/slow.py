@@ -1,7 +1,7 @@
 """Tests that the plain command leaves out, as each takes seconds: `python -m pytest -n 2 -m slow` runs them.
 
 By name, with * for the rest of it. What stays sees every module, and of each family of cases some; of the families in
-ROTATING the plain command takes every fourth case, others from session to session. Those in LONG compile much and run
+ROTATING the plain command takes every eighth case, others from session to session. Those in LONG compile much and run
 little, so that CI runs them apart, not optimised.
 """
 
@@ -153,6 +153,10 @@ LONG = (
     "test_they_agree_in_float32",
     "test_each_half_as_if_it_were_alone",
     "test_jobs_in_any_width_are_the_same_and_use_their_own_draw",
+    "test_swept_and_tuned",
+    "test_links_that_break_are_down_until_they_are_mended",
+    "test_what_is_the_user_s_in_a_report_s_folder_stays",
+    "test_sweeps_and_tuning_say_it_before_they_run",
 )
 ROTATING = (
     "test_a_pair_of_rows",
@@ -188,7 +192,7 @@ def left_out(file: str, name: str, seen: dict[str, int]) -> bool:
     family = name.split("[", 1)[0]
     if family in ROTATING and file.endswith(SLOW_FILES.get(family, "")):
         seen[family] = seen.get(family, int(os.environ["JAXCOOPT_TEST_SEED"])) + 1
-        return seen[family] % 4 != 0
+        return seen[family] % 8 != 0
     return any(fnmatchcase(name, pattern) for pattern in LEFT_OUT) or is_long(name)
 
 
