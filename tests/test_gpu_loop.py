@@ -58,11 +58,10 @@ def iteration(jaxpr):
     return next(filter(None, map(iteration, inner)), None)
 
 
-def traced(method: jc.CoOptimizer, half: str = "") -> Counter:
+def program(method: jc.CoOptimizer, half: str = ""):
     problem, network = engine(SMALL, half=half)()
     setup, carry = prepare(problem, network, method, SMALL.runs, 0, None, None, jc.Optimum())
-    made = jax.make_jaxpr(advance_records)(setup, carry, jnp.zeros(64, jnp.int32), jnp.asarray(1, jnp.int32))
-    return primitives(iteration(made.jaxpr))
+    return jax.make_jaxpr(advance_records)(setup, carry, jnp.zeros(64, jnp.int32), jnp.asarray(1, jnp.int32)).jaxpr
 
 
 def check(found: Counter) -> None:
@@ -76,7 +75,7 @@ def check(found: Counter) -> None:
 @pytest.mark.parametrize(("method", "most"), [(BOTH, 7), (DUAL, 47)], ids=["message", "dual flow"])
 def test_an_iteration_has_as_many_gathers_and_sums_as_before(gpu, method, most):
     """A change that needs more of them is seen; one that needs less lowers the number here."""
-    found = traced(method)
+    found = primitives(iteration(program(method)))
     check(found)
     assert sum(found[name] for name in ENDS) == most
 
@@ -84,11 +83,11 @@ def test_an_iteration_has_as_many_gathers_and_sums_as_before(gpu, method, most):
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_method_stays_on_the_gpu(gpu, entry):
-    found = traced(alone(entry, LOG), entry.half)
+    found = primitives(iteration(program(alone(entry, LOG), entry.half)))
     check(found)
     assert 0 < sum(found[name] for name in ENDS) <= 47
 
 
 def test_the_loop_for_a_cpu_is_another_one(float32):
     """Its branches are found, so that the tests above can fail."""
-    assert traced(DUAL)["cond"]
+    assert primitives(program(DUAL))["cond"]

@@ -22,7 +22,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part imports itself and what stands above it. The root gathers all up to `tuning`, for whoever stands below.
 ORDER = (
     {"errors", "files", "containers", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "escaping"}
-    | {"along_runs", "compensated", "derivative", "describe", "linear", "draws", "platform", "versions"},
+    | {"along_runs", "compensated", "compilation_cache", "compiler", "derivative", "describe", "linear", "draws"}
+    | {"platform", "versions"},
     {"datasets"},
     {"problem"},
     {"network"},
