@@ -19,9 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAXCOOPT_LOOP", "gpu")
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +31,7 @@ from benchmarks.gpu.hlo import read
 from benchmarks.gpu.targets import TARGETS, Target
 from jaxcoopt.compiler import options_for
 from jaxcoopt.methods.registry import ENTRIES, Entry
-from jaxcoopt.platform import choices
+from jaxcoopt.platform import FORCED, choices
 from jaxcoopt.report.readme import check_readme, write_readme
 from jaxcoopt.run.loop import advance_records
 from jaxcoopt.run.prepare import prepare
@@ -154,6 +151,9 @@ BLOCK = "gpu program"  # of the page in docs/
 
 
 def main() -> None:
+    if "JAX_PLATFORMS" not in os.environ:
+        jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault(FORCED, "gpu")
     jax.config.update("jax_enable_compilation_cache", False)  # programs for a device that is not there
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
