@@ -21,8 +21,8 @@ from engine.machine import machine  # noqa: E402
 
 import jaxcoopt as jc  # noqa: E402
 from jaxcoopt.methods import codes  # noqa: E402
+from jaxcoopt.methods.nonlinearities import SingleBit, Uniform  # noqa: E402
 from jaxcoopt.methods.registry import ENTRIES  # noqa: E402
-from jaxcoopt.methods.responses import SingleBit, Uniform  # noqa: E402
 
 NODES, STEPS, EVERY, STEP = 8, 200, 20, 3e-4
 RESULT = Path(__file__).parent / "results" / "slopes.json"
@@ -79,7 +79,7 @@ def main():
     codes.below = lambda u: u
     rows = []
     for entry in ENTRIES:
-        if isinstance(getattr(entry.build(), "response", None), SingleBit | Uniform):
+        if isinstance(getattr(entry.build(), "nonlinearity", None), SingleBit | Uniform):
             continue
         for name, reverse, forward, difference, noise in zip(*slopes_of(entry, problem, network), strict=True):
             size = max(abs(reverse), abs(forward), abs(difference), 1e-300)

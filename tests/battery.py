@@ -24,12 +24,12 @@ import jaxcoopt as jc
 from jaxcoopt import datasets
 from jaxcoopt.channel import Channel
 from jaxcoopt.datasets import Dataset
-from jaxcoopt.methods import AllocationMethod, CoOptimizer, TrainingMethod, responses
+from jaxcoopt.methods import AllocationMethod, CoOptimizer, TrainingMethod, nonlinearities
 from jaxcoopt.problem.bounds import Bounds
 from jaxcoopt.problem.costs import Cost
 from jaxcoopt.problem.losses import Loss
 
-MODULES = (jc, jc.methods, jc.channels, jc.costs, jc.losses, jc.bounds, responses)
+MODULES = (jc, jc.methods, jc.channels, jc.costs, jc.losses, jc.bounds, nonlinearities)
 MODULES = (*MODULES, jc.features, jc.theory, jc.objectives, datasets)
 PACKAGE = str(Path(jc.__file__).parent)
 ALLOWED = (ValueError, TypeError, MemoryError)
@@ -141,7 +141,7 @@ OWN: dict[str, dict[str, Any]] = {
     "CoOptimizer": {"allocation": flow(), "training": track()},
     "Problem": {"allocation": cpu(), "training": fit(jc.losses.Linear(0.1))},
     "DecentralizedADMM": {"curvature": 1.0},
-    "Phases": {"values": np.array([0.1, 0.2])},
+    "Schedule": {"values": np.array([0.1, 0.2])},
     "Metric": {"name": "largest", "unit": "", "function": lambda problem, estimate: estimate.allocation.max(axis=0)},
 }
 OUTPUTS = (
@@ -155,7 +155,7 @@ OUTPUTS = (
     "Sector",
     "StepBound",
 )
-OUTPUTS = (*OUTPUTS, "Shards", "Dataset", "Network", "Bounds", "Cost", "Loss", "Response", "Channel")
+OUTPUTS = (*OUTPUTS, "Shards", "Dataset", "Network", "Bounds", "Cost", "Loss", "Nonlinearity", "Channel")
 OTHERS = (
     "params_like",
     "pytree",
@@ -260,15 +260,15 @@ def use(made: Any) -> Any:
             problem, method = PROBLEM, CoOptimizer(flow(), track(), made)
         case Bounds():
             problem, method = jc.Problem(cpu()), CoOptimizer(jc.methods.CurvatureFlow(bounds=made))
-        case responses.Response():
-            problem, method = jc.Problem(cpu()), CoOptimizer(flow(response=made))
+        case nonlinearities.Nonlinearity():
+            problem, method = jc.Problem(cpu()), CoOptimizer(flow(nonlinearity=made))
         case AllocationMethod():
             problem, method = jc.Problem(cpu()), CoOptimizer(made)
         case TrainingMethod():
             problem, method = jc.Problem(training=fit(jc.losses.Linear(0.1))), CoOptimizer(training=made)
         case CoOptimizer():
             problem, method = PROBLEM, made
-        case jc.methods.Phases():
+        case jc.methods.Schedule():
             problem, method = jc.Problem(cpu()), CoOptimizer(flow(step=made))
         case jc.Allocation():
             problem, method = jc.Problem(made), CoOptimizer(flow())

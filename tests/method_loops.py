@@ -168,7 +168,7 @@ def uniform(level, bits):
     return lambda u: level * min(max(np.round(u / level), -most), most)
 
 
-def flow(x, price, sequence, settings, link, response):
+def flow(x, price, sequence, settings, link, nonlinearity):
     """x_i+ = x_i + eta sum_j w_ij h(p_j - p_i) + beta (x_i - x_i(before)), differences as the links bring them."""
     send, before, xs = link(), x, [x]
     for weights in sequence:
@@ -178,7 +178,7 @@ def flow(x, price, sequence, settings, link, response):
             total = 0.0
             for j in range(len(x)):
                 if j != i and weights[i, j] != 0.0:
-                    total += weights[i, j] * response(float(read(known[j] - known[i])))
+                    total += weights[i, j] * nonlinearity(float(read(known[j] - known[i])))
             new[i] = x[i] + settings["step"] * total + settings.get("momentum", 0.0) * (x[i] - before[i])
         before, x = x, new
         xs.append(x)

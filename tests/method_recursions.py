@@ -24,11 +24,11 @@ TRAINING = {
 FLOWS = {
     "laplacian_flow": lambda flow, run: float,
     "accelerated_flow": lambda flow, run: float,
-    "finite_time_flow": lambda flow, run: loops.power(flow.response.low[run]),
-    "fixed_time_flow": lambda flow, run: loops.power(flow.response.low[run], flow.response.high[run]),
-    "saturated_flow": lambda flow, run: loops.saturated(flow.response.level[run]),
+    "finite_time_flow": lambda flow, run: loops.power(flow.nonlinearity.low[run]),
+    "fixed_time_flow": lambda flow, run: loops.power(flow.nonlinearity.low[run], flow.nonlinearity.high[run]),
+    "saturated_flow": lambda flow, run: loops.saturated(flow.nonlinearity.level[run]),
     "single_bit_flow": lambda flow, run: np.sign,
-    "uniform_flow": lambda flow, run: loops.uniform(flow.response.level[run], flow.response.bits),
+    "uniform_flow": lambda flow, run: loops.uniform(flow.nonlinearity.level[run], flow.nonlinearity.bits),
 }
 DUALS = {
     "primal_dual": loops.primal_dual,

@@ -16,7 +16,7 @@ from by_run import ByRun
 import jaxcoopt as jc
 from jaxcoopt.compensated import Pair, split, total_of
 from jaxcoopt.methods.co_optimizer import Estimate
-from jaxcoopt.methods.phases import Phases
+from jaxcoopt.methods.schedule import Schedule
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.run.statistics import observe
 
@@ -51,7 +51,7 @@ KICK = np.array([1.0, 1.0, 1.0, 30.0, 1.0, 40.0])
 
 
 def kicked(step):
-    return Phases([step * KICK, step * np.ones(RUNS)], until=[4])
+    return Schedule([step * KICK, step * np.ones(RUNS)], until=[4])
 
 
 def channels(placement):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import jaxcoopt as jc
-from jaxcoopt.methods import responses
+from jaxcoopt.methods import nonlinearities
 
 Log, Uniform, Sign, Clip = (
     jc.channels.LogQuantizer,
@@ -120,22 +120,22 @@ def test_the_gradient_of_a_setting_adds_up_to_what_q_gains(rng, name, setting, r
 
 @pytest.mark.fast
 @pytest.mark.parametrize(
-    ("response", "channel", "settings"),
+    ("nonlinearity", "channel", "settings"),
     [
-        (responses.Uniform(0.25, bits=4), Uniform(0.25, bits=4, placement="difference"), {"level": "step"}),
-        (responses.SingleBit(), Sign(1.0, placement="difference"), {}),
+        (nonlinearities.Uniform(0.25, bits=4), Uniform(0.25, bits=4, placement="difference"), {"level": "step"}),
+        (nonlinearities.SingleBit(), Sign(1.0, placement="difference"), {}),
     ],
     ids=["uniform", "single bit"],
 )
-def test_a_response_has_the_derivative_of_the_same_rounding_on_a_channel(response, channel, settings):
+def test_a_response_has_the_derivative_of_the_same_rounding_on_a_channel(nonlinearity, channel, settings):
     """By the difference of prices, and by its own settings."""
     u = jnp.asarray(U)[:, None]
-    np.testing.assert_array_equal(response(u), channel.quantize(u))
-    ours, theirs = (jax.jvp(way, (u,), (jnp.ones_like(u),))[1] for way in (response, channel.quantize))
+    np.testing.assert_array_equal(nonlinearity(u), channel.quantize(u))
+    ours, theirs = (jax.jvp(way, (u,), (jnp.ones_like(u),))[1] for way in (nonlinearity, channel.quantize))
     np.testing.assert_array_equal(ours, theirs)
     assert np.any(np.asarray(ours) == 1)
     for own, on_channel in settings.items():
-        slope = jax.jvp(lambda v: replace(response, **{own: v})(u), (0.25,), (1.0,))[1]  # noqa: B023
+        slope = jax.jvp(lambda v: replace(nonlinearity, **{own: v})(u), (0.25,), (1.0,))[1]  # noqa: B023
         np.testing.assert_array_equal(slope[:, 0], by_setting(channel, on_channel))
 
 

@@ -227,7 +227,7 @@ def test_what_needs_links_both_ways(rng):
     methods, channels = jc.methods, jc.channels
     for problem, method, words in [
         (allocation, jc.CoOptimizer(methods.DualFlow()), "DualFlow needs links that go both ways"),
-        (allocation, jc.CoOptimizer(methods.SingleBitFlow(0.1)), "the response SingleBit needs"),
+        (allocation, jc.CoOptimizer(methods.SingleBitFlow(0.1)), "the nonlinearity SingleBit needs"),
         (
             allocation,
             jc.CoOptimizer(methods.LaplacianFlow(0.1), channel=channels.LogQuantizer(placement="difference")),

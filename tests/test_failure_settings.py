@@ -38,7 +38,7 @@ def test_every_model_is_a_kind_of_a_file():
         "independent": {"rate": 0.2},
         "bursts": {"rate": 0.1, "length": 5},
         "node_failures": {"rate": 0.1},
-        "schedule": {"up": [[1, 0, 1, 1], [1, 1, 1, 0]]},
+        "outages": {"up": [[1, 0, 1, 1], [1, 1, 1, 0]]},
     }
     assert files.keys() == FAILURES.keys()
     assert {type(each) for each in MODELS.values()} == set(FAILURES.values())
@@ -68,7 +68,7 @@ def test_failures_of_a_file_are_swept():
         ({"failures": {**BURSTS, "length": 0.5}}, r"network.failures.length: must be at least 1, got 0.5"),
         ({"failures": {**BURSTS, "rate": 0.9}}, "network.failures: links that are down 0.9 of the time"),
         ({"failures": BURSTS, "failure_rate": 0.1}, "network.failures: got Bursts, and failure_rate"),
-        ({"failures": {"kind": "schedule", "up": [[1, 0]]}}, "network.failures.up: it has 2 edges"),
+        ({"failures": {"kind": "outages", "up": [[1, 0]]}}, "network.failures.up: it has 2 edges"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(of_network, words):
@@ -87,9 +87,9 @@ def test_what_is_wrong_in_a_file_is_named(of_network, words):
         (F.Bursts([0.1, 0.2], 2.0), TypeError, "failures.rate: got a list"),
         (F.Bursts(np.nan, 2.0), ValueError, "failures.rate: .*finite"),
         (F.NodeFailures(0.8, 2), ValueError, "nodes that are down 0.8 of the time, 2 iterations at a time"),
-        (F.Schedule(np.ones((3, 4))), ValueError, "failures.up: it has 4 edges, the network has 10"),
-        (F.Schedule(np.full((3, 10), 0.5)), ValueError, r"expected 1 \(up\) or 0 \(down\), got 0.5"),
-        (F.Schedule(np.ones(10)), ValueError, r"failures.up: expected \[length, edges\]"),
+        (F.Outages(np.ones((3, 4))), ValueError, "failures.up: it has 4 edges, the network has 10"),
+        (F.Outages(np.full((3, 10), 0.5)), ValueError, r"expected 1 \(up\) or 0 \(down\), got 0.5"),
+        (F.Outages(np.ones(10)), ValueError, r"failures.up: expected \[length, edges\]"),
         (0.1, TypeError, r"failures: expected one of jaxcoopt.failures, such as Bursts\(0.1, 5\), got 0.1"),
         (F.Bursts, TypeError, "failures: expected one of jaxcoopt.failures"),
     ],
@@ -113,9 +113,9 @@ def test_failures_that_do_not_fit_the_rest_are_refused():
     with pytest.raises(ValueError, match="kernel: 'dense' cannot leave out the links that fail"):
         network(bursts, kernel="dense")
     with pytest.raises(ValueError, match=r"up: \('b', 'd'\) is no node and no link"):
-        F.Schedule.by_name({("b", "d"): [1, 0]}, GRAPH)
+        F.Outages.by_name({("b", "d"): [1, 0]}, GRAPH)
     with pytest.raises(ValueError, match=r"lists of one length"):
-        F.Schedule.by_name({"b": [1, 0], "c": [1]}, GRAPH)
+        F.Outages.by_name({"b": [1, 0], "c": [1]}, GRAPH)
     with pytest.raises(ValueError, match=r"'failures.lenght' is not known; did you mean 'failures.length'"):
         jc.sweep(PROBLEM, network(bursts), METHOD, {"failures.lenght": [1.0]}, steps=2)
 

@@ -26,7 +26,7 @@ MODELS = {
     "bursts": F.Bursts(RATES, LENGTHS),
     "node failures": F.NodeFailures(0.2),
     "node failures that last": F.NodeFailures(RATES, LENGTHS),
-    "schedule": F.Schedule.by_name({("b", "a"): [1, 0, 0, 1, 1], "d": [0, 1, 1, 1, 0]}, GRAPH),
+    "outages": F.Outages.by_name({("b", "a"): [1, 0, 0, 1, 1], "d": [0, 1, 1, 1, 0]}, GRAPH),
 }
 CURVATURE, CENTER = np.linspace(0.5, 2, NODES), np.linspace(0, 3, NODES)
 PROBLEM = jc.Problem(jc.Allocation(jc.costs.Quadratic(CURVATURE, CENTER), float(NODES)))
@@ -87,7 +87,7 @@ def expected(name: str, net: jc.Network) -> np.ndarray:
         return np.stack([drawn(k, net.edges.count) >= RATES for k in range(STEPS)])
     if name == "bursts":
         return chain(net.edges.count)
-    if name == "schedule":
+    if name == "outages":
         listed = {(0, 1): [1, 0, 0, 1, 1], **{end: [0, 1, 1, 1, 0] for end in ends(net) if 3 in end}}
         rows = [[listed.get(end, [1] * 5)[k % 5] for end in ends(net)] for k in range(STEPS)]
         return np.repeat(np.array(rows, bool)[..., None], RUNS, axis=-1)
@@ -213,7 +213,7 @@ outages = np.random.default_rng(0).integers(0, 2, (7, graph.number_of_edges()))
 for failures, spread in (
     (F.Bursts(rates, lengths), ("nodes",)),
     (F.NodeFailures(rates, lengths), ("runs", "nodes")),
-    (F.Schedule(outages), ("nodes",)),
+    (F.Outages(outages), ("nodes",)),
     (AtHead(np.linspace(0, 0.9, NODES), np.linspace(1, 0.5, graph.number_of_edges())[:, None]), ("nodes",)),
 ):
     given = problem, jc.Network.from_graphs(graph, failures=failures), method
@@ -252,7 +252,7 @@ def test_failure_rate_is_the_shorthand_of_independent():
     links = [jc.Network.from_graphs(GRAPH, failure_rate=RATES), network(F.Independent(RATES))]
     results = [jc.solve(PROBLEM, net, METHOD, STEPS, runs=RUNS, seed=SEED).allocation for net in links]
     np.testing.assert_array_equal(*results)
-    for net in (jc.Network.from_graphs(GRAPH), *links, network(F.NodeFailures(0.1)), network(MODELS["schedule"])):
+    for net in (jc.Network.from_graphs(GRAPH), *links, network(F.NodeFailures(0.1)), network(MODELS["outages"])):
         _, carry = prepare(PROBLEM, net, METHOD, RUNS, 0, None, None, Optimum())
         assert jax.tree.leaves(carry.failures) == []
 
@@ -307,8 +307,8 @@ def test_theory_takes_the_mean_where_that_is_right():
     np.testing.assert_allclose(nodes, by_hand)
     with pytest.raises(ValueError, match=r"network.failures: with Bursts an iteration's failures depend on those"):
         jc.theory.spectral_rate(method, PROBLEM, bursts)
-    with pytest.raises(ValueError, match=r"network.failures: Schedule has no mean_rate"):
-        jc.theory.connectivity(network(MODELS["schedule"]))
+    with pytest.raises(ValueError, match=r"network.failures: Outages has no mean_rate"):
+        jc.theory.connectivity(network(MODELS["outages"]))
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -19,13 +19,13 @@ from method_cases import FEATURES, NODES, RUNS, network
 
 import jaxcoopt as jc
 from jaxcoopt.methods import codes
-from jaxcoopt.methods.responses import Linear, Saturated, SingleBit, Uniform
+from jaxcoopt.methods.nonlinearities import Identity, Saturated, SingleBit, Uniform
 from jaxcoopt.run.loop import compiled_for
 
 LONG, SHORT, EVERY = 3000, 30, 10
 CHAOTIC = {"finite_time_flow", "fixed_time_flow"}  # the slope of |u|^v at 0 is infinite: rounding is amplified there
 KINKED = {"saturated_flow"}  # a price difference may pass the level between two settings
-STEPWISE = (SingleBit, Uniform)  # responses without a derivative
+STEPWISE = (SingleBit, Uniform)  # nonlinearities without a derivative
 QUICK = {"xla_backend_optimization_level": 0}  # for what runs a few times only
 every_pair = pytest.mark.parametrize("pair", cases.PAIRS, ids=cases.name_of)
 
@@ -97,7 +97,7 @@ def check_shares(row, problem, method, result, last):
 
 def band_of(flow):
     """How near a flow must come to its optimum: those that are Lipschitz at agreement come to rest there."""
-    smooth = isinstance(flow.response, Linear | Saturated)
+    smooth = isinstance(flow.nonlinearity, Identity | Saturated)
     return 1e-8 if smooth else 0.05
 
 
@@ -240,7 +240,7 @@ def check_alone_under_jit_and_grad(pair, problem, initial, optimum):
     if pair[0] is not None and pair[0].name in CHAOTIC:  # short of agreement, where the value has a derivative
         start = replace(start, allocation=cases.apart(problem.allocation))
         method = replace(method, allocation=replace(method.allocation, step=0.1 * method.allocation.step))
-    if not isinstance(getattr(method.allocation, "response", None), STEPWISE):
+    if not isinstance(getattr(method.allocation, "nonlinearity", None), STEPWISE):
         check_slopes(pair, method, start, compiled)
 
 

@@ -182,15 +182,21 @@ def refusals():
     yield BY_NAME["lead"], {}, Natural("message"), ValueError, "LEAD sends innovations, got 'message'"
     yield BY_NAME["lead"], {"damping": 0.0}, Ideal(), ValueError, "method.training.damping: must be above 0"
     yield BY_NAME["decentralized_admm"], {"inner": 0}, Ideal(), ValueError, "method.training.inner: expected 1 or more"
-    yield BY_NAME["finite_time_flow"], {"exponent": 1.5}, Ideal(), ValueError, "response.low: must be below 1, got 1.5"
-    yield BY_NAME["fixed_time_flow"], {"high": 0.9}, Ideal(), ValueError, "response.high: must be above 1, got 0.9"
-    yield BY_NAME["saturated_flow"], {"level": 0.0}, Ideal(), ValueError, "response.level: must be above 0"
+    yield (
+        BY_NAME["finite_time_flow"],
+        {"exponent": 1.5},
+        Ideal(),
+        ValueError,
+        "nonlinearity.low: must be below 1, got 1.5",
+    )
+    yield BY_NAME["fixed_time_flow"], {"high": 0.9}, Ideal(), ValueError, "nonlinearity.high: must be above 1, got 0.9"
+    yield BY_NAME["saturated_flow"], {"level": 0.0}, Ideal(), ValueError, "nonlinearity.level: must be above 0"
     yield (
         BY_NAME["uniform_flow"],
         {"bits": 1},
         Ideal(),
         ValueError,
-        "response.bits: expected 2 or more; for one bit use SingleBitFlow, got 1",
+        "nonlinearity.bits: expected 2 or more; for one bit use SingleBitFlow, got 1",
     )
 
 
@@ -215,7 +221,11 @@ def test_what_cannot_run_is_refused(case):
     ("changed", "error", "words"),
     [
         ({"batch_size": 2.0}, TypeError, "batch_size: expected a whole number of 1 or more, got 2.0"),
-        ({"response": abs}, TypeError, "response: expected one of jaxcoopt.methods.responses, such as Linear"),
+        (
+            {"nonlinearity": abs},
+            TypeError,
+            "nonlinearity: expected one of jaxcoopt.methods.nonlinearities, such as Identity",
+        ),
         ({"bounds": 3.0}, TypeError, "bounds: expected one of jaxcoopt.bounds, such as Penalty"),
     ],
 )

@@ -154,7 +154,7 @@ DOORS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "optimum": (lambda: run(cpu(), optimum=jc.Optimum(allocation=HOLED)), "optimum.allocation"),
     "step": (lambda: run(cpu(), by=flow(step=HOLED), runs=4), "method.allocation.step"),
-    "phases": (lambda: run(cpu(), by=flow(step=jc.methods.Phases(HOLED, [1, 2, 3]))), "step.values"),
+    "phases": (lambda: run(cpu(), by=flow(step=jc.methods.Schedule(HOLED, [1, 2, 3]))), "step.values"),
     "channel": (lambda: run(cpu(), via=jc.channels.LogQuantizer(HOLED), runs=4), "channel.rho"),
     "failure rate": (lambda: jc.Network.from_graphs(RING, failure_rate=HOLED / 1e5), "failure_rate"),
     "link weights": (lambda: jc.Network.from_graphs(RING, weights=np.ma.masked_equal(ring_weights(), 0)), "weights"),

@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     {"errors", "files", "containers", "arrays", "host", "pytrees", "programs", "setting", "layout", "shown", "escaping"}
     | {"along_runs", "compensated", "compilation_cache", "compiler", "derivative", "describe", "linear", "draws"}
-    | {"platform", "versions"},
+    | {"platform", "renamed", "versions"},
     {"datasets"},
     {"problem"},
     {"network"},
@@ -237,8 +237,8 @@ def test_the_contract_is_offered():
         "losses": ["Linear", "Logistic", "Softmax", "SmoothHinge", "Custom", "MLP"],
         "channels": ["Ideal", "LogQuantizer", "UniformQuantizer", "Sign", "Clip", "Natural", "QSGD", "TopK", "RandK"],
         "bounds": ["Penalty", "Multiplier", "Limit"],
-        "failures": ["Independent", "Bursts", "NodeFailures", "Schedule"],
-        "methods": ["LaplacianFlow", "GradientTracking", "CoOptimizer", "CurvatureFlow", "DualFlow", "Phases"],
+        "failures": ["Independent", "Bursts", "NodeFailures", "Outages"],
+        "methods": ["LaplacianFlow", "GradientTracking", "CoOptimizer", "CurvatureFlow", "DualFlow", "Schedule"],
         "objectives": ["final", "worst", "area", "at_bits"],
         "theory": ["step_bound", "lambda_2", "sector"],
         "features": ["quadratic", "fourier"],

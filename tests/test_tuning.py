@@ -101,7 +101,7 @@ def test_what_went_bad_first_is_named_with_its_step(rng):
 
 def test_phases_and_several_networks(rng):
     """Each phase gets a step of its own; every problem is run over every network."""
-    method = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Phases([0.1, 0.1, 0.1], until=[5, 12])))
+    method = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Schedule([0.1, 0.1, 0.1], until=[5, 12])))
     problem, ring = jc.Problem(shares(rng)), jc.Network.from_graphs(nx.cycle_graph(NODES))
     tuned = jc.tune(problem, [NETWORK, ring], method, ["allocation.step"], steps=STEPS, iterations=5, starts=2)
     assert tuned.held_out < tuned.untuned
@@ -127,7 +127,8 @@ def test_what_differs_between_runs_stays_with_its_start(rng):
     network = jc.Network.from_graphs(nx.cycle_graph(NODES), failure_rate=np.array([0.0, 0.1, 0.3]))
     method = jc.CoOptimizer(
         jc.methods.LaplacianFlow(
-            jc.methods.Phases(np.array([[0.05, 0.06, 0.07], [0.02, 0.03, 0.04]]), until=[9]), np.array([0.1, 0.2, 0.3])
+            jc.methods.Schedule(np.array([[0.05, 0.06, 0.07], [0.02, 0.03, 0.04]]), until=[9]),
+            np.array([0.1, 0.2, 0.3]),
         ),
         jc.methods.GradientTracking(0.02),
         jc.channels.LogQuantizer(np.array([0.2, 0.4, 0.8])),

@@ -139,7 +139,7 @@ def test_settings_without_a_useful_derivative_are_told(rng):
     problem = jc.Problem(replace(shares(rng), cost=jc.costs.Quadratic(1.0, rng.normal(size=(NODES, NODES)))))
     rounded = jc.CoOptimizer(jc.methods.UniformFlow(0.1, level=0.05), channel=jc.channels.Ideal())
     with pytest.warns(RuntimeWarning, match="level has no useful derivative at the start: within a fifth"):
-        jc.tune(problem, NETWORK, rounded, ["allocation.response.level"], steps=STEPS, iterations=1)
+        jc.tune(problem, NETWORK, rounded, ["allocation.nonlinearity.level"], steps=STEPS, iterations=1)
     random = replace(FLOW, channel=jc.channels.QSGD(4))
     with pytest.warns(RuntimeWarning, match="levels has no derivative, though it matters"):
         jc.tune(problem, NETWORK, random, ["channel.levels"], steps=STEPS, iterations=1)
@@ -174,7 +174,7 @@ def test_a_derivative_is_useful_where_it_is_the_slope(rng, foreseen, useful):
 def test_what_has_no_effect_is_told(rng):
     """A phase that is never reached, and link weights of a method that does not use them."""
     problem = jc.Problem(shares(rng))
-    late = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Phases([0.05, 0.1], until=[50])))
+    late = replace(FLOW, allocation=jc.methods.LaplacianFlow(jc.methods.Schedule([0.05, 0.1], until=[50])))
     with pytest.warns(RuntimeWarning, match=r"allocation.step\[1\] has no effect on the objective"):
         jc.tune(problem, NETWORK, late, ["allocation.step"], steps=5, iterations=1)
     with pytest.warns(RuntimeWarning, match="weights has no effect on the objective"):

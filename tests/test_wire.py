@@ -72,7 +72,7 @@ def test_bits_are_those_of_what_is_sent():
 
 @pytest.mark.fast
 def test_every_method_keeps_what_it_sends_in_wires(rng, unchecked):
-    """All but a flow whose response needs fewer bits than a price has."""
+    """All but a flow whose nonlinearity needs fewer bits than a price has."""
     for entry in ENTRIES:
         method = jc.CoOptimizer(**{entry.half: entry.build()})
         start = partial(prepare, problem(rng, (entry.half,)), NETWORK, method, RUNS, 0, None, None, jc.Optimum())

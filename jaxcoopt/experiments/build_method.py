@@ -3,10 +3,10 @@
 from typing import Any
 
 from jaxcoopt.experiments.amounts import Table
-from jaxcoopt.experiments.method_tables import MAKERS, Method, PhasesTable
+from jaxcoopt.experiments.method_tables import MAKERS, Method, ScheduleTable
 from jaxcoopt.experiments.own_kinds import made_of
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import Phases
+from jaxcoopt.methods.schedule import Schedule
 
 
 def build_method(method: Method, channel: Table, allocation_channel: Table | None = None) -> CoOptimizer:
@@ -16,8 +16,8 @@ def build_method(method: Method, channel: Table, allocation_channel: Table | Non
 
 def made(value: object) -> Any:
     """What a table with a kind stands for; numbers and texts stand for themselves."""
-    if isinstance(value, PhasesTable):
-        return Phases(value.values, value.until)
+    if isinstance(value, ScheduleTable):
+        return Schedule(value.values, value.until)
     if not isinstance(value, Table):
         return value
     settings = {name: made(getattr(value, name)) for name in type(value).model_fields}

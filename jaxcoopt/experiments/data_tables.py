@@ -74,7 +74,7 @@ class NetworkTable(Table):
     failure_rate: float = 0.0
     """The chance that a link, both directions together, is down at an iteration, whatever came before."""
     failures: FailuresTable | None = None  # pyright: ignore[reportInvalidTypeForm]
-    """What else the links fail by, in place of failure_rate: bursts, node_failures, a schedule, or a class of yours."""
+    """What else the links fail by, in place of failure_rate: bursts, node_failures, outages, or a class of yours."""
     switching: Literal["cycle", "random"] = "cycle"
     """How the graph of an iteration is picked."""
 

@@ -13,9 +13,9 @@ from jaxcoopt.channel import QSGD, Clip, Ideal, LogQuantizer, Natural, RandK, Si
 from jaxcoopt.experiments.amounts import MadeTable, Table
 from jaxcoopt.experiments.own_kinds import MARK, one_of, told_apart
 from jaxcoopt.methods import method
+from jaxcoopt.methods.nonlinearities import Nonlinearity
 from jaxcoopt.methods.registry import ENTRIES
-from jaxcoopt.methods.responses import Response
-from jaxcoopt.network.failures import Bursts, Failures, Independent, NodeFailures, Schedule
+from jaxcoopt.network.failures import Bursts, Failures, Independent, NodeFailures, Outages
 from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
 from jaxcoopt.setting import Setting, settings_in, settings_of
 
@@ -32,7 +32,7 @@ CHANNELS = {
 }
 BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
 KIND_OF = {make: kind for kind, make in BOUNDS.items()}
-FAILURES = {"independent": Independent, "bursts": Bursts, "node_failures": NodeFailures, "schedule": Schedule}
+FAILURES = {"independent": Independent, "bursts": Bursts, "node_failures": NodeFailures, "outages": Outages}
 
 
 Whole = Annotated[int, Field(lt=2**31)]  # what iterations and samples are counted in
@@ -62,7 +62,7 @@ class Adam(Table):
     """Decay of the mean square."""
 
 
-class PhasesTable(Table):
+class ScheduleTable(Table):
     """A number that changes as a run goes on."""
 
     values: list[float] = Field(min_length=1)
@@ -118,7 +118,7 @@ def _type(declared: Setting, default: object, of_method: bool) -> Any:
         return Optional[Whole] if optional else Whole  # noqa: UP045 (an Annotated type has no operator |)
     if "edges" in declared.axes:
         return list[list[float]] if "length" in declared.axes else float | list[float]
-    number = float | PhasesTable if of_method else float
+    number = float | ScheduleTable if of_method else float
     number = number | Literal["auto"] if of_method and declared.auto else number
     return number | None if optional else number
 
@@ -127,7 +127,7 @@ def _type(declared: Setting, default: object, of_method: bool) -> Any:
 def _table(kind: str, make: Callable[..., Any], of_method: bool = False) -> type[Table]:
     columns: dict[str, Any] = {}
     for name, (declared, default) in _declared(make).items():
-        if declared.part is Response:
+        if declared.part is Nonlinearity:
             continue
         value: Any = ... if default is MISSING else default
         if isinstance(value, Bounds):

@@ -84,7 +84,7 @@ def _put(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     *way, last = path if path[0] in ("channel", "allocation_channel") else ("method", *path)
     for part in way:
         table = table.setdefault(part, {})
-    if np.ndim(value):  # of `Phases`, whose name may be given without or with its "values"
+    if np.ndim(value):  # of `Schedule`, whose name may be given without or with its "values"
         table = table if last == "values" else table[last]
         table["values"] = value.tolist()
     else:

@@ -19,9 +19,10 @@ from jaxcoopt.methods.laplacian_flow import (
     UniformFlow,
 )
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
-from jaxcoopt.methods.phases import Phases
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
+from jaxcoopt.methods.schedule import Schedule
+from jaxcoopt.renamed import renamed
 
 __all__ = [
     "CHOCO",
@@ -45,12 +46,14 @@ __all__ = [
     "HeavyBallTracking",
     "LaplacianFlow",
     "MemorylessDualFlow",
-    "Phases",
     "PrimalDual",
     "RatioConsensus",
     "SaturatedFlow",
+    "Schedule",
     "SingleBitFlow",
     "TrackingADMM",
     "TrainingMethod",
     "UniformFlow",
 ]
+
+__getattr__ = renamed(__name__, Phases="Schedule")

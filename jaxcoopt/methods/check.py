@@ -7,7 +7,7 @@ from jaxcoopt.channel.check import check_channel
 from jaxcoopt.errors import finite, refuse_lists
 from jaxcoopt.layout import check_axes
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import in_each_phase
+from jaxcoopt.methods.schedule import in_each_phase
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.setting import check_parts, check_values
 

@@ -16,6 +16,7 @@ from jaxcoopt.errors import finite
 from jaxcoopt.network.graphs import edge_ends, listed, node_labels, node_order
 from jaxcoopt.network.link_draw import LinkDraw
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.renamed import renamed
 from jaxcoopt.setting import Scalar, setting
 
 FAILURES = "one of jaxcoopt.failures, such as Bursts(0.1, 5)"
@@ -164,7 +165,7 @@ class NodeFailures(Failures):
 
 @pytree
 @dataclass(frozen=True)
-class Schedule(Failures):
+class Outages(Failures):
     """Failures that are given, the same in all runs: iteration k sees row k mod length of `up`.
 
     up: [length, edges], 1 where a link is up and 0 where it is down; links are sorted by the numbers of their nodes, as
@@ -175,7 +176,7 @@ class Schedule(Failures):
 
     def __post_init__(self) -> None:
         if type(self.up) in (list, tuple, np.ndarray):
-            up = plain("Schedule.up", self.up)
+            up = plain("Outages.up", self.up)
             object.__setattr__(self, "up", up.astype(float_dtype()) if up.dtype == bool else up)
 
     def step(self, state: PyTree, draw: LinkDraw) -> tuple[Up, Any]:
@@ -193,7 +194,7 @@ class Schedule(Failures):
             raise ValueError(f"{name}.up: expected 1 (up) or 0 (down), got {up[(up != 0) & (up != 1)][0]:g}")
 
     @classmethod
-    def by_name(cls, up: Mapping[Hashable, Any], graphs: nx.Graph | Iterable[nx.Graph]) -> "Schedule":
+    def by_name(cls, up: Mapping[Hashable, Any], graphs: nx.Graph | Iterable[nx.Graph]) -> "Outages":
         """For the network of these graphs: a pair of labels (a link) or one label (a node, with all of its links) to a
         list of 1 and 0; all lists of one length. What is not named is up.
 
@@ -201,7 +202,7 @@ class Schedule(Failures):
 
         >>> import jaxcoopt as jc, networkx as nx
         >>> ring = nx.cycle_graph(4)
-        >>> failures = jc.failures.Schedule.by_name({(0, 3): [1, 0], 2: [0, 1]}, ring)
+        >>> failures = jc.failures.Outages.by_name({(0, 3): [1, 0], 2: [0, 1]}, ring)
         >>> failures.up.tolist()  # of the links 0-1, 0-3, 1-2, 2-3
         [[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0]]
         >>> network = jc.Network.from_graphs(ring, failures=failures)
@@ -242,3 +243,6 @@ def _down(value: float) -> str:
     """Three digits, rounded down."""
     digits = 10.0 ** (np.floor(np.log10(value)) - 2)
     return f"{np.floor(value / digits * (1 + 1e-9)) * digits:.3g}"
+
+
+__getattr__ = renamed(__name__, Schedule="Outages")

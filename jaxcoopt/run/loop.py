@@ -15,8 +15,8 @@ from jaxcoopt.compensated import Pair, two_sum
 from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.draws import Draw
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
-from jaxcoopt.methods.phases import at_iteration
 from jaxcoopt.methods.round import Round
+from jaxcoopt.methods.schedule import at_iteration
 from jaxcoopt.network.halo import most
 from jaxcoopt.network.network import Network
 from jaxcoopt.platform import choices

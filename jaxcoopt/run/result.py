@@ -16,7 +16,7 @@ from jaxcoopt.compiler import compiled_soon
 from jaxcoopt.errors import require, traced
 from jaxcoopt.host import as_jax, numpy_for
 from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState, Estimate
-from jaxcoopt.methods.phases import is_phases
+from jaxcoopt.methods.schedule import is_schedule
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
@@ -170,9 +170,9 @@ def node_coordinate(labels: Sequence[Hashable]) -> np.ndarray:
 
 def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:
     """By name, each a scalar or [runs]; those of phases as name[0], name[1], ... and name.until[0], ..."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_schedule):
         name = jax.tree_util.keystr(path, simple=True, separator=".")
-        if is_phases(leaf):
+        if is_schedule(leaf):
             yield from ((f"{name}[{i}]", value) for i, value in enumerate(leaf.values))
             yield from ((f"{name}.until[{i}]", end) for i, end in enumerate(leaf.until))
         else:

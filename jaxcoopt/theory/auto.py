@@ -14,7 +14,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.method import Method
-from jaxcoopt.methods.phases import in_each_phase, is_phases
+from jaxcoopt.methods.schedule import in_each_phase, is_schedule
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.theory.curvature import NoNumber
@@ -108,7 +108,7 @@ def warn_of_steps(method: CoOptimizer, problem: Problem, network: Network, stack
         step = getattr(part, "step", None)
         if (
             step is None
-            or is_phases(step)
+            or is_schedule(step)
             or not _one_run((replace(part, step=0.0), getattr(problem, half), channel), half)
         ):
             continue

@@ -14,7 +14,7 @@ from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.method import Method, TrainingMethod
-from jaxcoopt.methods.responses import Linear
+from jaxcoopt.methods.nonlinearities import Identity
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.align import aligned_allocation
@@ -89,8 +89,8 @@ def _(method: DGD, laplacian: Matrix, hessian: Matrix) -> Whole:
 
 @iteration_matrix.register
 def _(method: LaplacianFlow, laplacian: Matrix, hessian: Matrix) -> Whole:
-    if not isinstance(method.response, Linear):
-        raise TypeError(f"method: a flow that answers by {type(method.response).__name__} has no linear iteration")
+    if not isinstance(method.nonlinearity, Identity):
+        raise TypeError(f"method: a flow that answers by {type(method.nonlinearity).__name__} has no linear iteration")
     one, momentum = np.eye(len(laplacian)), _number("momentum", method.momentum or 0.0)
     move = (1 + momentum) * one - _number("step", method.step) * laplacian @ hessian
     return np.block([[move, -momentum * one], [one, 0 * one]]) if momentum else move

@@ -13,7 +13,7 @@ from jaxcoopt.channel.channel import Channel
 from jaxcoopt.errors import traced
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.method import AllocationMethod, Method, TrainingMethod
-from jaxcoopt.methods.responses import Linear
+from jaxcoopt.methods.nonlinearities import Identity
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import losses
 from jaxcoopt.problem.bounds import Multiplier, Penalty
@@ -185,8 +185,8 @@ def _flow_factor(method: LaplacianFlow, allocation: Allocation) -> tuple[float |
     With u(k+1) = u(k) + g h x(k+1) at the active nodes, z = -1 is an eigenvalue where eta h lambda (1 + g/2) =
     2 (1 + beta); others leave the circle only for beta > 1 / (1 + g).
     """
-    if not isinstance(method.response, Linear):
-        raise NoNumber(f"no step bound is known for flows that answer by {type(method.response).__name__}")
+    if not isinstance(method.nonlinearity, Identity):
+        raise NoNumber(f"no step bound is known for flows that answer by {type(method.nonlinearity).__name__}")
     momentum = 0.0 if method.momentum is None else np.asarray(method.momentum, np.float64)
     factor, source = 2 * (1 + momentum), "Polyak 1964; Ghadimi, Shames, Johansson 2013"
     if isinstance(method.bounds, Multiplier) and bounded(allocation):
@@ -245,7 +245,7 @@ def _flow_limit(method: Method, allocation: Allocation, network: Network, lower:
     """2 (1 + beta) / (kappa lambda_max(sqrt(h) L sqrt(h))) with the least curvature h: bounds only add to it."""
     if not isinstance(method, LaplacianFlow) or not isinstance(method.bounds, (Penalty, Multiplier)):
         return None
-    if not isinstance(method.response, Linear) or np.ndim(method.momentum):
+    if not isinstance(method.nonlinearity, Identity) or np.ndim(method.momentum):
         return None
     least, _ = curvature_range(allocation, network.nodes)
     if least.shape[1] > 1:

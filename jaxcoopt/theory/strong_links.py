@@ -13,8 +13,8 @@ from jaxcoopt.methods.diffusion import LEAD, ExactDiffusion
 from jaxcoopt.methods.extra import EXTRA
 from jaxcoopt.methods.gradient_tracking import GradientTracking
 from jaxcoopt.methods.method import Method
-from jaxcoopt.methods.phases import in_each_phase
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
+from jaxcoopt.methods.schedule import in_each_phase
 from jaxcoopt.network.network import Network
 from jaxcoopt.theory.laplacian import DENSE, average_laplacian, lambda_max, laplacians, shares
 from jaxcoopt.theory.sector import sector_of

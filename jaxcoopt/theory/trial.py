@@ -21,7 +21,7 @@ from jaxcoopt.methods.choco import CHOCO
 from jaxcoopt.methods.dgd import DGD
 from jaxcoopt.methods.laplacian_flow import LaplacianFlow
 from jaxcoopt.methods.method import Method, TrainingMethod
-from jaxcoopt.methods.responses import Linear
+from jaxcoopt.methods.nonlinearities import Identity
 from jaxcoopt.methods.round import Round
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned, columns, floats
@@ -73,7 +73,7 @@ def may_try(method: Method, problem: Problem, network: Network, channel: Channel
     if traced(method, problem, network, channel) or network.directed:
         return False
     if isinstance(method, LaplacianFlow):
-        return isinstance(method.response, Linear)
+        return isinstance(method.nonlinearity, Identity)
     try:
         threshold(method, channel)
     except NoNumber:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import in_each_phase
+from jaxcoopt.methods.schedule import in_each_phase
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place

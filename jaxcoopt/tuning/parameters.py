@@ -16,7 +16,7 @@ from jaxcoopt.arrays import float_dtype, shown
 from jaxcoopt.errors import finite
 from jaxcoopt.methods.check import check_method
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import Phases
+from jaxcoopt.methods.schedule import Schedule
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, read
@@ -174,7 +174,7 @@ def _link_weights(name: str, limits: object) -> LinkWeights:
 
 def _setting(name: str, limits: object, trio: Trio, cases: Sequence[Case], runs: int) -> TunedNumber:
     place = find(name, trio, "parameters")
-    if isinstance(read(trio, place), Phases):
+    if isinstance(read(trio, place), Schedule):
         place = Place(place.root, (*place.path, "values"))
     value = read(trio, place)
     _check(name, place, trio, value)

@@ -14,7 +14,7 @@ from jaxcoopt.arrays import Tree, shown
 from jaxcoopt.host import numpy_for
 from jaxcoopt.layout import changed_along
 from jaxcoopt.methods.co_optimizer import CoOptimizer
-from jaxcoopt.methods.phases import Phases, is_phases
+from jaxcoopt.methods.schedule import Schedule, is_schedule
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.align import aligned
 from jaxcoopt.problem.losses import params_like
@@ -79,12 +79,12 @@ def _repeated(tree: Tree, starts: int) -> Tree:
 def _repeated_settings(method: CoOptimizer, starts: int) -> CoOptimizer:
     """Those of phases are [phases] or [phases, runs]."""
 
-    def repeated(leaf: ArrayLike | Phases) -> ArrayLike | Phases:
-        if isinstance(leaf, Phases):
+    def repeated(leaf: ArrayLike | Schedule) -> ArrayLike | Schedule:
+        if isinstance(leaf, Schedule):
             return leaf if np.ndim(leaf.values) == 1 else replace(leaf, values=_repeated(leaf.values, starts))
         return _repeated(leaf, starts)
 
-    return jax.tree.map(repeated, method, is_leaf=is_phases)
+    return jax.tree.map(repeated, method, is_leaf=is_schedule)
 
 
 def _repeated_start(initial: Initial | None, training: Training | None, starts: int) -> Initial | None:

@@ -114,7 +114,7 @@ def tune(
 
     t <- t - optimizer(d objective / d t),   setting = low + exp(t), or between low and high by a sigmoid of t
 
-    parameters: dotted names of the method's numbers, or `methods.Phases`, or a dict name -> (low, high), or None for
+    parameters: dotted names of the method's numbers, or `methods.Schedule`, or a dict name -> (low, high), or None for
     what the method's own check admits, and steps below `theory.step_bound` where they start below it. "weights" are
     those of the links: symmetric, above 0, no node's sum above 0.99. objective: "final" (log10 of the error at the end:
     the gap, and what budget, box and consensus lack, see `objectives.error`), "worst" (of the runs), "area" (under the

@@ -11,7 +11,7 @@ import jaxcoopt as jc
 
 NODES, RUNS = 5, 3
 NETWORK = jc.Network.from_graphs(nx.cycle_graph(NODES))
-Phases = jc.methods.Phases
+Schedule = jc.methods.Schedule
 
 
 def problem_of(rng):
@@ -28,7 +28,7 @@ def method_of(step, rate):
 def test_a_flow_against_one_run_after_another(rng):
     """Without momentum or messages kept, a flow remembers nothing but where it is."""
     problem, values = replace(problem_of(rng), training=None), rng.uniform(0.05, 0.3, (3, RUNS))
-    flow = jc.CoOptimizer(jc.methods.LaplacianFlow(Phases(values, until=[4, 9])))
+    flow = jc.CoOptimizer(jc.methods.LaplacianFlow(Schedule(values, until=[4, 9])))
     x = rng.normal(size=(NODES, RUNS)) / 10
     x += (4 - x.sum(axis=0)) / NODES
     whole = jc.solve(problem, NETWORK, flow, 15, runs=RUNS, initial=jc.Initial(allocation=x), record_every=15)
@@ -47,7 +47,7 @@ def test_a_flow_against_one_run_after_another(rng):
 def test_phases_of_one_value_are_that_value(rng):
     problem = problem_of(rng)
     plain = jc.solve(problem, NETWORK, method_of(0.1, 0.02), 20)
-    phased = jc.solve(problem, NETWORK, method_of(Phases([0.1, 0.1], [7]), Phases([0.02], [])), 20)
+    phased = jc.solve(problem, NETWORK, method_of(Schedule([0.1, 0.1], [7]), Schedule([0.02], [])), 20)
     for a, b in zip(jax.tree.leaves(plain.trace), jax.tree.leaves(phased.trace), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
@@ -58,7 +58,7 @@ def test_slopes_of_phases(rng):
 
     @jax.jit
     def value(step):
-        result = jc.solve(problem, NETWORK, method_of(Phases(step, [5, 12]), 0.02), 20, optimum=optimum)
+        result = jc.solve(problem, NETWORK, method_of(Schedule(step, [5, 12]), 0.02), 20, optimum=optimum)
         return result.trace["allocation_gap"][-1, 0]
 
     step, h = np.array([0.1, 0.2, 0.15]), 1e-5
@@ -69,17 +69,17 @@ def test_slopes_of_phases(rng):
 @pytest.mark.parametrize(
     ("step", "error", "words"),
     [
-        (Phases([0.1, 0.2], []), ValueError, r"method.allocation.step.values: expected 1, one more .* got 2 of them"),
-        (Phases(0.1, []), ValueError, r"expected 1, one more than until has, got 0.1"),
+        (Schedule([0.1, 0.2], []), ValueError, r"method.allocation.step.values: expected 1, one more .* got 2 of them"),
+        (Schedule(0.1, []), ValueError, r"expected 1, one more than until has, got 0.1"),
         (
-            Phases([0.1, 0.2, 0.3], [5, 5]),
+            Schedule([0.1, 0.2, 0.3], [5, 5]),
             ValueError,
             r"until: expected increasing whole numbers above 0 and below 2.31, got \[5, 5\]",
         ),
-        (Phases([0.1, 0.2], [2.5]), ValueError, r"until: expected increasing whole numbers"),
-        (Phases([0.1, -0.2], [5]), ValueError, r"method.allocation.step: must be above 0, got -0.2"),
-        (Phases([0.1, np.nan], [5]), ValueError, r"step.values: 1 of 2 entries are not finite"),
-        (Phases(np.ones((2, 4)), [5]), ValueError, r"method.allocation.step"),
+        (Schedule([0.1, 0.2], [2.5]), ValueError, r"until: expected increasing whole numbers"),
+        (Schedule([0.1, -0.2], [5]), ValueError, r"method.allocation.step: must be above 0, got -0.2"),
+        (Schedule([0.1, np.nan], [5]), ValueError, r"step.values: 1 of 2 entries are not finite"),
+        (Schedule(np.ones((2, 4)), [5]), ValueError, r"method.allocation.step"),
     ],
 )
 def test_phases_that_mean_nothing_are_refused(rng, step, error, words):
@@ -88,6 +88,15 @@ def test_phases_that_mean_nothing_are_refused(rng, step, error, words):
 
 
 def test_a_channel_has_no_phases(rng):
-    method = replace(method_of(0.1, 0.1), channel=jc.channels.LogQuantizer(Phases([0.1, 0.5], [5])))
+    method = replace(method_of(0.1, 0.1), channel=jc.channels.LogQuantizer(Schedule([0.1, 0.5], [5])))
     with pytest.raises(ValueError, match=r"method.channel.rho: settings of a channel are the same all the way"):
         jc.solve(problem_of(rng), NETWORK, method, 5)
+
+
+def test_the_names_of_before_still_work():
+    with pytest.warns(DeprecationWarning, match="methods.Phases is called Schedule now"):
+        assert jc.methods.Phases is Schedule
+    with pytest.warns(DeprecationWarning, match="failures.Schedule is called Outages now"):
+        assert jc.failures.Schedule is jc.failures.Outages
+    with pytest.raises(AttributeError, match="no attribute 'Phase'"):
+        jc.methods.Phase  # noqa: B018

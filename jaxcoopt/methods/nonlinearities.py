@@ -13,10 +13,10 @@ from jaxcoopt.pytrees import pytree
 from jaxcoopt.setting import Scalar, setting
 
 Difference = Float[Array, "nodes runs"]
-RESPONSES = "one of jaxcoopt.methods.responses, such as Linear()"
+NONLINEARITIES = "one of jaxcoopt.methods.nonlinearities, such as Identity()"
 
 
-class Response(abc.ABC):
+class Nonlinearity(abc.ABC):
     """h(u) of u = p_j - p_i, elementwise, odd; its numbers are scalars or [runs].
 
     Steps have the derivatives of the channels' roundings, straight-through (`jaxcoopt.channel.surrogate`).
@@ -33,7 +33,7 @@ class Response(abc.ABC):
 
 @pytree
 @dataclass(frozen=True)
-class Linear(Response):
+class Identity(Nonlinearity):
     """h(u) = u."""
 
     def __call__(self, u: Difference) -> Difference:
@@ -43,7 +43,7 @@ class Linear(Response):
 
 @pytree
 @dataclass(frozen=True)
-class SignedPowers(Response):
+class SignedPowers(Nonlinearity):
     """h(u) = sgn(u) (|u|^low + |u|^high), or sgn(u) |u|^low where high is None; 0 < low < 1 < high."""
 
     low: Scalar = setting(above=0, below=1, doc="The smaller power of the price difference, in (0, 1).")
@@ -61,7 +61,7 @@ class SignedPowers(Response):
 
 @pytree
 @dataclass(frozen=True)
-class Saturated(Response):
+class Saturated(Nonlinearity):
     """h(u) = min(max(u, -level), level), level > 0."""
 
     level: Scalar = setting(above=0, doc="The largest price difference.")
@@ -74,7 +74,7 @@ class Saturated(Response):
 
 @pytree
 @dataclass(frozen=True)
-class SingleBit(Response):
+class SingleBit(Nonlinearity):
     """h(u) = sgn(u): which end of the link has the higher price. Derivative: 1 within [-1, 1], 0 outside."""
 
     def __call__(self, u: Difference) -> Difference:
@@ -88,7 +88,7 @@ class SingleBit(Response):
 
 @pytree
 @dataclass(frozen=True)
-class Uniform(Response):
+class Uniform(Nonlinearity):
     """h(u) = level round(u / level), level > 0, at most 2^(bits-1) - 1 levels from 0.
 
     Derivative: 1 in u, round(u / level) - u / level in the level; beyond the largest level 0, and the level's number.

@@ -20,10 +20,10 @@ LAST = 2**31 - 1  # iterations are counted in 32 bits
 
 @pytree
 @dataclass(frozen=True)
-class Phases:
+class Schedule:
     """values[0] before iteration until[0], values[1] before until[1], ..., and the last value from then on.
 
-    For any number of a half of a method: LaplacianFlow(step=Phases([0.9, 0.4], until=[50])). values: [phases] or
+    For any number of a half of a method: LaplacianFlow(step=Schedule([0.9, 0.4], until=[50])). values: [phases] or
     [phases, runs], in the setting's unit; until: iterations, increasing, one less than there are values.
     """
 
@@ -32,16 +32,16 @@ class Phases:
 
     def __post_init__(self) -> None:
         if isinstance(self.values, list | tuple):
-            values = jnp.stack(self.values) if traced(self.values) else plain("Phases.values", self.values)
+            values = jnp.stack(self.values) if traced(self.values) else plain("Schedule.values", self.values)
             object.__setattr__(self, "values", values)
         if not np.iterable(self.until):
             raise TypeError(
-                f"Phases.until: expected iterations, one less than there are values, got {shown(self.until)}"
+                f"Schedule.until: expected iterations, one less than there are values, got {shown(self.until)}"
             )
         try:
             object.__setattr__(self, "until", tuple(self.until))
         except TypeError as error:  # what can be iterated over in principle, such as a sparse matrix
-            raise TypeError(f"Phases.until: expected iterations, got {shown(self.until)}") from error
+            raise TypeError(f"Schedule.until: expected iterations, got {shown(self.until)}") from error
 
     def at(self, iteration: ArrayLike) -> jax.Array:
         """The value in an iteration, scalar or [runs]."""
@@ -67,14 +67,14 @@ class Phases:
 
 def at_iteration(method: Tree, iteration: ArrayLike) -> Tree:
     """The method with every setting as it is in an iteration."""
-    return jax.tree.map(lambda leaf: leaf.at(iteration) if is_phases(leaf) else leaf, method, is_leaf=is_phases)
+    return jax.tree.map(lambda leaf: leaf.at(iteration) if is_schedule(leaf) else leaf, method, is_leaf=is_schedule)
 
 
 def in_each_phase(method: Tree) -> list[Tree]:
     """The method as it is at its start and from each change on. Raises ValueError for phases that mean nothing."""
     starts = {0}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_phases):
-        if is_phases(leaf):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(method, is_leaf=is_schedule):
+        if is_schedule(leaf):
             name = f"method{jax.tree_util.keystr(path)}"
             if name.startswith(("method.channel", "method.allocation_channel")):
                 raise ValueError(f"{name}: settings of a channel are the same all the way; give one number, or [runs]")
@@ -83,6 +83,6 @@ def in_each_phase(method: Tree) -> list[Tree]:
     return [at_iteration(method, np.asarray(start)) for start in sorted(starts)]
 
 
-def is_phases(leaf: object) -> bool:
+def is_schedule(leaf: object) -> bool:
     """For `is_leaf`."""
-    return isinstance(leaf, Phases)
+    return isinstance(leaf, Schedule)
