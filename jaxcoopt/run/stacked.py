@@ -20,7 +20,7 @@ class Stacked:
     record; places: where the numbers of each array stand among its leaves.
     """
 
-    arrays: tuple[Shaped[Array, "*stacked"], ...]
+    arrays: tuple[Shaped[Array, "..."], ...]
     structure: Any  # a PyTreeDef
     places: tuple[tuple[int, ...], ...]
 

@@ -72,5 +72,5 @@ def _taken() -> int:
     return psutil.Process().memory_info().rss + COMPILER if device is None else device.taken
 
 
-def _mib(size: float) -> str:
+def _mib(size: float | int) -> str:
     return f"{np.ceil(size / 2**20):,.0f} MiB"
