@@ -1,6 +1,7 @@
 """Whether the device computes the right numbers: against NumPy loops, the exact budget, the same bits, slopes."""
 
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -61,7 +62,7 @@ def _side_by_side(sheet: Sheet, checks: dict[str, Callable[[], Row]]) -> None:
     """Compiling is most of it: in threads, each row written when it is known and in the order of the checks."""
     waiting = {name: check for name, check in checks.items() if not sheet.has(name)}
     with ThreadPoolExecutor(2 if sheet.small else 10) as pool:
-        found = {name: pool.submit(check) for name, check in waiting.items()}
+        found = {name: pool.submit(_timed, check) for name, check in waiting.items()}
         for name, future in found.items():
             wait([future], timeout=max(sheet.left, 1))
             if future.done():
@@ -69,6 +70,12 @@ def _side_by_side(sheet: Sheet, checks: dict[str, Callable[[], Row]]) -> None:
             else:
                 sheet.skip(name, f"not done, and {max(sheet.left, 0):.0f} s were left of {sheet.seconds:.0f}")
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(check: Callable[[], Row]) -> Row:
+    """Its row, and how long it took beside the others."""
+    begin = time.monotonic()
+    return {**check(), "seconds_beside_others": round(time.monotonic() - begin, 1)}
 
 
 def _names(pair: tuple[str | None, str | None]) -> str:

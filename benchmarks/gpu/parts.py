@@ -32,12 +32,12 @@ class Part:
 
 HALF = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}  # of the memory, as the rivals want theirs
 PARTS = {
-    "correct": Part("part_correct", 100, "numbers against NumPy loops, budgets, bits, slopes", {}),
+    "correct": Part("part_correct", 95, "numbers against NumPy loops, budgets, bits, slopes", {}),
     "engine": Part("part_engine", 150, "microseconds of an iteration", {}),
     "rivals": Part("part_rivals", 110, "the same by a vmapped step, PyTorch and CuPy", HALF),
     "choices": Part("part_choices", 80, "each choice for a GPU switched off", {}),
-    "sweep": Part("part_sweep", 50, "a sweep of a million runs", {}),
-    "tune": Part("part_tune", 40, "reverse mode beside the plain run", {}),
+    "sweep": Part("part_sweep", 60, "a sweep of a million runs", {}),
+    "tune": Part("part_tune", 30, "reverse mode beside the plain run", {}),
 }
 
 

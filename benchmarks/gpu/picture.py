@@ -36,7 +36,7 @@ def _over_runs(axes: Any, report: told.Report) -> None:
     for name, color in zip(names, (*CYCLE[1:], *CYCLE[1:]), strict=False):
         points = [(row["runs"], row["us"]) for row in rivals if row["entrant"] == name and row["nodes"] == nodes]
         _line(axes, points, name, color)
-    _axes(axes, "runs", f"us an iteration, {nodes:,} nodes", bool(here or names))
+    _axes(axes, "runs", f"us an iteration, {nodes:,} nodes")
 
 
 def _over_nodes(axes: Any, report: told.Report) -> None:
@@ -45,13 +45,13 @@ def _over_nodes(axes: Any, report: told.Report) -> None:
     for name, color in zip(dict.fromkeys(row["method"] for row in rows), CYCLE, strict=False):
         here = [(row["nodes"], row["us"]) for row in rows if row["method"] == name and row["runs"] == runs]
         _line(axes, here, name, color)
-    _axes(axes, "nodes", f"us an iteration, {runs:,} runs", bool(rows))
+    _axes(axes, "nodes", f"us an iteration, {runs:,} runs")
 
 
-def _axes(axes: Any, x: str, y: str, drawn: bool) -> None:
+def _axes(axes: Any, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    if drawn:
+    if axes.get_legend_handles_labels()[0]:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.legend(fontsize=7)

@@ -37,7 +37,7 @@ __device__ float price(float x, float curvature, float center) {
 }
 
 // x [n][runs], y, z, g [n][M][runs], messages [n][2 M + 1][runs]; neighbour, weight [n][SLOTS]; gram [n][M][M]
-extern "C" __global__ void step(int n, int runs, const int* neighbour, const float* weight, const float* gram,
+extern "C" __global__ void iterate(int n, int runs, const int* neighbour, const float* weight, const float* gram,
     const float* pull, const float* curvature, const float* center, float* x, float* y, float* z, float* g,
     const float* sent, float* next) {
   long at = (long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -91,12 +91,12 @@ def arrays(
     """As the kernel reads them: of each graph neighbours and weights; gram, pull, curvature and center; x, y, z, g
     and the first messages.
     """
-    neighbours, weights = (np.asarray(table) for table in neighbour_tables(instance, np.float32))
+    neighbours, weights = (np.array(table) for table in neighbour_tables(instance, np.float32))
     features, samples = instance.features, instance.features.shape[1]
     gram = features.transpose(0, 2, 1) @ features / samples + RIDGE * np.eye(instance.case.params)
     pull = (features.transpose(0, 2, 1) @ instance.targets[..., None] / samples)[..., 0]
     of_problem = [np.asarray(each, np.float32) for each in (gram, pull, instance.curvature, instance.center)]
-    x, y = np.asarray(start.x, np.float32), np.asarray(start.y, np.float32)
+    x, y = np.array(start.x, np.float32), np.array(start.y, np.float32)
     slope = np.matmul(of_problem[0], y) - of_problem[1][..., None]
     with np.errstate(divide="ignore", over="ignore"):
         push = 1 / (1 + np.exp(-SHARPNESS * (x - UPPER))) - 1 / (1 + np.exp(-SHARPNESS * (LOWER - x)))
@@ -121,7 +121,7 @@ class CupyRival:
         *state, sent = (cupy.asarray(each) for each in of_runs)
         self.state_arrays, self.messages = state, [sent, cupy.zeros_like(sent)]
         slots = int(self.tables[0][0].shape[1])
-        self.kernel = cupy.RawModule(code=source(case.params, slots), options=("--std=c++17",)).get_function("step")
+        self.kernel = cupy.RawModule(code=source(case.params, slots), options=("--std=c++17",)).get_function("iterate")
         self.sizes = np.int32(case.nodes), np.int32(case.runs)
         self.blocks = -(-case.nodes * case.runs // THREADS)
         self.stream, self.iteration, self.graph = cupy.cuda.Stream(non_blocking=True), 0, None

@@ -128,7 +128,12 @@ def _choices(report: Report) -> Table:
 
 def _sweep(report: Report) -> Table:
     made = [
-        [row["name"], f"{row['seconds']:,.4g}", f"{row['us_per_run']:,.4g}", " x ".join(map(str, row["tile"]))]
+        [
+            row["name"] + ("" if row["warm"] else ", compiling included"),
+            f"{row['seconds']:,.4g}",
+            f"{row['us_per_run']:,.4g}",
+            " x ".join(map(str, row["tile"])),
+        ]
         for row in rows(report, "sweep")
     ]
     return ("a sweep", "s", "us a run", "tile"), made
