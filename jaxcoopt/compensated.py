@@ -7,6 +7,7 @@ floating-point summation, SIAM J. Sci. Comput. 31 (2008); Knuth, The art of comp
 
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -173,8 +174,9 @@ def compensated_sum(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"
     return values[0] + error
 
 
+@jax.custom_jvp
 def _sum_of_pairs(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:
-    """The same as one reduction of sums and what they lost."""
+    """The same as one reduction of sums and what they lost. JAX does not differentiate such a reduction in reverse."""
 
     def together(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
         total, lost = two_sum(a[0], b[0])
@@ -183,6 +185,11 @@ def _sum_of_pairs(values: Float[Array, "nodes *rest"]) -> Float[Array, "*rest"]:
     zero = jnp.zeros((), values.dtype)
     total, lost = lax.reduce((values, jnp.zeros_like(values)), (zero, zero), together, (0,))
     return total + lost
+
+
+@_sum_of_pairs.defjvp
+def _slope_of_sum(values: tuple[Array], slopes: tuple[Array]) -> tuple[Array, Array]:
+    return _sum_of_pairs(*values), slopes[0].sum(axis=0)
 
 
 def leading_bits(a: Array, count: int) -> Array:

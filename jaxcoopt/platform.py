@@ -29,6 +29,12 @@ class Choices:
     short as a few runs; a GPU copies every array twice for it.
 
     records: how many one call makes. A call is a turn through the host.
+
+    runs_a_device: the least that another device is worth. A core's loops over fewer runs are too short for its vectors
+    (benchmarks/NOTES.md); a GPU is busy with about 1,000, which is not measured yet.
+
+    chunk_bytes: a sweep's chunks have as many runs as make one array of their parameters so large, and at least those
+    that suit a core. 32 MiB leave room for a few arrays in a GPU's second-level cache; not measured yet.
     """
 
     gathered: bool
@@ -37,13 +43,29 @@ class Choices:
     newton_written_out: bool
     few_runs_as_rows: bool
     records: int
+    runs_a_device: int
+    chunk_bytes: int
 
 
 CPU = Choices(
-    gathered=False, barriers=False, pairs_reduced=False, newton_written_out=False, few_runs_as_rows=True, records=16
+    gathered=False,
+    barriers=False,
+    pairs_reduced=False,
+    newton_written_out=False,
+    few_runs_as_rows=True,
+    records=16,
+    runs_a_device=16,
+    chunk_bytes=0,
 )
 GPU = Choices(
-    gathered=True, barriers=True, pairs_reduced=True, newton_written_out=True, few_runs_as_rows=False, records=64
+    gathered=True,
+    barriers=True,
+    pairs_reduced=True,
+    newton_written_out=True,
+    few_runs_as_rows=False,
+    records=64,
+    runs_a_device=1024,
+    chunk_bytes=2**25,
 )
 
 

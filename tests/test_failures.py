@@ -188,10 +188,10 @@ DEVICES = """
 import jax
 jax.config.update("jax_num_cpu_devices", 3)
 jax.config.update("jax_enable_x64", True)
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import networkx as nx, numpy as np
 import jaxcoopt as jc
-from jaxcoopt.run import shards
+from jaxcoopt import platform
 
 
 @jc.pytree
@@ -204,7 +204,7 @@ class AtHead(jc.failures.Failures):
         return draw.uniform() >= self.of_node[draw.edges.head][:, None] * self.of_link, None
 
 
-shards.LEAST_RUNS, NODES, RUNS, F = 2, 10, 7, jc.failures
+platform.CPU, NODES, RUNS, F = replace(platform.CPU, runs_a_device=2), 10, 7, jc.failures
 rates, lengths = np.linspace(0.05, 0.4, RUNS), np.linspace(2, 5, RUNS)
 graph = nx.wheel_graph(NODES)
 problem = jc.Problem(jc.Allocation(jc.costs.Quadratic(np.linspace(0.5, 2, NODES), np.linspace(0, 3, NODES)), 9.0))

@@ -45,10 +45,14 @@ def initial_allocation(given: object, allocation: Allocation, nodes: int, runs: 
     with jax.enable_x64(True):
         exact = aligned_allocation(allocation)
         x = feasible_point(exact, nodes) if given is None else _checked(given, exact, nodes, runs)
-        sides = (np.broadcast_to(side, (nodes, runs)) for side in box(exact))
-        x = _on_budget(np.broadcast_to(x, (nodes, runs)), exact.budget, *sides)
+        lower, upper = box(exact)
+        # One column where all runs start alike: extended precision is slow, [nodes, runs] may be many.
+        shape = np.broadcast_shapes(*map(np.shape, (x, lower, upper, exact.budget)))
+        x, lower, upper = (np.broadcast_to(each, shape) for each in (x, lower, upper))
+        x = _on_budget(x, exact.budget, lower, upper)
     high = x.astype(float_dtype())
-    return Pair(*as_jax((high, (x - high).astype(float_dtype()))))
+    low = (x - high).astype(float_dtype())
+    return Pair(*as_jax(tuple(np.broadcast_to(side, (nodes, runs)) for side in (high, low))))
 
 
 def _on_budget(x: np.ndarray, budget: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ from jaxcoopt.theory.auto import with_placeholders
 # Bytes of the host that a first run takes beside its arrays, for the compiler and its programs: with one half, and what
 # the second adds. Measured at 44 to 94 MiB for an allocation alone, 55 to 141 MiB for both (tests/test_engine.py).
 COMPILING, SECOND_HALF = 112 * 2**20, 56 * 2**20
+MORE_OF_A_GPU = (
+    "; JAX takes 75 % of a GPU's memory, and more with XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 in the environment"
+)
 
 
 @dataclass(frozen=True)
@@ -122,17 +125,35 @@ def check_memory(problem: Problem, network: Network, method: CoOptimizer, runs: 
         return
     need = layout_of(problem, network, method, runs, initial)
     if need.total > need.available:
+        more = "" if of_device() is None else MORE_OF_A_GPU
         raise MemoryError(
-            f"runs: {need}; ask for fewer at a time, or for fewer samples (of a batch, too) or parameters"
+            f"runs: {need}; ask for fewer at a time, or for fewer samples (of a batch, too) or parameters{more}"
         )
 
 
 def available() -> int:
     """Bytes free on the default device."""
+    own = of_device()
+    return free_memory() if own is None else own.limit - own.taken
+
+
+@dataclass(frozen=True)
+class OfDevice:
+    """Bytes that JAX may take of a device's own memory, and those that it has taken."""
+
+    limit: int
+    taken: int
+
+
+def of_device() -> OfDevice | None:
+    """Of the default device; None where it shares the host's memory, or does not tell.
+
+    Unless told otherwise, JAX takes three quarters of a GPU's memory when it starts, and the limit is that.
+    """
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    if stats:
-        return stats["bytes_limit"] - stats["bytes_in_use"]
-    return free_memory()
+    if not stats or "bytes_limit" not in stats:
+        return None
+    return OfDevice(stats["bytes_limit"], stats.get("bytes_in_use", 0))
 
 
 def at_most(problem: Problem, network: Network, method: CoOptimizer, runs: int) -> int:

@@ -1,5 +1,6 @@
 """One network too large for a device: its nodes spread over the local devices, which exchange what links carry."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,14 @@ from jaxcoopt.run.shards import Spread
 
 
 def in_host_memory() -> Any:
-    """What is made in this context is made beside the CPU: the whole network may not fit on one device."""
-    return jax.default_device(jax.local_devices(backend="cpu")[0])
+    """What is made in this context is made beside the CPU: the whole network may not fit on one device.
+
+    With JAX_PLATFORMS=cuda JAX has no such place, and it is made on the first device.
+    """
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return nullcontext()
 
 
 def spread_nodes(setup: Setup, carry: Carry) -> Spread:

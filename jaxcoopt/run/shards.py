@@ -16,21 +16,22 @@ from jaxtyping import Array, PyTree
 from jaxcoopt.arrays import Numbers
 from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.layout import WHOLE, specs
+from jaxcoopt.platform import CPU, choices
 from jaxcoopt.run.loop import Carry, Setup, advance_records, compiled_for, recorded
 from jaxcoopt.run.stacked import Stacked
 
 AXIS = "runs"
-LEAST_RUNS = 16  # to a device: with fewer, its loops over the runs are too short for its vectors (benchmarks/NOTES.md)
+LEAST_RUNS = CPU.runs_a_device  # to a core
 
 
 def devices_for(runs: int) -> int:
-    """How many of the local devices so many runs are spread over: as many as get LEAST_RUNS each.
+    """How many of the local devices so many runs are spread over: as many as get enough of them each.
 
     One where the user has named a device (jax_default_device).
     """
     if jax.config.jax_default_device is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return 1
-    return max(1, min(jax.local_device_count(), runs // LEAST_RUNS))
+    return max(1, min(jax.local_device_count(), runs // choices().runs_a_device))
 
 
 def cores() -> int:

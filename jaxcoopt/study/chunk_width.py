@@ -4,7 +4,11 @@ import jax
 import numpy as np
 import psutil
 
-from jaxcoopt.run.memory import at_most, available, layout_of
+from jaxcoopt.arrays import float_dtype
+from jaxcoopt.platform import choices
+from jaxcoopt.problem.losses import params_like
+from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.memory import at_most, available, layout_of, of_device
 from jaxcoopt.run.names import Trio
 from jaxcoopt.study.batcher import Job
 
@@ -14,16 +18,29 @@ SLACK = 1.05  # on what is said to do
 
 
 def chunk_width(job: Job, limit: int | None) -> int:
-    """At most `WIDEST` runs of a job, fewer where they would not fit: limit, bytes that the process may take."""
-    widest = min(WIDEST, int(np.prod(job.plan.shape)) * len(job.seeds))
+    """Runs of a job: as many as pay, or fewer where they would not fit; limit: bytes that the process may take, of the
+    device's memory where it has its own.
+    """
+    trio = job.plan.columns(np.zeros((len(job.plan.axes), 1), int))
+    widest = min(widest_for(trio.problem, trio.network.nodes), int(np.prod(job.plan.shape)) * len(job.seeds))
     return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit)
+
+
+def widest_for(problem: Problem, nodes: int) -> int:
+    """How many runs pay: `WIDEST`, or on a GPU as many times that as make an array of the parameters large enough."""
+    numbers = 1
+    if problem.training is not None:
+        like = params_like(problem.training.loss, problem.training.one_sample)
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(like))
+    each = np.dtype(float_dtype()).itemsize * nodes * numbers
+    return WIDEST * max(1, choices().chunk_bytes // each // WIDEST)
 
 
 def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
     """How many of so many runs fit at once. Raises MemoryError where not even one does."""
     room = available() // 2
     if limit is not None:
-        room = min(room, limit - psutil.Process().memory_info().rss - COMPILER)
+        room = min(room, limit - _taken())
     devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
     if devices * at_most(*trio, widest) < room:
         return widest
@@ -38,15 +55,22 @@ def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
 
 def _too_small(run: float, limit: int | None, room: int) -> str:
     """What a chunk of one run lacks, in MiB."""
-    taken = psutil.Process().memory_info().rss  # again, as finding out has taken some, too
+    taken = _taken()  # again, as finding out has taken some, too
     if limit is None or run > available() // 2:
         return f"memory: a chunk of one run needs {_mib(run)}, and half of what is free is {_mib(room)}"
-    least = SLACK * (taken + COMPILER + run)
     return (
-        f"memory: {_mib(limit)} are too few; give at least about {_mib(least)} (the process has taken {_mib(taken)}, "
-        f"the compiler takes about {_mib(COMPILER)}, a chunk of one run {_mib(run)})"
+        f"memory: {_mib(limit)} are too few; give at least about {_mib(SLACK * (taken + run))} (the process and its "
+        f"compiler take about {_mib(taken)}, a chunk of one run {_mib(run)})"
     )
 
 
-def _mib(size: float) -> str:
+def _taken() -> int:
+    """Bytes that the process has taken of the device's own memory, or of the host's, what its compiler will take
+    included.
+    """
+    device = of_device()
+    return psutil.Process().memory_info().rss + COMPILER if device is None else device.taken
+
+
+def _mib(size: float | int) -> str:
     return f"{np.ceil(size / 2**20):,.0f} MiB"

@@ -64,10 +64,11 @@ def sweep(
     adds metrics of your own, but no trajectories.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
-    (that the process may take, bytes or "4GiB"; None: half of what is free), go over all local devices, and over all
-    processes after `jax.distributed.initialize`. store: a Zarr store, read with xarray.open_zarr(store,
-    consolidated=False); killed and called again, it goes on where it stood, and ends with the same bits; files that are
-    damaged are named in the log and made anew. None: in memory. Diverged runs have status 2 and are warned of.
+    (that the process may take, on a GPU of the GPU's, bytes or "4GiB"; None: half of what is free), go over all local
+    devices, and over all processes after `jax.distributed.initialize`. store: a Zarr store, read with
+    xarray.open_zarr(store, consolidated=False); killed and called again, it goes on where it stood, and ends with the
+    same bits; files that are damaged are named in the log and made anew. None: in memory. Diverged runs have status 2
+    and are warned of.
 
     Raises ValueError or TypeError for settings that cannot be run or a store made with others, OSError for a store that
     cannot be written or a disk too small, FileExistsError where another sweep writes, MemoryError where not even one
