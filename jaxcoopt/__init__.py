@@ -10,6 +10,7 @@ from jaxcoopt.problem import bounds, costs, features, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run import clocks
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.metric import Metric
@@ -45,6 +46,7 @@ __all__ = [
     "Tuned",
     "bounds",
     "channels",
+    "clocks",
     "compare",
     "compilation_cache",
     "costs",

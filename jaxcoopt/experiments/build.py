@@ -21,6 +21,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record
 from jaxcoopt.setting import settings_of
@@ -38,6 +39,7 @@ class Built:
     method: CoOptimizer
     initial: Initial | None
     record: Record
+    clock: Clock
     graphs: list[nx.Graph]
     demand: Float[np.ndarray, " nodes"] | None
     samples: Samples | None
@@ -73,6 +75,7 @@ def build(settings: Experiment) -> Built:
         method=build_method(settings.method, settings.channel, settings.allocation_channel),
         initial=_initial(settings, demand),
         record=Record(settings.record_every, own_metrics(settings.metrics)),
+        clock=made(settings.clock),
         graphs=graphs,
         demand=demand,
         samples=samples,

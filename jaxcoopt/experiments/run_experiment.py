@@ -63,6 +63,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
                 optimum=optimum,
                 progress=progress,
                 shard=settings.shard,
+                clock=built.clock,
             )
             jax.block_until_ready(result.state)
     if "allocation_gap" in result.trace:

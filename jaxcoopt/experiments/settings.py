@@ -8,7 +8,7 @@ from jaxcoopt.escaping import TITLE
 from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
-from jaxcoopt.experiments.method_tables import Channel, Method
+from jaxcoopt.experiments.method_tables import Channel, ClockTable, Method
 from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
 
 
@@ -35,6 +35,8 @@ class Experiment(Table):
     """What is spread over several devices; nodes: of one network too large for a device."""
     work: Amount = 1.0
     """CPU-seconds of a node's iteration at one unit of CPU: iteration k takes max_i work_i / x_i(k)."""
+    clock: ClockTable = Field({"kind": "synchronous"}, validate_default=True)  # pyright: ignore[reportInvalidTypeForm]
+    """What an iteration takes of simulated time."""
     network: NetworkTable
     """Who talks to whom."""
     demand: Trace | None = None

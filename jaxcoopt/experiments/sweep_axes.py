@@ -109,7 +109,7 @@ def _method(settings: Experiment, base: Built) -> CoOptimizer:
 
 
 def _trio(built: Built) -> Trio:
-    return Trio(built.problem, built.network, built.method)
+    return Trio(built.problem, built.network, built.method, built.clock)
 
 
 def _changed(place: Place, base: Trio, variants: Sequence[Trio]) -> Iterator[tuple[Place, list[Any]]]:

@@ -20,7 +20,9 @@ from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_problem
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import SCALARS, Optimum
+from jaxcoopt.run.clocks import CLOCKS, SYNCHRONOUS, Clock
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.own_parts import check_kind, check_part, received_part
 
 SHARDS = ("runs", "nodes")
 
@@ -39,6 +41,11 @@ def received_start(initial: Initial | None) -> Initial | None:
     if initial is not None and not isinstance(initial, Initial):
         raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
     return plain_tree(initial, "initial")
+
+
+def received_clock(clock: Clock | None) -> Clock:
+    """The clock with plain arrays, the package's where none is given. Raises TypeError for another kind."""
+    return received_part("clock", SYNCHRONOUS if clock is None else clock, Clock, CLOCKS)
 
 
 def received_optimum(optimum: Optimum | None, nodes: int, runs: int) -> Optimum | None:
@@ -71,6 +78,7 @@ def check_run(
     runs: int,
     seed: object,
     initial: Initial | None,
+    clock: Clock = SYNCHRONOUS,
 ) -> None:
     """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
     check_seed("seed", seed)
@@ -85,6 +93,8 @@ def check_run(
     if not traced(network) and network.failures is not None:
         sizes = {"runs": runs, "nodes": network.nodes, "edges": network.edges.count}
         check_failures("network.failures", network.failures, sizes)
+    check_kind("clock", clock, Clock, CLOCKS)
+    check_part("clock", clock, {"runs": runs, "nodes": network.nodes})
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
     if network.directed:
         check_directed(method)

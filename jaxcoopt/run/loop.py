@@ -25,6 +25,7 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, Iteration, duration_of
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import Extra
 from jaxcoopt.run.stacked import Stacked
@@ -39,6 +40,7 @@ class Setup:
 
     mean_share: the budget over the number of nodes, scalar or [runs]; 0 without allocation. split: where the nodes are,
     if they are spread over devices; node_at: there, the place of each node. extra: what the user wants to be recorded.
+    clock: what an iteration takes.
     """
 
     problem: Problem
@@ -53,6 +55,7 @@ class Setup:
     split: NodeSplit | None = None
     node_at: Int[Array, " given"] | None = None
     extra: Extra | None = None
+    clock: Clock = SYNCHRONOUS
 
     @property
     def nodes(self) -> int:
@@ -315,11 +318,10 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     links, failures = setup.network.next_links(carry.failures, key, carry.iteration, setup.runs)
     draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
     now = Round(links, draw, setup.nodes, setup.method.channel)
-    duration, strayed, visits = _duration(setup, carry.state), carry.strayed, carry.visits
+    duration, strayed, visits = _duration(setup, carry, draw), carry.strayed, carry.visits
     if strayed is not None:
         strayed = strayed | _outside(setup, carry.state)
     if setup.split is not None:
-        duration = setup.split.slowest(duration)
         strayed = None if strayed is None else setup.split.slowest(strayed.astype(duration.dtype)) > 0
     forever = jnp.finfo(carry.seconds.dtype).max
     goes_on = jnp.maximum(carry.seconds, duration) < forever
@@ -351,17 +353,11 @@ def _outside(setup: Setup, state: CoState) -> Bool[Array, " runs"]:
     return jnp.any(((x < start) | (x > end)) & (work > 0), axis=0)
 
 
-def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; the largest float where x_i <= 0; x = 1 without allocation.
-
-    What is padded has no work, and takes no time.
-    """
-    work, x = setup.problem.work, setup.method.estimate(state).allocation
-    forever = jnp.finfo(work.dtype).max
-    if x is None:
-        return work.max(axis=0)
-    endless = jnp.where(work > 0, forever, 0)
-    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), endless), axis=0)
+def _duration(setup: Setup, carry: Carry, draw: Draw) -> Float[Array, "#runs"]:
+    """The seconds of one iteration. What is padded has no work, and takes no time."""
+    method, state, work = setup.method, carry.state, setup.problem.work
+    now = Iteration(carry.iteration, work, method.estimate(state).allocation, method, state, draw, setup.split)
+    return duration_of(setup.clock, now, len(setup.runs), carry.seconds.dtype)
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:

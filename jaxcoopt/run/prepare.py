@@ -21,6 +21,7 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, laid_out_clock
 from jaxcoopt.run.initial import Initial, given_params, initial_allocation, random_params
 from jaxcoopt.run.loop import Carry, Setup, begin
 from jaxcoopt.run.record import Extra
@@ -36,6 +37,7 @@ def prepare(
     tol: float | None,
     optimum: Optimum,
     extra: Extra | None = None,
+    clock: Clock = SYNCHRONOUS,
 ) -> tuple[Setup, Carry]:
     """Everything as arrays of one float type, and iteration 0; runs: how many, or the numbers they draw by."""
     initial = Initial() if initial is None else initial
@@ -58,6 +60,7 @@ def prepare(
         runs=numbers,
         mean_share=_mean_share(exact, network.nodes),
         extra=extra,
+        clock=laid_out_clock(clock),
     )
     setup, x, params = as_jax((setup, x, params))
     drawn, carry = _started(setup, x, params)

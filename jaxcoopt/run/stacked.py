@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree, Shaped
+from jaxtyping import Array, PyTree
 
 from jaxcoopt.pytrees import pytree
 
@@ -20,7 +20,7 @@ class Stacked:
     record; places: where the numbers of each array stand among its leaves.
     """
 
-    arrays: tuple[Shaped[Array, "*stacked"], ...]
+    arrays: tuple[Any, ...]  # of JAX, of NumPy, or shapes
     structure: Any  # a PyTreeDef
     places: tuple[tuple[int, ...], ...]
 

@@ -22,10 +22,12 @@ from jaxcoopt.run.check import (
     check_shard,
     check_tol,
     received,
+    received_clock,
     received_optimum,
     received_start,
 )
 from jaxcoopt.run.check_optimum import check_optimum
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
@@ -57,11 +59,13 @@ class Start:
     optimum: Optimum
     extra: Extra | None
     shard: str
+    clock: Clock
 
     @property
     def concrete(self) -> bool:
         """Whether every number is known: outside of jit and grad."""
-        return not (inside_jit() or traced(self.problem, self.network, self.method, self.initial, self.optimum))
+        given = self.problem, self.network, self.method, self.initial, self.optimum, self.clock
+        return not (inside_jit() or traced(given))
 
     @property
     def placing(self) -> Placing:
@@ -89,15 +93,17 @@ def begun(
     tol: float | None,
     optimum: Optimum | None,
     shard: str,
+    clock: Clock | None,
 ) -> Start:
     """Checks everything, chooses the steps that are "auto", and finds the optimum where it is not given."""
     runs = at_least_one("runs", runs)
     problem, network, method = received(problem, network, method)
     given = method
     initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
-    check_shard(shard, network, problem, method, initial)
+    clock = received_clock(clock)
+    check_shard(shard, network, problem, method, initial, clock)
     with evaluated_now():
-        check_run(problem, network, with_placeholders(method), runs, seed, initial)
+        check_run(problem, network, with_placeholders(method), runs, seed, initial, clock)
         extra = extra_of(record, problem, network)
         if optimum is not None:
             check_optimum(optimum, problem, network.nodes)
@@ -113,7 +119,7 @@ def begun(
         with evaluated_now():
             optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
     check_tol(tol, problem, optimum)
-    return Start(problem, network, method, given, runs, seed, initial, tol, optimum, extra, shard)
+    return Start(problem, network, method, given, runs, seed, initial, tol, optimum, extra, shard, clock)
 
 
 def warn_of(result: Result, start: Start) -> None:

@@ -99,8 +99,9 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
         trio = job.plan.columns(at)
         with bounded_programs("chunk", trio, runs):
             trio = trio._replace(method=with_steps(trio.method, trio.problem, trio.network, job.initial))
-            options = {"seed": job.seed, "initial": job.initial, "tol": job.tol, "extra": job.extra}
-            result = run_batch(*trio, job.seeds[seeds], job.lengths, optimum=job.optima.of(job.plan, at), **options)
+            options: dict[str, Any] = {"seed": job.seed, "initial": job.initial, "tol": job.tol, "extra": job.extra}
+            options |= {"optimum": job.optima.of(job.plan, at), "clock": trio.clock}
+            result = run_batch(*trio[:3], job.seeds[seeds], job.lengths, **options)
             trace, status, left, recorded = jax.device_get(
                 (result.trace, result.status, result.left, result.iterations)
             )

@@ -39,7 +39,7 @@ def _error(
     """What is wrong with points of one group."""
     try:
         trio = plan.columns(indices)
-        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial)
+        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, trio.clock)
         check_auto(trio.method, trio.problem, trio.network)
         check_tol(tol, trio.problem, FOUND_LATER)
     except (ValueError, TypeError) as error:
@@ -86,11 +86,11 @@ def check_base(trio: Trio) -> None:
                 f"method.{name}: expected a scalar, got shape {np.shape(leaf)}; give its values in the grid, "
                 f"{{'{name}': [...]}}"
             )
-    leaves = zip(jax.tree_util.tree_leaves_with_path(trio.network), axes_of_leaves(trio.network), strict=True)
-    for (path, leaf), axes in leaves:
-        if along(leaf, axes, ("runs",)) is not None:
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise ValueError(f"network.{name}: expected a scalar; give its values in the grid")
+    for root, part in (("network", trio.network), ("clock", trio.clock)):
+        for (path, leaf), axes in zip(jax.tree_util.tree_leaves_with_path(part), axes_of_leaves(part), strict=True):
+            if along(leaf, axes, ("runs",)) is not None:
+                name = jax.tree_util.keystr(path, simple=True, separator=".")
+                raise ValueError(f"{root}.{name}: expected a scalar; give its values in the grid")
     if run_count(trio.problem) > 1:
         raise ValueError("problem: its numbers have a runs axis, which is the sweep's own; give each node one number")
 

@@ -15,7 +15,8 @@ from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.run.check import received, received_start
+from jaxcoopt.run.check import received, received_clock, received_start
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.record import Record, extra_of, received_record
@@ -50,6 +51,7 @@ def sweep(
     record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
+    clock: Clock | None = None,
     store: str | Path | None = None,
     memory: int | str | None = None,
     progress: bool = False,
@@ -57,11 +59,11 @@ def sweep(
 ) -> Any:
     """Run every point of `grid` with every seed and return an xarray.Dataset over (names of grid, seed, iteration).
 
-    grid: dotted name of a setting of method, problem or network -> its values: a list of numbers or texts, or a dict
-    label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value (`sample`
-    draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this `seed` does, so
-    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart; `record`
-    adds metrics of your own, but no trajectories.
+    grid: dotted name of a setting of method, problem, network or clock -> its values: a list of numbers or texts, or a
+    dict label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value
+    (`sample` draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this
+    `seed` does, so that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20
+    apart; `record` adds metrics of your own, but no trajectories.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
     (that the process may take, bytes or "4GiB"; None: half of what is free), go over all local devices, and over all
@@ -75,7 +77,7 @@ def sweep(
     """
     place, progress = None if store is None else located("store", store), a_flag("progress", progress)
     job, layout = planned(
-        Trio(problem, network, method),
+        Trio(problem, network, method, received_clock(clock)),
         grid,
         seeds=seeds,
         steps=steps,
@@ -127,7 +129,7 @@ def planned(
         raise TypeError(f"title: expected a text, got {shown(title)}")
     if len(title) > TITLE:
         raise ValueError(f"title: expected {TITLE:,} letters at most, got {len(title):,}: {title:.60}")
-    trio = Trio(*received(*trio))
+    trio = Trio(*received(*trio[:3]), received_clock(trio.clock))
     check_base(trio)
     check_size(trio.problem, points_in(grid), seeds, steps, every, store, len(record.metrics))
     numbers = check_seeds(seeds)
