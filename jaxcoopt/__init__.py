@@ -19,6 +19,7 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.simulation import Simulation
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
+from jaxcoopt.run.stops import Stop, Tolerance
 from jaxcoopt.setting import setting
 from jaxcoopt.study.axes import sample
 from jaxcoopt.study.compare import compare
@@ -42,6 +43,8 @@ __all__ = [
     "Result",
     "Simulation",
     "Status",
+    "Stop",
+    "Tolerance",
     "Training",
     "Tuned",
     "bounds",

@@ -24,6 +24,7 @@ from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.setting import settings_of
 from jaxcoopt.shown import briefly
 
@@ -40,6 +41,7 @@ class Built:
     initial: Initial | None
     record: Record
     clock: Clock
+    stop: Stop | None
     graphs: list[nx.Graph]
     demand: Float[np.ndarray, " nodes"] | None
     samples: Samples | None
@@ -76,6 +78,7 @@ def build(settings: Experiment) -> Built:
         initial=_initial(settings, demand),
         record=Record(settings.record_every, own_metrics(settings.metrics)),
         clock=made(settings.clock),
+        stop=made(settings.stop),
         graphs=graphs,
         demand=demand,
         samples=samples,

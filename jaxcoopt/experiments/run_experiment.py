@@ -64,6 +64,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
                 progress=progress,
                 shard=settings.shard,
                 clock=built.clock,
+                stop=built.stop,
             )
             jax.block_until_ready(result.state)
     if "allocation_gap" in result.trace:

@@ -89,6 +89,7 @@ def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple
         record=base.record,
         initial=base.initial,
         tol=settings.tol,
+        stop=base.stop,
         memory=limit,
         store=store,
         title=settings.title,

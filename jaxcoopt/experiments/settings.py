@@ -8,7 +8,7 @@ from jaxcoopt.escaping import TITLE
 from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
-from jaxcoopt.experiments.method_tables import Channel, ClockTable, Method
+from jaxcoopt.experiments.method_tables import Channel, ClockTable, Method, StopTable
 from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
 
 
@@ -29,6 +29,8 @@ class Experiment(Table):
     """Statistics of your own, recorded and reported with the others: each "module:NAME" of a jaxcoopt.Metric."""
     tol: float | None = Field(None, gt=0)
     """A run stops once its gaps, budget residual and consensus error are all below."""
+    stop: StopTable | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """When a run stops: `tol` as a table, or a rule of your own, kind = "module:Name"."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the iterations; the reference optimum is computed in float64 anyway."""
     shard: Literal["runs", "nodes"] = "runs"

@@ -18,6 +18,7 @@ from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Extra
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.run.unrolled import unrolled
 
 
@@ -31,7 +32,7 @@ def run_batch(
     optimum: Optimum,
     seed: int = 0,
     initial: Initial | None = None,
-    tol: float | None = None,
+    stop: Stop | None = None,
     extra: Extra | None = None,
     clock: Clock = SYNCHRONOUS,
     concrete: bool = True,
@@ -41,7 +42,7 @@ def run_batch(
     """All runs at once; nothing is checked. runs: how many, or the numbers by which they draw; lengths: iterations
     before each record, the first of which is 0; concrete: False inside someone's jit or grad.
     """
-    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum, extra, clock)
+    setup, carry = prepare(problem, network, method, runs, seed, initial, stop, optimum, extra, clock)
     if concrete:
         carry, records = drive(setup, carry, list(lengths), progress, spread)
     else:

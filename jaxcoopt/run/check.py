@@ -23,6 +23,7 @@ from jaxcoopt.problem.reference import SCALARS, Optimum
 from jaxcoopt.run.clocks import CLOCKS, SYNCHRONOUS, Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.own_parts import check_kind, check_part, received_part
+from jaxcoopt.run.stops import STOPS, Stop, Tolerance, tol_of
 
 SHARDS = ("runs", "nodes")
 
@@ -120,19 +121,25 @@ def check_tol_number(tol: object) -> None:
         raise ValueError(f"tol: expected a number, the same for all runs, got shape {shape}")
 
 
-def check_tol(tol: object, problem: Problem, optimum: Optimum) -> None:
-    """A run can only be told to have converged where the optimum of each half is known."""
-    if tol is None:
-        return
-    if not traced(tol):
+def received_stop(tol: object, stop: Stop | None) -> Stop | None:
+    """The stop with plain arrays; tol: a shorthand for a `Tolerance`. Raises ValueError or TypeError for what is wrong
+    by itself.
+    """
+    if tol is not None and stop is not None:
+        raise ValueError("tol: stop is given, too; tol=1e-6 is the same as stop=jaxcoopt.Tolerance(1e-6), so give one")
+    if tol is not None and not traced(tol):
         check_tol_number(tol)
-    if problem.training is not None and not problem.training.loss.convex:
-        raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")
-    for half, known in (("allocation", optimum.allocation_cost), ("training", optimum.training_loss)):
-        if getattr(problem, half) is not None and known is None:
-            raise ValueError(
-                f"tol: the optimum of the {half} half is not known; pass optimum=jaxcoopt.reference(problem)"
-            )
+    if tol is not None:
+        return Tolerance(tol)
+    return None if stop is None else received_part("stop", stop, Stop, STOPS)
+
+
+def check_stop(stop: Stop | None, problem: Problem, optimum: Optimum, runs: int) -> None:
+    """Raise ValueError or TypeError for settings out of their range, and where it lacks what it reads."""
+    if stop is None:
+        return
+    check_part("stop", stop, {"runs": runs})
+    stop.check("stop" if tol_of(stop) is None else "tol", problem, optimum)
 
 
 def _check_start(initial: Initial | None, problem: Problem) -> None:

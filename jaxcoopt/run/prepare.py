@@ -25,6 +25,7 @@ from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, laid_out_clock
 from jaxcoopt.run.initial import Initial, given_params, initial_allocation, random_params
 from jaxcoopt.run.loop import Carry, Setup, begin
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.stops import Stop
 
 
 def prepare(
@@ -34,7 +35,7 @@ def prepare(
     runs: int | Int[np.ndarray, " runs"] | Int[Array, " runs"],
     seed: int,
     initial: Initial | None,
-    tol: float | None,
+    stop: Stop | None,
     optimum: Optimum,
     extra: Extra | None = None,
     clock: Clock = SYNCHRONOUS,
@@ -54,7 +55,7 @@ def prepare(
         network=replace(network, names=None).in_precision(float_dtype()),  # one program, whatever the nodes are called
         method=floats(_without_idle_momentum(method)),
         optimum=floats(optimum),
-        tol=None if tol is None else in_type(tol, float_dtype()),
+        stop=None if stop is None else floats(stop),
         network_key=words,
         batch_key=words,
         runs=numbers,

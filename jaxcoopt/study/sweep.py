@@ -15,12 +15,13 @@ from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.run.check import received, received_clock, received_start
+from jaxcoopt.run.check import received, received_clock, received_start, received_stop
 from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.record import Record, extra_of, received_record
 from jaxcoopt.run.statistics import UNITS
+from jaxcoopt.run.stops import Stop, beside_tol, tol_of
 from jaxcoopt.study.axes import Axis, Values, axes_of
 from jaxcoopt.study.batcher import Job
 from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
@@ -52,6 +53,7 @@ def sweep(
     initial: Initial | None = None,
     tol: float | None = None,
     clock: Clock | None = None,
+    stop: Stop | None = None,
     store: str | Path | None = None,
     memory: int | str | None = None,
     progress: bool = False,
@@ -86,6 +88,7 @@ def sweep(
         record=record,
         initial=initial,
         tol=tol,
+        stop=stop,
         memory=memory,
         store=place,
         title=title,
@@ -114,6 +117,7 @@ def planned(
     record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
+    stop: Stop | None = None,
     memory: int | str | None = None,
     store: Path | None = None,
     title: str = "sweep",
@@ -124,7 +128,7 @@ def planned(
     steps, every = spacing(steps, record.every)
     if record.trajectories:
         raise ValueError("record.trajectories: a sweep keeps statistics only; run `solve` at a point for trajectories")
-    seed, initial = check_seed("seed", seed), received_start(initial)
+    seed, initial, stop = check_seed("seed", seed), received_start(initial), received_stop(tol, stop)
     if not isinstance(title, str):
         raise TypeError(f"title: expected a text, got {shown(title)}")
     if len(title) > TITLE:
@@ -134,12 +138,20 @@ def planned(
     check_size(trio.problem, points_in(grid), seeds, steps, every, store, len(record.metrics))
     numbers = check_seeds(seeds)
     laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
-    check_points(laid, initial, tol)
+    check_points(laid, initial, stop)
     extra = extra_of(record, trio.problem, trio.network)
-    job = Job(laid, steps, every, int(seed), numbers, tol, initial, extra)
+    job = Job(laid, steps, every, int(seed), numbers, stop, initial, extra)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
     tiles = cut(shape, rides, chunk_width(job, limit))
-    given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
+    given = {
+        "steps": steps,
+        "record_every": every,
+        "seed": seed,
+        "seeds": numbers,
+        "tol": tol_of(stop),
+        "initial": initial,
+    }
+    given |= {} if beside_tol(stop) is None else {"stop": stop}
     given |= {"metrics": record.metrics} if record.metrics else {}
     axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
     settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
