@@ -10,6 +10,7 @@ from jaxcoopt.problem import bounds, costs, features, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
 from jaxcoopt.problem.reference import Optimum, reference
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run import clocks
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import Memory, memory
 from jaxcoopt.run.metric import Metric
@@ -18,6 +19,7 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.simulation import Simulation
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import Status
+from jaxcoopt.run.stops import Stop, Tolerance
 from jaxcoopt.setting import setting
 from jaxcoopt.study.axes import sample
 from jaxcoopt.study.compare import compare
@@ -41,10 +43,13 @@ __all__ = [
     "Result",
     "Simulation",
     "Status",
+    "Stop",
+    "Tolerance",
     "Training",
     "Tuned",
     "bounds",
     "channels",
+    "clocks",
     "compare",
     "compilation_cache",
     "costs",

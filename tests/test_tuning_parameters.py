@@ -33,7 +33,7 @@ def test_the_slope_of_the_free_numbers_is_that_of_finite_differences(rng):
     def value(free):
         values = {name: each[0] for name, each in found.values(free).items()}
         trio = found.applied(Trio(problem, NETWORK, ideal), values)
-        trace = jc.solve(*trio, STEPS, runs=NODES, optimum=optimum).trace
+        trace = jc.solve(*trio[:3], STEPS, runs=NODES, optimum=optimum).trace
         return jnp.sum(trace["allocation_gap"][-1] + trace["training_gap"][-1])
 
     slope = jax.jit(jax.grad(value))(free)

@@ -21,8 +21,10 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import costs, losses
 from jaxcoopt.problem.problem import Allocation, Problem, Training
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.setting import settings_of
 from jaxcoopt.shown import briefly
 
@@ -38,6 +40,8 @@ class Built:
     method: CoOptimizer
     initial: Initial | None
     record: Record
+    clock: Clock
+    stop: Stop | None
     graphs: list[nx.Graph]
     demand: Float[np.ndarray, " nodes"] | None
     samples: Samples | None
@@ -73,6 +77,8 @@ def build(settings: Experiment) -> Built:
         method=build_method(settings.method, settings.channel, settings.allocation_channel),
         initial=_initial(settings, demand),
         record=Record(settings.record_every, own_metrics(settings.metrics)),
+        clock=made(settings.clock),
+        stop=made(settings.stop),
         graphs=graphs,
         demand=demand,
         samples=samples,

@@ -17,6 +17,8 @@ from jaxcoopt.methods.nonlinearities import Nonlinearity
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.network.failures import Bursts, Failures, Independent, NodeFailures, Outages
 from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
+from jaxcoopt.run.clocks import Clock, Synchronous
+from jaxcoopt.run.stops import Stop, Tolerance
 from jaxcoopt.setting import Setting, settings_in, settings_of
 
 CHANNELS = {
@@ -33,6 +35,8 @@ CHANNELS = {
 BOUNDS = {"penalty": Penalty, "multiplier": Multiplier, "limit": Limit}
 KIND_OF = {make: kind for kind, make in BOUNDS.items()}
 FAILURES = {"independent": Independent, "bursts": Bursts, "node_failures": NodeFailures, "outages": Outages}
+CLOCKS = {"synchronous": Synchronous}
+STOPS = {"tolerance": Tolerance}
 
 
 Whole = Annotated[int, Field(lt=2**31)]  # what iterations and samples are counted in
@@ -75,7 +79,7 @@ class ScheduleTable(Table):
 ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
 METHODS = {entry.name: entry.make for entry in ROWS}
 OPTIMIZERS: Mapping[str, Callable[..., Any]] = {"sgd": optax.sgd, "adam": optax.adam}
-MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | FAILURES | OPTIMIZERS | METHODS
+MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | FAILURES | CLOCKS | STOPS | OPTIMIZERS | METHODS
 
 
 PROBE = 1000  # a number that no setting has: it tells where what a function is given comes to stand
@@ -163,6 +167,8 @@ def _methods(half: str, base: type) -> Any:
 BoundsTable: Any = _one_of(BOUNDS, Bounds, of_method=False)
 OptimizerTable: Any = told_apart([Sgd, Adam])
 FailuresTable: Any = _one_of(FAILURES, Failures, of_method=False)
+StopTable: Any = _one_of(STOPS, Stop, of_method=False)
+ClockTable: Any = _one_of(CLOCKS, Clock, of_method=False)
 Channel: Any = _one_of(CHANNELS, channel.Channel, of_method=False)
 AllocationMethod: Any = _methods("allocation", method.AllocationMethod)
 TrainingMethod: Any = _methods("training", method.TrainingMethod)

@@ -63,6 +63,8 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
                 optimum=optimum,
                 progress=progress,
                 shard=settings.shard,
+                clock=built.clock,
+                stop=built.stop,
             )
             jax.block_until_ready(result.state)
     if "allocation_gap" in result.trace:

@@ -81,7 +81,7 @@ def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple
     steps, every = spacing(settings.steps, settings.record_every)
     check_size(base.problem, settings.sweep.size, settings.sweep.seeds, steps, every, store, len(base.record.metrics))
     return planned(
-        Trio(base.problem, base.network, base.method),
+        Trio(base.problem, base.network, base.method, base.clock),
         axes_of_keys(table, settings.sweep, base),
         seeds=settings.sweep.seeds,
         steps=settings.steps,
@@ -89,6 +89,7 @@ def _planned(settings: SweepExperiment, store: Path, limit: int | None) -> tuple
         record=base.record,
         initial=base.initial,
         tol=settings.tol,
+        stop=base.stop,
         memory=limit,
         store=store,
         title=settings.title,

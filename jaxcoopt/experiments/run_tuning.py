@@ -56,6 +56,7 @@ def play_tuning(settings: TuneExperiment, progress: bool = False, stage: Stage |
             record_every=settings.record_every,
             initial=built.initial,
             seed=settings.seed,
+            clock=built.clock,
             progress=progress,
         )
         trio, before = Trio(built.problem, built.network, built.method), {}

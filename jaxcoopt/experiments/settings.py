@@ -8,7 +8,7 @@ from jaxcoopt.escaping import TITLE
 from jaxcoopt.experiments.amounts import Amount, Count, Seed, Table
 from jaxcoopt.experiments.catalogue import Catalogue
 from jaxcoopt.experiments.data_tables import Data, NetworkTable, Trace
-from jaxcoopt.experiments.method_tables import Channel, Method
+from jaxcoopt.experiments.method_tables import Channel, ClockTable, Method, StopTable
 from jaxcoopt.experiments.problem_tables import AllocationTable, TrainingTable
 
 
@@ -29,12 +29,16 @@ class Experiment(Table):
     """Statistics of your own, recorded and reported with the others: each "module:NAME" of a jaxcoopt.Metric."""
     tol: float | None = Field(None, gt=0)
     """A run stops once its gaps, budget residual and consensus error are all below."""
+    stop: StopTable | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """When a run stops: `tol` as a table, or a rule of your own, kind = "module:Name"."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the iterations; the reference optimum is computed in float64 anyway."""
     shard: Literal["runs", "nodes"] = "runs"
     """What is spread over several devices; nodes: of one network too large for a device."""
     work: Amount = 1.0
     """CPU-seconds of a node's iteration at one unit of CPU: iteration k takes max_i work_i / x_i(k)."""
+    clock: ClockTable = Field({"kind": "synchronous"}, validate_default=True)  # pyright: ignore[reportInvalidTypeForm]
+    """What an iteration takes of simulated time."""
     network: NetworkTable
     """Who talks to whom."""
     demand: Trace | None = None

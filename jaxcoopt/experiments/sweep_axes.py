@@ -19,7 +19,7 @@ from jaxcoopt.network.network import Network
 from jaxcoopt.run.names import Place, Trio, find, read
 from jaxcoopt.study.axes import POINT, Axis, labels_of, sample
 
-FIXED = ("title", "steps", "runs", "seed", "record_every", "metrics", "tol", "precision", "shard", "sweep")
+FIXED = ("title", "steps", "runs", "seed", "record_every", "metrics", "tol", "stop", "precision", "shard", "sweep")
 OF_METHOD = ("channel", "allocation_channel", "method")
 
 
@@ -109,7 +109,7 @@ def _method(settings: Experiment, base: Built) -> CoOptimizer:
 
 
 def _trio(built: Built) -> Trio:
-    return Trio(built.problem, built.network, built.method)
+    return Trio(built.problem, built.network, built.method, built.clock)
 
 
 def _changed(place: Place, base: Trio, variants: Sequence[Trio]) -> Iterator[tuple[Place, list[Any]]]:

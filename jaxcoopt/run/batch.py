@@ -12,11 +12,13 @@ from jaxcoopt.problem.align import floats
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.calls import Placing, drive
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Extra
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.shards import spread_runs
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.run.unrolled import unrolled
 
 
@@ -30,8 +32,9 @@ def run_batch(
     optimum: Optimum,
     seed: int = 0,
     initial: Initial | None = None,
-    tol: float | None = None,
+    stop: Stop | None = None,
     extra: Extra | None = None,
+    clock: Clock = SYNCHRONOUS,
     concrete: bool = True,
     progress: bool = False,
     spread: Placing = spread_runs,
@@ -39,7 +42,7 @@ def run_batch(
     """All runs at once; nothing is checked. runs: how many, or the numbers by which they draw; lengths: iterations
     before each record, the first of which is 0; concrete: False inside someone's jit or grad.
     """
-    setup, carry = prepare(problem, network, method, runs, seed, initial, tol, optimum, extra)
+    setup, carry = prepare(problem, network, method, runs, seed, initial, stop, optimum, extra, clock)
     if concrete:
         carry, records = drive(setup, carry, list(lengths), progress, spread)
     else:

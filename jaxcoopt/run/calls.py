@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcoopt.arrays import Numbers
 from jaxcoopt.containers import free_memory
 from jaxcoopt.errors import check_fits
 from jaxcoopt.host import as_jax, numpy_for
@@ -17,7 +18,8 @@ from jaxcoopt.run.loop import Carry, Setup
 from jaxcoopt.run.metric import TRAJECTORIES
 from jaxcoopt.run.progress import progress_bar
 from jaxcoopt.run.shards import Spread, spread_runs
-from jaxcoopt.run.status import FLAGS, converged, final_status, first_or_last, half_of, lost_halves
+from jaxcoopt.run.status import FLAGS, final_status, first_or_last, half_of, lost_halves
+from jaxcoopt.run.stops import stopping_at_end
 
 Records = dict[str, Any]
 Placing = Callable[[Setup, Carry], Spread]
@@ -70,19 +72,19 @@ def drive(
     return gather(carry), jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
 
 
-def ending(setup: Setup, records: Records) -> tuple[Records, Any, Any]:
-    """The trace, each run's status and the record at which it left.
+def ending(setup: Setup, records: Records, iteration: Numbers) -> tuple[Records, Any, Any]:
+    """The trace, each run's status and the record at which it left; iteration: of the end.
 
     After a half has left the finite numbers its last record stands, and the other half's go on. Seconds without an end
     are infinite in it: outside of what is compiled, where jax_debug_infs looks for infinities.
     """
     xp = numpy_for(setup, records)
     trace = {name: values for name, values in records.items() if name not in (*FLAGS, TRAJECTORIES)}
-    tol, share = (setup.tol, setup.mean_share) if xp is jnp else jax.device_get((setup.tol, setup.mean_share))
+    stop, share = (setup.stop, setup.mean_share) if xp is jnp else jax.device_get((setup.stop, setup.mean_share))
     done, over = records["converged"], records["over"]
-    if setup.tol is not None:  # the end is looked at, too
+    if stop is not None:  # the end is looked at, too
         last = {name: values[-1] for name, values in trace.items()}
-        ended = converged(last, tol, share)
+        ended = stopping_at_end(stop, last, iteration, share, done.shape[1])
         done, over = (xp.concatenate([flags[:-1], flags[-1:] | ended[None]]) for flags in (done, over))
     status, left = final_status(trace, done, records["diverged"], share)
     lost = {half: done | flags for half, flags in lost_halves(trace).items()}

@@ -20,7 +20,10 @@ from jaxcoopt.problem.align import node_count
 from jaxcoopt.problem.check import check_problem
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import SCALARS, Optimum
+from jaxcoopt.run.clocks import CLOCKS, SYNCHRONOUS, Clock
 from jaxcoopt.run.initial import Initial
+from jaxcoopt.run.own_parts import check_kind, check_part, received_part
+from jaxcoopt.run.stops import STOPS, Stop, Tolerance, tol_of
 
 SHARDS = ("runs", "nodes")
 
@@ -39,6 +42,11 @@ def received_start(initial: Initial | None) -> Initial | None:
     if initial is not None and not isinstance(initial, Initial):
         raise TypeError(f"initial: expected a jaxcoopt.Initial, got {type(initial).__name__}")
     return plain_tree(initial, "initial")
+
+
+def received_clock(clock: Clock | None) -> Clock:
+    """The clock with plain arrays, the package's where none is given. Raises TypeError for another kind."""
+    return received_part("clock", SYNCHRONOUS if clock is None else clock, Clock, CLOCKS)
 
 
 def received_optimum(optimum: Optimum | None, nodes: int, runs: int) -> Optimum | None:
@@ -71,6 +79,7 @@ def check_run(
     runs: int,
     seed: object,
     initial: Initial | None,
+    clock: Clock = SYNCHRONOUS,
 ) -> None:
     """Raise ValueError or TypeError naming the argument; what is traced has no values to look at and is passed over."""
     check_seed("seed", seed)
@@ -85,6 +94,8 @@ def check_run(
     if not traced(network) and network.failures is not None:
         sizes = {"runs": runs, "nodes": network.nodes, "edges": network.edges.count}
         check_failures("network.failures", network.failures, sizes)
+    check_kind("clock", clock, Clock, CLOCKS)
+    check_part("clock", clock, {"runs": runs, "nodes": network.nodes})
     check_method(jax.tree.map(lambda leaf: StandIn.like(leaf) if traced(leaf) else leaf, method), problem, runs)
     if network.directed:
         check_directed(method)
@@ -110,19 +121,25 @@ def check_tol_number(tol: object) -> None:
         raise ValueError(f"tol: expected a number, the same for all runs, got shape {shape}")
 
 
-def check_tol(tol: object, problem: Problem, optimum: Optimum) -> None:
-    """A run can only be told to have converged where the optimum of each half is known."""
-    if tol is None:
-        return
-    if not traced(tol):
+def received_stop(tol: object, stop: Stop | None) -> Stop | None:
+    """The stop with plain arrays; tol: a shorthand for a `Tolerance`. Raises ValueError or TypeError for what is wrong
+    by itself.
+    """
+    if tol is not None and stop is not None:
+        raise ValueError("tol: stop is given, too; tol=1e-6 is the same as stop=jaxcoopt.Tolerance(1e-6), so give one")
+    if tol is not None and not traced(tol):
         check_tol_number(tol)
-    if problem.training is not None and not problem.training.loss.convex:
-        raise ValueError("tol: it compares with the optimum, and a non-convex loss has none; leave tol out")
-    for half, known in (("allocation", optimum.allocation_cost), ("training", optimum.training_loss)):
-        if getattr(problem, half) is not None and known is None:
-            raise ValueError(
-                f"tol: the optimum of the {half} half is not known; pass optimum=jaxcoopt.reference(problem)"
-            )
+    if tol is not None:
+        return Tolerance(tol)
+    return None if stop is None else received_part("stop", stop, Stop, STOPS)
+
+
+def check_stop(stop: Stop | None, problem: Problem, optimum: Optimum, runs: int) -> None:
+    """Raise ValueError or TypeError for settings out of their range, and where it lacks what it reads."""
+    if stop is None:
+        return
+    check_part("stop", stop, {"runs": runs})
+    stop.check("stop" if tol_of(stop) is None else "tol", problem, optimum)
 
 
 def _check_start(initial: Initial | None, problem: Problem) -> None:

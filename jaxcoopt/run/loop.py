@@ -25,27 +25,31 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.pytrees import pytree
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, Iteration, duration_of
+from jaxcoopt.run.metric import Metric
 from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import Extra
 from jaxcoopt.run.stacked import Stacked
 from jaxcoopt.run.statistics import observe, without_samples
-from jaxcoopt.run.status import OF_COST, converged, diverged, lost_halves
+from jaxcoopt.run.status import OF_COST, diverged, lost_halves
+from jaxcoopt.run.stops import ITERATION, MEAN_SHARE, Seen, Stop, stopping
 
 
 @pytree(static=("split", "extra"))
 @dataclass(frozen=True)
 class Setup:
-    """All that stays the same during a run; tol: scalar or None.
+    """All that stays the same during a run; stop: None where every run goes on to its end.
 
     mean_share: the budget over the number of nodes, scalar or [runs]; 0 without allocation. split: where the nodes are,
     if they are spread over devices; node_at: there, the place of each node. extra: what the user wants to be recorded.
+    clock: what an iteration takes.
     """
 
     problem: Problem
     network: Network
     method: CoOptimizer
     optimum: Optimum
-    tol: Any
+    stop: Stop | None
     network_key: Array
     batch_key: Array
     runs: Int[Array, " runs"]
@@ -53,6 +57,7 @@ class Setup:
     split: NodeSplit | None = None
     node_at: Int[Array, " given"] | None = None
     extra: Extra | None = None
+    clock: Clock = SYNCHRONOUS
 
     @property
     def nodes(self) -> int:
@@ -69,7 +74,7 @@ class Setup:
 class Carry:
     """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
     end, and what they lost to rounding), how often each graph was seen (None where the network knows); which runs have
-    converged and stand still, and the bits that these had sent by then (None without a tolerance); which runs have left
+    converged and stand still, and the bits that these had sent by then (None without a stop); which runs have left
     the domain of their cost in an iteration, recorded or not (None where it has no end); what the network's failures
     remember (None: nothing).
     """
@@ -100,14 +105,14 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     strayed = none if _has_ends(setup.problem) else None
     visits = jnp.zeros(setup.network.graphs, jnp.int32) if setup.network.seen(iteration) is None else None
     carry = Carry(iteration, state, zero, zero, visits, none, strayed=strayed, failures=failures)
-    return carry if setup.tol is None else looked_at(setup, replace(carry, bits=zero))
+    return carry if setup.stop is None else looked_at(setup, replace(carry, bits=zero))
 
 
 def advance(setup: Setup, carry: Carry, length: Any, axis: str | None = None) -> tuple[Carry, dict[str, Array]]:
     """`length` iterations, or fewer where every run has converged before, then one record; axis: the devices', where
     the runs are spread over several.
     """
-    watched = setup.tol is not None
+    watched = setup.stop is not None
     new = until_converged(setup, carry, length, axis) if watched else moved_on(setup, carry, length)
     return new, recorded(setup, new)
 
@@ -151,7 +156,7 @@ def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Arr
     return found | lost
 
 
-# Runs with a tolerance are looked at in iterations of their own, whatever is recorded: every tenth at first, then ever
+# Runs with a stop are looked at in iterations of their own, whatever is recorded: every tenth at first, then ever
 # more seldom, so that a run stops at most a 32nd part late and looking costs less than the usual hundred records.
 FIRST_LOOKS, UP_TO = 10, 640
 
@@ -182,19 +187,40 @@ def until_converged(setup: Setup, carry: Carry, length: Any, axis: str | None) -
 
 def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
     """The same, in which what has converged is done, if it is `due` to look."""
-    bits = carry.bits
+    bits, stop, runs = carry.bits, setup.stop, len(setup.runs)
     assert bits is not None
+    assert stop is not None
 
-    def within(observe: Callable[..., dict[str, Array]]) -> Array:
-        return converged(_statistics(setup, carry, observe), setup.tol, setup.mean_share)
+    def all_stopping() -> Any:
+        return stopping(stop, _seen(setup, carry, observe), runs)
 
-    def look() -> tuple[Array, Array]:  # the samples are gone through only where all else is within the tolerance
-        near = jnp.any(within(without_samples) & ~carry.done)
-        done = carry.done | lax.cond(near, lambda: within(observe), lambda: jnp.zeros_like(carry.done))
-        return done, jnp.where(carry.done, bits, _bits_sent(setup, carry))
+    def look() -> tuple[Array, Array]:  # the samples are gone through only where all else allows of a stop
+        early = stopping(stop, _seen(setup, carry, without_samples), runs, early=True)
+        if early is None:
+            now = all_stopping()
+        else:
+            now = lax.cond(jnp.any(early & ~carry.done), all_stopping, lambda: jnp.zeros_like(carry.done))
+        return carry.done | now, jnp.where(carry.done, bits, _bits_sent(setup, carry))
 
     done, sent = lax.cond(due, look, lambda: (carry.done, bits))
     return replace(carry, done=done, bits=sent)
+
+
+def _seen(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]]) -> Seen:
+    """What a `Stop` may read."""
+    others: dict[str, Callable[[], Array]] = {
+        "bits": partial(_bits_sent, setup, carry),
+        "seconds": lambda: carry.seconds,
+        ITERATION: lambda: carry.iteration,
+        MEAN_SHARE: lambda: setup.mean_share,
+    }
+    for metric in () if setup.extra is None else setup.extra.metrics:
+        others[metric.name] = partial(_metric, setup, metric, carry)
+    return Seen(_statistics(setup, carry, observe), others)
+
+
+def _metric(setup: Setup, metric: Metric, carry: Carry) -> Array:
+    return _asked_for(setup, Extra((metric,)), carry)[metric.name]
 
 
 def _standing(old: Carry, new: Carry) -> Carry:
@@ -315,11 +341,10 @@ def _iterate(setup: Setup, carry: Carry) -> Carry:
     links, failures = setup.network.next_links(carry.failures, key, carry.iteration, setup.runs)
     draw = Draw(jax.random.fold_in(setup.batch_key, carry.iteration), setup.runs, here)
     now = Round(links, draw, setup.nodes, setup.method.channel)
-    duration, strayed, visits = _duration(setup, carry.state), carry.strayed, carry.visits
+    duration, strayed, visits = _duration(setup, carry, draw), carry.strayed, carry.visits
     if strayed is not None:
         strayed = strayed | _outside(setup, carry.state)
     if setup.split is not None:
-        duration = setup.split.slowest(duration)
         strayed = None if strayed is None else setup.split.slowest(strayed.astype(duration.dtype)) > 0
     forever = jnp.finfo(carry.seconds.dtype).max
     goes_on = jnp.maximum(carry.seconds, duration) < forever
@@ -351,17 +376,11 @@ def _outside(setup: Setup, state: CoState) -> Bool[Array, " runs"]:
     return jnp.any(((x < start) | (x > end)) & (work > 0), axis=0)
 
 
-def _duration(setup: Setup, state: CoState) -> Float[Array, "#runs"]:
-    """max_i work_i / x_i, the seconds of one iteration; the largest float where x_i <= 0; x = 1 without allocation.
-
-    What is padded has no work, and takes no time.
-    """
-    work, x = setup.problem.work, setup.method.estimate(state).allocation
-    forever = jnp.finfo(work.dtype).max
-    if x is None:
-        return work.max(axis=0)
-    endless = jnp.where(work > 0, forever, 0)
-    return jnp.max(jnp.where(x > 0, work / jnp.where(x > 0, x, 1), endless), axis=0)
+def _duration(setup: Setup, carry: Carry, draw: Draw) -> Float[Array, "#runs"]:
+    """The seconds of one iteration. What is padded has no work, and takes no time."""
+    method, state, work = setup.method, carry.state, setup.problem.work
+    now = Iteration(carry.iteration, work, method.estimate(state).allocation, method, state, draw, setup.split)
+    return duration_of(setup.clock, now, len(setup.runs), carry.seconds.dtype)
 
 
 def _bits_sent(setup: Setup, carry: Carry) -> Float[Array, " runs"]:

@@ -1,4 +1,4 @@
-"""Dotted names of settings: found in a problem, a network and a method, and set there."""
+"""Dotted names of settings: found in a problem, a network, a method and a clock, and set there."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -10,19 +10,21 @@ from jaxcoopt.errors import unknown_name
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock
 from jaxcoopt.shown import briefly
 
-ROOTS = ("method", "problem", "network")
+ROOTS = ("method", "problem", "network", "clock")
 HIDDEN = ("problem.training.moments", "network.names")  # filled in by `solve` and `from_graphs`
 DEEPEST = 6
 
 
 class Trio(NamedTuple):
-    """What `jaxcoopt.solve` takes first."""
+    """What `jaxcoopt.solve` takes first, and the clock that it runs by."""
 
     problem: Problem
     network: Network
     method: CoOptimizer
+    clock: Clock = SYNCHRONOUS
 
 
 @briefly
@@ -40,8 +42,8 @@ class Place:
 def find(name: str, trio: Trio, argument: str) -> Place:
     """The place of "channel.rho", "training.step", "allocation.budget", "failure_rate", "network", ...
 
-    The root may be left out where only one of method, problem and network has such a setting. Raises ValueError with
-    the nearest right names where none has, and with the choices where several have.
+    The root may be left out where only one of method, problem, network and clock has such a setting. Raises ValueError
+    with the nearest right names where none has, and with the choices where several have.
     """
     places = _found(name, trio)
     if not places:

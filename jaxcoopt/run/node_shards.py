@@ -16,6 +16,7 @@ from jaxcoopt.layout import WHOLE, along, axes_of
 from jaxcoopt.network.blocks import Blocks, cut
 from jaxcoopt.network.halo import AXIS
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.loop import Carry, Setup, compiled_for
 from jaxcoopt.run.node_split import NodeSplit, node_specs
 from jaxcoopt.run.shards import Spread
@@ -40,6 +41,7 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
     mesh = Mesh(np.array(jax.local_devices()[:devices]), (AXIS,))
     split, node_at = NodeSplit(setup.network.nodes, mesh), as_jax(np.asarray(blocks.node_at, np.int32))
     laid = replace(setup.for_devices(), problem=_padded(setup, blocks), network=network, split=split, node_at=node_at)
+    laid = replace(laid, clock=_at_nodes(setup.clock, blocks))
     cut_setup, cut_carry = node_specs((laid, carry))
 
     def put(leaf: ArrayLike, spec: PartitionSpec) -> jax.Array:
@@ -58,6 +60,13 @@ def spread_nodes(setup: Setup, carry: Carry) -> Spread:
         setup=jax.tree.map(put, laid, cut_setup),
         carry=jax.tree.map(put, carry, cut_carry),
         gather=lambda carry: jax.tree.map(back, carry, cut_carry, on_edges),
+    )
+
+
+def _at_nodes(clock: Clock, blocks: Blocks) -> Clock:
+    """The clock's numbers where their nodes are."""
+    return jax.tree.map(
+        lambda leaf, spec: leaf if spec == WHOLE else np.asarray(leaf)[blocks.node], clock, node_specs(clock)
     )
 
 

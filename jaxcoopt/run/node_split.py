@@ -48,6 +48,10 @@ class NodeSplit:
         """The longest over all blocks."""
         return lax.pmax(duration, AXIS)
 
+    def total(self, values: Float[Array, " runs"]) -> Float[Array, " runs"]:
+        """The sum over all blocks."""
+        return lax.psum(values, AXIS)
+
     def without_padding(self, problem: Problem, estimate: Estimate) -> tuple[Problem, Estimate]:
         """What there is of the nodes; padded samples have no weight, and stay."""
 

@@ -21,9 +21,11 @@ from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.moments import Moments
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, laid_out_clock
 from jaxcoopt.run.initial import Initial, given_params, initial_allocation, random_params
 from jaxcoopt.run.loop import Carry, Setup, begin
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.stops import Stop
 
 
 def prepare(
@@ -33,9 +35,10 @@ def prepare(
     runs: int | Int[np.ndarray, " runs"] | Int[Array, " runs"],
     seed: int,
     initial: Initial | None,
-    tol: float | None,
+    stop: Stop | None,
     optimum: Optimum,
     extra: Extra | None = None,
+    clock: Clock = SYNCHRONOUS,
 ) -> tuple[Setup, Carry]:
     """Everything as arrays of one float type, and iteration 0; runs: how many, or the numbers they draw by."""
     initial = Initial() if initial is None else initial
@@ -52,12 +55,13 @@ def prepare(
         network=replace(network, names=None).in_precision(float_dtype()),  # one program, whatever the nodes are called
         method=floats(_without_idle_momentum(method)),
         optimum=floats(optimum),
-        tol=None if tol is None else in_type(tol, float_dtype()),
+        stop=None if stop is None else floats(stop),
         network_key=words,
         batch_key=words,
         runs=numbers,
         mean_share=_mean_share(exact, network.nodes),
         extra=extra,
+        clock=laid_out_clock(clock),
     )
     setup, x, params = as_jax((setup, x, params))
     drawn, carry = _started(setup, x, params)

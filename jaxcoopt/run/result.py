@@ -188,7 +188,7 @@ def result_of(
     names: tuple[Hashable, ...] | None = None,
 ) -> Result:
     """What a loop of any kind leaves: its last carry, and one record after each of `iterations`; names: the nodes'."""
-    trace, status, left = ending(setup, records)
+    trace, status, left = ending(setup, records, carry.iteration)
     recorded = iterations[: len(records["converged"])].astype(canonicalize_dtype(iterations.dtype))
     xp = numpy_for(carry, status)
     last = carry.iteration if xp is jnp else np.asarray(carry.iteration)

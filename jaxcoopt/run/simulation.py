@@ -18,14 +18,16 @@ from jaxcoopt.problem.losses import params_like
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.calls import Records, drive, intervals
-from jaxcoopt.run.check import received, received_start
+from jaxcoopt.run.check import received, received_clock, received_start, received_stop
 from jaxcoopt.run.checkpoint import Checkpoint
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.loop import Carry
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.record import Record, received_record, record_bytes
 from jaxcoopt.run.result import Result, result_of
 from jaxcoopt.run.start import Start, begun, room_for, warn_of
+from jaxcoopt.run.stops import Stop, beside_tol, tol_of
 
 
 class Simulation:
@@ -59,6 +61,8 @@ class Simulation:
         tol: float | None = None,
         optimum: Optimum | None = None,
         shard: str = "runs",
+        clock: Clock | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._record = received_record(record)
         with room_for("Simulation", shard, problem, network, method, initial, runs):
@@ -74,6 +78,8 @@ class Simulation:
                     tol=tol,
                     optimum=optimum,
                     shard=shard,
+                    clock=clock,
+                    stop=stop,
                 )
             )
 
@@ -96,9 +102,10 @@ class Simulation:
             start.runs,
             start.seed,
             start.initial,
-            start.tol,
+            start.stop,
             start.optimum,
             start.extra,
+            start.clock,
         )
         self._carry: Carry | None = carry
         self._records: Records | None = None
@@ -146,8 +153,10 @@ class Simulation:
         Raises OSError for a folder that cannot be written.
         """
         start = self._start
-        options = {"runs": start.runs, "seed": start.seed, "tol": start.tol}
-        settings = made_of(start.problem, start.network, start.given, start.initial, self._record)
+        options = {"runs": start.runs, "seed": start.seed, "tol": tol_of(start.stop)}
+        settings = made_of(
+            start.problem, start.network, start.given, start.initial, self._record, start.clock, start.stop
+        )
         settings |= described("options", options)
         at = {"at": self._iterations.tolist()}
         Checkpoint.of(settings, options | at, self._standing, start.optimum, self._records).write(folder)
@@ -163,19 +172,23 @@ class Simulation:
         record: Record | None = None,
         initial: Initial | None = None,
         shard: str = "runs",
+        clock: Clock | None = None,
+        stop: Stop | None = None,
     ) -> "Simulation":
-        """What `save` wrote, of the same problem, network, method, start and record: numbers of runs, seed, tolerance
-        and optimum are in the folder.
+        """What `save` wrote, of the same problem, network, method, start, record, clock and stop: numbers of runs,
+        seed, tolerance and optimum are in the folder.
 
         Raises ValueError, with what differs, for others and for another version of the libraries; OSError or ValueError
         for a folder without a simulation, or one that is not whole.
         """
         kept, record = Checkpoint.read(folder), received_record(record)
         at = np.array(kept.options.pop("at"), np.int64)
-        trio, initial = received(problem, network, method), received_start(initial)
-        kept.check(made_of(*trio, initial, record) | described("options", kept.options))
+        trio, initial, clock = received(problem, network, method), received_start(initial), received_clock(clock)
+        stop = received_stop(None, stop)
+        options = kept.options | ({} if stop is None else {"tol": tol_of(stop)})
+        kept.check(made_of(*trio, initial, record, clock, stop) | described("options", options))
         params = _params_of(problem)
-        given = {"record": record, "initial": initial, "shard": shard}
+        given = {"record": record, "initial": initial, "shard": shard, "clock": clock, "stop": beside_tol(stop)}
         simulation = cls(*trio, **given, **kept.options, optimum=kept.optimum(params))
         simulation._carry, simulation._records = kept.carry(simulation._standing), kept.records(params)
         simulation._iterations, simulation._shared = at, True
@@ -218,10 +231,17 @@ class Simulation:
 
 
 def made_of(
-    problem: Problem, network: Network, method: CoOptimizer, initial: Initial | None, record: Record
+    problem: Problem,
+    network: Network,
+    method: CoOptimizer,
+    initial: Initial | None,
+    record: Record,
+    clock: Clock,
+    stop: Stop | None,
 ) -> dict[str, str]:
     """All that a run's numbers depend on, as text that another process can compare."""
-    parts = {"problem": problem, "network": network, "method": method, "initial": initial, "record": record}
+    parts = {"problem": problem, "network": network, "method": method, "initial": initial}
+    parts |= {"record": record, "clock": clock, "stop": beside_tol(stop)}
     return {key: text for name, part in parts.items() for key, text in described(name, part).items()}
 
 

@@ -7,11 +7,13 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.calls import intervals
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Record, received_record
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.simulation import Simulation
 from jaxcoopt.run.start import begun, room_for, warn_of
+from jaxcoopt.run.stops import Stop
 
 
 def solve(
@@ -29,6 +31,8 @@ def solve(
     optimum: Optimum | None = None,
     progress: bool = False,
     shard: str = "runs",
+    clock: Clock | None = None,
+    stop: Stop | None = None,
 ) -> Result:
     """Run `method` on `problem` over `network` for `steps` iterations, all `runs` at once.
 
@@ -40,8 +44,10 @@ def solve(
     records of the statistics; None: steps / 100. record: metrics of your own and trajectories, see `Record`. initial:
     where the nodes start. tol: a run stands still once its gaps, budget residual, box violation and consensus error are
     at most tol, and the call returns when all runs do; they are looked at in every 10th iteration up to 640, in every
-    20th up to 1,280, and so on, whatever is recorded. optimum: what `reference(problem)` returned, to save computing it
-    again. progress: shows a bar. shard: "runs" spreads the runs over the local devices, 16 or more to each, with the
+    20th up to 1,280, and so on, whatever is recorded. stop: the same by a rule, `Tolerance(tol)` or a `Stop` of your
+    own. optimum: what `reference(problem)` returned, to save computing it
+    again. clock: what an iteration takes of simulated time; None: `clocks.Synchronous`, max_i work_i / x_i seconds.
+    progress: shows a bar. shard: "runs" spreads the runs over the local devices, 16 or more to each, with the
     numbers of one device; "nodes" spreads the nodes of a network that is too large for a device, with numbers that
     differ by rounding.
 
@@ -70,6 +76,8 @@ def solve(
             tol=tol,
             optimum=optimum,
             shard=shard,
+            clock=clock,
+            stop=stop,
         )
         if start.concrete:
             result = Simulation.of(start, record).advance(steps, progress)
@@ -84,7 +92,8 @@ def solve(
             optimum=start.optimum,
             seed=start.seed,
             initial=start.initial,
-            tol=start.tol,
+            stop=start.stop,
             extra=start.extra,
+            clock=start.clock,
             concrete=False,
         )

@@ -20,12 +20,15 @@ from jaxcoopt.run.calls import Placing
 from jaxcoopt.run.check import (
     check_run,
     check_shard,
-    check_tol,
+    check_stop,
     received,
+    received_clock,
     received_optimum,
     received_start,
+    received_stop,
 )
 from jaxcoopt.run.check_optimum import check_optimum
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.memory import check_memory
 from jaxcoopt.run.node_shards import in_host_memory, spread_nodes
@@ -33,6 +36,7 @@ from jaxcoopt.run.record import Extra, Record, extra_of
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.shards import spread_runs
 from jaxcoopt.run.status import Status, worse_than_start
+from jaxcoopt.run.stops import Stop, Tolerance
 from jaxcoopt.shown import briefly
 from jaxcoopt.theory.auto import warn_of_links, warn_of_steps, why_diverged, with_placeholders, with_steps
 
@@ -53,15 +57,17 @@ class Start:
     runs: int
     seed: int
     initial: Initial | None
-    tol: float | None
+    stop: Stop | None
     optimum: Optimum
     extra: Extra | None
     shard: str
+    clock: Clock
 
     @property
     def concrete(self) -> bool:
         """Whether every number is known: outside of jit and grad."""
-        return not (inside_jit() or traced(self.problem, self.network, self.method, self.initial, self.optimum))
+        given = self.problem, self.network, self.method, self.initial, self.optimum, self.clock, self.stop
+        return not (inside_jit() or traced(given))
 
     @property
     def placing(self) -> Placing:
@@ -87,17 +93,20 @@ def begun(
     record: Record,
     initial: Initial | None,
     tol: float | None,
+    stop: Stop | None,
     optimum: Optimum | None,
     shard: str,
+    clock: Clock | None,
 ) -> Start:
     """Checks everything, chooses the steps that are "auto", and finds the optimum where it is not given."""
     runs = at_least_one("runs", runs)
     problem, network, method = received(problem, network, method)
     given = method
     initial, optimum = received_start(initial), received_optimum(optimum, network.nodes, runs)
-    check_shard(shard, network, problem, method, initial)
+    clock, stop = received_clock(clock), received_stop(tol, stop)
+    check_shard(shard, network, problem, method, initial, clock)
     with evaluated_now():
-        check_run(problem, network, with_placeholders(method), runs, seed, initial)
+        check_run(problem, network, with_placeholders(method), runs, seed, initial, clock)
         extra = extra_of(record, problem, network)
         if optimum is not None:
             check_optimum(optimum, problem, network.nodes)
@@ -111,9 +120,10 @@ def begun(
         check_memory(problem, network, method, runs, initial)
     if optimum is None:
         with evaluated_now():
-            optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, tol is not None)
-    check_tol(tol, problem, optimum)
-    return Start(problem, network, method, given, runs, seed, initial, tol, optimum, extra, shard)
+            needed = isinstance(stop, Tolerance)
+            optimum = Optimum() if traced(problem) else _reference_or_warn(problem, network.nodes, needed)
+    check_stop(stop, problem, optimum, runs)
+    return Start(problem, network, method, given, runs, seed, initial, stop, optimum, extra, shard, clock)
 
 
 def warn_of(result: Result, start: Start) -> None:

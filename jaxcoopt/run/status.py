@@ -17,6 +17,7 @@ HALVES = {
 }
 """The statistics of each half: one may leave the finite numbers, and the other go on."""
 OF_COST = ("allocation_cost", "allocation_gap")  # no numbers once a run has left the domain of its cost
+WATCHED = ("allocation_gap", "training_gap", "budget_residual", "consensus_error", "box_violation")  # by a tolerance
 FLAGS = ("converged", "diverged", "over")  # of a record: no statistics
 BUDGET_TOLERANCE = 1e-4  # a finished run that misses its budget by more, relatively, is infeasible
 BOX_TOLERANCE = 0.05  # so is one that stands outside its box by more than this part of the mean share
@@ -24,8 +25,8 @@ WORSE, WORSE_GAP = 10, 1e-3  # a gap that ends so many times above the start's, 
 
 
 class Status(IntEnum):
-    """MAX_STEPS: ran out of steps; CONVERGED: reached `tol`; DIVERGED: left the finite numbers or the domain of its
-    cost; INFEASIBLE: finished off its budget or well outside its box.
+    """MAX_STEPS: ran out of steps; CONVERGED: reached `tol`, or stopped as `stop` says; DIVERGED: left the finite
+    numbers or the domain of its cost; INFEASIBLE: finished off its budget or well outside its box.
 
     Whether shares are in the domain is seen in every iteration; whether numbers are finite, and budget and box, where
     the run is recorded and at its end (infinite shares and parameters stay so).
@@ -40,14 +41,13 @@ class Status(IntEnum):
 STAYED = (Status.MAX_STEPS, Status.CONVERGED, Status.INFEASIBLE)
 
 
-def converged(record: Mapping[str, Numbers], tol: Float[Any, ""], share: ArrayLike) -> Bool[Any, " runs"]:
+def converged(record: Mapping[str, Numbers], tol: ArrayLike, share: ArrayLike) -> Bool[Any, " runs"]:
     """True where every gap, the budget residual, the consensus error and the box violation are at most tol.
 
     The violation counts in mean CPU shares: outside the box a cost can pass the optimum's on its way down.
     """
-    watched = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")
     xp = numpy_for(record)
-    flags = [xp.abs(record[name]) <= tol for name in watched if name in record]
+    flags = [xp.abs(record[name]) <= tol for name in WATCHED[:-1] if name in record]
     if "box_violation" in record:
         flags.append(record["box_violation"] <= tol * xp.abs(share))
     return xp.stack(flags).all(axis=0)

@@ -38,7 +38,7 @@ def unrolled(setup: Setup, carry: Carry, lengths: list[int]) -> tuple[Carry, dic
 
 def _interval(setup: Setup, carry: Carry, length: int) -> tuple[Carry, Any]:
     """`length` iterations, then one record."""
-    new = moved_on(setup, carry, length, partial(iterations_in_reverse, looking=setup.tol is not None))
+    new = moved_on(setup, carry, length, partial(iterations_in_reverse, looking=setup.stop is not None))
     return new, recorded(setup, new)
 
 
@@ -69,7 +69,7 @@ def _in_blocks(setup: Setup, carry: Carry, length: int, block: int) -> Carry:
     block = _divisor(length, block)
 
     def again(at: Carry, size: int) -> Carry:  # a function of this call's own: JAX keeps what it traced of global ones
-        some = partial(iterations_in_reverse, setup, length=size, looking=setup.tol is not None)
+        some = partial(iterations_in_reverse, setup, length=size, looking=setup.stop is not None)
         return jax.checkpoint(some, prevent_cse=False)(at)
 
     carry, _ = lax.scan(lambda at, _: (again(at, block), None), carry, length=length // block)

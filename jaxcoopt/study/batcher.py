@@ -14,6 +14,7 @@ from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.plan import Plan
 from jaxcoopt.theory.auto import with_steps
@@ -31,7 +32,7 @@ class Job:
     record_every: int
     seed: int
     seeds: Int[np.ndarray, " seeds"]
-    tol: float | None = None
+    stop: Stop | None = None
     initial: Initial | None = None
     extra: Extra | None = None
     optima: "Optima" = field(default_factory=lambda: Optima())
@@ -99,8 +100,9 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
         trio = job.plan.columns(at)
         with bounded_programs("chunk", trio, runs):
             trio = trio._replace(method=with_steps(trio.method, trio.problem, trio.network, job.initial))
-            options = {"seed": job.seed, "initial": job.initial, "tol": job.tol, "extra": job.extra}
-            result = run_batch(*trio, job.seeds[seeds], job.lengths, optimum=job.optima.of(job.plan, at), **options)
+            options: dict[str, Any] = {"seed": job.seed, "initial": job.initial, "stop": job.stop, "extra": job.extra}
+            options |= {"optimum": job.optima.of(job.plan, at), "clock": trio.clock}
+            result = run_batch(*trio[:3], job.seeds[seeds], job.lengths, **options)
             trace, status, left, recorded = jax.device_get(
                 (result.trace, result.status, result.left, result.iterations)
             )

@@ -10,9 +10,11 @@ from jaxtyping import Int
 from jaxcoopt.errors import at_least_one, finite
 from jaxcoopt.layout import along, axes_of_leaves
 from jaxcoopt.problem.reference import Optimum, run_count
-from jaxcoopt.run.check import check_run, check_tol, check_tol_number
+from jaxcoopt.run.check import check_run, check_stop
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
+from jaxcoopt.run.own_parts import check_part
+from jaxcoopt.run.stops import Stop
 from jaxcoopt.study.plan import Plan
 from jaxcoopt.study.store_size import is_count
 from jaxcoopt.theory.auto import check_auto, with_placeholders
@@ -22,40 +24,40 @@ ALONE = " (run 0)"  # no news where a point was looked at by itself
 FOUND_LATER = Optimum(allocation_cost=np.zeros(()), training_loss=np.zeros(()))
 
 
-def check_points(plan: Plan, initial: Initial | None = None, tol: float | None = None) -> None:
+def check_points(plan: Plan, initial: Initial | None = None, stop: Stop | None = None) -> None:
     """Raise ValueError or TypeError for the first settings that cannot be run, with the point that they belong to."""
-    if tol is not None:
-        check_tol_number(tol)
+    if stop is not None:
+        check_part("stop", stop, {"runs": 1})
     for indices in blocks(plan):
-        error = _error(plan, indices, initial, tol)
+        error = _error(plan, indices, initial, stop)
         if error is not None:
-            indices, error = _first_bad(plan, indices, initial, tol, error)
+            indices, error = _first_bad(plan, indices, initial, stop, error)
             raise type(error)(f"at {where(plan, indices)}: {str(error).replace(ALONE, '')}") from error
 
 
 def _error(
-    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, tol: float | None
+    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, stop: Stop | None
 ) -> ValueError | TypeError | None:
     """What is wrong with points of one group."""
     try:
         trio = plan.columns(indices)
-        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial)
+        check_run(trio.problem, trio.network, with_placeholders(trio.method), indices.shape[1], 0, initial, trio.clock)
         check_auto(trio.method, trio.problem, trio.network)
-        check_tol(tol, trio.problem, FOUND_LATER)
+        check_stop(stop, trio.problem, FOUND_LATER, 1)
     except (ValueError, TypeError) as error:
         return error
     return None
 
 
 def _first_bad(
-    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, tol: float | None, error: Exception
+    plan: Plan, indices: Int[np.ndarray, "axes points"], initial: Initial | None, stop: Stop | None, error: Exception
 ) -> tuple[Int[np.ndarray, "axes some"], Exception]:
     """The first point that is wrong by itself and how, found by halving; all of them where none is."""
     part = indices
     while part.shape[1] > 1:
         half = part[:, : part.shape[1] // 2]
-        part = part[:, half.shape[1] :] if _error(plan, half, initial, tol) is None else half
-    alone = _error(plan, part, initial, tol)
+        part = part[:, half.shape[1] :] if _error(plan, half, initial, stop) is None else half
+    alone = _error(plan, part, initial, stop)
     return (indices, error) if alone is None else (part, alone)
 
 
@@ -86,11 +88,11 @@ def check_base(trio: Trio) -> None:
                 f"method.{name}: expected a scalar, got shape {np.shape(leaf)}; give its values in the grid, "
                 f"{{'{name}': [...]}}"
             )
-    leaves = zip(jax.tree_util.tree_leaves_with_path(trio.network), axes_of_leaves(trio.network), strict=True)
-    for (path, leaf), axes in leaves:
-        if along(leaf, axes, ("runs",)) is not None:
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise ValueError(f"network.{name}: expected a scalar; give its values in the grid")
+    for root, part in (("network", trio.network), ("clock", trio.clock)):
+        for (path, leaf), axes in zip(jax.tree_util.tree_leaves_with_path(part), axes_of_leaves(part), strict=True):
+            if along(leaf, axes, ("runs",)) is not None:
+                name = jax.tree_util.keystr(path, simple=True, separator=".")
+                raise ValueError(f"{root}.{name}: expected a scalar; give its values in the grid")
     if run_count(trio.problem) > 1:
         raise ValueError("problem: its numbers have a runs axis, which is the sweep's own; give each node one number")
 

@@ -42,7 +42,7 @@ def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
     if limit is not None:
         room = min(room, limit - _taken())
     devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
-    if devices * at_most(*trio, widest) < room:
+    if devices * at_most(*trio[:3], widest) < room:
         return widest
     with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device
         need = layout_of(trio.problem, trio.network, trio.method, widest)

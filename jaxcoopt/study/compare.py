@@ -12,7 +12,8 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.run.check import check_run, received_start
+from jaxcoopt.run.check import check_run, received_clock, received_start
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.progress import counted
 from jaxcoopt.study.contest import Contender, ContenderScores, Rules, scores_of, with_settings
@@ -40,6 +41,7 @@ def compare(
     record_every: int | None = None,
     initial: Initial | None = None,
     seed: int = 0,
+    clock: Clock | None = None,
     progress: bool = False,
 ) -> Any:
     """Tune every method by the same grid search, run it on the same instances, and return an xarray.Dataset.
@@ -53,7 +55,7 @@ def compare(
     tuned_on: other problems for that; None: the same. checkpoints: iterations at which methods are compared, and at
     whose bits, of one number a link; None: `steps`. For each the best point of the grid is taken by the median error.
     ours: labels of methods that are measured against the best of the others. record_every: None: steps / 20. seed: of
-    link failures and mini-batches.
+    link failures and mini-batches. clock: as in `jaxcoopt.solve`.
 
     Dimensions algorithm, horizon (coordinates kind, "iterations" or "bits", and checkpoint), instance: error, gap,
     budget_residual, box_violation (or consensus_error), seconds, infinite where a run diverged, and ratio, the error of
@@ -67,6 +69,7 @@ def compare(
     rules = Rules(_checked(checkpoints, steps), steps)
     networks = [plain_tree(each, "network") for each in listed("network", network, Network)]
     given, initial = listed("problem", problem, Problem), received_start(initial)
+    clock = received_clock(clock)
     others = given if tuned_on is None else listed("tuned_on", tuned_on, Problem)
     contenders = _contenders(methods, {} if grids is None else grids, ours)
     given, others = ([problems.received(each) for each in each_of] for each_of in (given, others))
@@ -78,8 +81,8 @@ def compare(
     for contender in contenders:
         for half in asks_for_auto(contender.first):
             raise ValueError(f"methods[{contender.label!r}].{half}.step: 'auto' is one problem's; give numbers")
-        check_run(evaluation.batches[0][0], networks[0], contender.first, len(evaluation), seed, initial)
-    on, over = (Case(each, networks, WIDTH, every, seed) for each in (tuning, evaluation))
+        check_run(evaluation.batches[0][0], networks[0], contender.first, len(evaluation), seed, initial, clock)
+    on, over = (Case(each, networks, WIDTH, every, seed, clock) for each in (tuning, evaluation))
     scores = []
     with counted(a_flag("progress", progress), len(contenders)) as done:
         for contender in contenders:

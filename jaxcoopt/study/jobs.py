@@ -28,6 +28,7 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import Optimum
 from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.calls import intervals
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.result import Result
 from jaxcoopt.run.status import Status
@@ -53,6 +54,7 @@ class Case:
     width: int
     record_every: int
     seed: int = 0
+    clock: Clock = SYNCHRONOUS
 
     def network_of(self, instance: Int[np.ndarray, " jobs"]) -> Int[np.ndarray, " jobs"]:
         """The number of each one's network."""
@@ -128,7 +130,7 @@ def _solved(
     filled = np.pad(jobs, (0, width - len(jobs)), mode="edge")
     problem, optimum, initial = case.instances.take(batch, case.instances.column[instance[filled]])
     method = make({name: each[filled] for name, each in values.items()})
-    options = {"optimum": optimum, "seed": case.seed, "initial": initial}
+    options = {"optimum": optimum, "seed": case.seed, "initial": initial, "clock": case.clock}
     result = run_batch(problem, network, method, width, lengths, **options)
     share = 1.0 if problem.allocation is None else np.abs(problem.allocation.budget) / network.nodes
     return result, optimum, share

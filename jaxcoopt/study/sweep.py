@@ -15,11 +15,13 @@ from jaxcoopt.files import located
 from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.run.check import received, received_start
+from jaxcoopt.run.check import received, received_clock, received_start, received_stop
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.names import Trio
 from jaxcoopt.run.record import Record, extra_of, received_record
 from jaxcoopt.run.statistics import UNITS
+from jaxcoopt.run.stops import Stop, beside_tol, tol_of
 from jaxcoopt.study.axes import Axis, Values, axes_of
 from jaxcoopt.study.batcher import Job
 from jaxcoopt.study.check import blocks, check_base, check_points, check_seeds
@@ -50,6 +52,8 @@ def sweep(
     record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
+    clock: Clock | None = None,
+    stop: Stop | None = None,
     store: str | Path | None = None,
     memory: int | str | None = None,
     progress: bool = False,
@@ -57,11 +61,11 @@ def sweep(
 ) -> Any:
     """Run every point of `grid` with every seed and return an xarray.Dataset over (names of grid, seed, iteration).
 
-    grid: dotted name of a setting of method, problem or network -> its values: a list of numbers or texts, or a dict
-    label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value (`sample`
-    draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this `seed` does, so
-    that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20 apart; `record`
-    adds metrics of your own, but no trajectories.
+    grid: dotted name of a setting of method, problem, network or clock -> its values: a list of numbers or texts, or a
+    dict label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value
+    (`sample` draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this
+    `seed` does, so that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20
+    apart; `record` adds metrics of your own, but no trajectories.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
     (that the process may take, on a GPU of the GPU's, bytes or "4GiB"; None: half of what is free), go over all local
@@ -76,7 +80,7 @@ def sweep(
     """
     place, progress = None if store is None else located("store", store), a_flag("progress", progress)
     job, layout = planned(
-        Trio(problem, network, method),
+        Trio(problem, network, method, received_clock(clock)),
         grid,
         seeds=seeds,
         steps=steps,
@@ -85,6 +89,7 @@ def sweep(
         record=record,
         initial=initial,
         tol=tol,
+        stop=stop,
         memory=memory,
         store=place,
         title=title,
@@ -113,6 +118,7 @@ def planned(
     record: Record | None = None,
     initial: Initial | None = None,
     tol: float | None = None,
+    stop: Stop | None = None,
     memory: int | str | None = None,
     store: Path | None = None,
     title: str = "sweep",
@@ -123,22 +129,30 @@ def planned(
     steps, every = spacing(steps, record.every)
     if record.trajectories:
         raise ValueError("record.trajectories: a sweep keeps statistics only; run `solve` at a point for trajectories")
-    seed, initial = check_seed("seed", seed), received_start(initial)
+    seed, initial, stop = check_seed("seed", seed), received_start(initial), received_stop(tol, stop)
     if not isinstance(title, str):
         raise TypeError(f"title: expected a text, got {shown(title)}")
     if len(title) > TITLE:
         raise ValueError(f"title: expected {TITLE:,} letters at most, got {len(title):,}: {title:.60}")
-    trio = Trio(*received(*trio))
+    trio = Trio(*received(*trio[:3]), received_clock(trio.clock))
     check_base(trio)
     check_size(trio.problem, points_in(grid), seeds, steps, every, store, len(record.metrics))
     numbers = check_seeds(seeds)
     laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
-    check_points(laid, initial, tol)
+    check_points(laid, initial, stop)
     extra = extra_of(record, trio.problem, trio.network)
-    job = Job(laid, steps, every, int(seed), numbers, tol, initial, extra)
+    job = Job(laid, steps, every, int(seed), numbers, stop, initial, extra)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
     tiles = cut(shape, rides, chunk_width(job, limit))
-    given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers, "tol": tol, "initial": initial}
+    given = {
+        "steps": steps,
+        "record_every": every,
+        "seed": seed,
+        "seeds": numbers,
+        "tol": tol_of(stop),
+        "initial": initial,
+    }
+    given |= {} if beside_tol(stop) is None else {"stop": stop}
     given |= {"metrics": record.metrics} if record.metrics else {}
     axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
     settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}

@@ -19,6 +19,7 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer
 from jaxcoopt.methods.schedule import Schedule
 from jaxcoopt.network.network import Network
 from jaxcoopt.problem.problem import Problem
+from jaxcoopt.run.clocks import SYNCHRONOUS, Clock
 from jaxcoopt.run.names import Place, Trio, assigned, find, read
 from jaxcoopt.shown import briefly
 from jaxcoopt.tuning.admissible import Interval, bound_of, declared_at, free_weights, interval, is_step, weights_of
@@ -143,7 +144,11 @@ class Parameters:
 
 
 def parameters_of(
-    given: Sequence[str] | Mapping[str, Any], method: CoOptimizer, cases: Sequence[Case], runs: int = 1
+    given: Sequence[str] | Mapping[str, Any],
+    method: CoOptimizer,
+    cases: Sequence[Case],
+    runs: int = 1,
+    clock: Clock = SYNCHRONOUS,
 ) -> Parameters:
     """From names, or names with the interval (low, high) that each may take; cases: all that is run, the first of
     which the names may speak of; runs: of the method's other settings.
@@ -152,7 +157,7 @@ def parameters_of(
     """
     if not isinstance(given, Sequence | Mapping) or isinstance(given, str) or not given:
         raise ValueError(f"parameters: expected a list of names such as ['training.step'], got {shown(given)}")
-    trio, found = Trio(*cases[0], method), {}
+    trio, found = Trio(*cases[0], method, clock), {}
     for name in given:
         limits = given[name] if isinstance(given, Mapping) else None
         each = _link_weights(name, limits) if name in WEIGHTS else _setting(name, limits, trio, cases, runs)

@@ -155,9 +155,9 @@ class Rollout:
 
     def _settings(self, values: Values, on: TuningRuns) -> Trio:
         """A start's values along its runs, its link weights where it is the only one, and what is not tuned."""
-        starts, (_, network, method) = starts_of(values), self.parameters.trio
-        network = changed_along(network, ("runs",), lambda leaf, _: _repeated(leaf, starts))  # how its links fail
-        trio = Trio(on.problem, network, _repeated_settings(method, starts))
+        starts, given = starts_of(values), self.parameters.trio
+        network = changed_along(given.network, ("runs",), lambda leaf, _: _repeated(leaf, starts))  # how its links fail
+        trio = Trio(on.problem, network, _repeated_settings(given.method, starts), given.clock)
         along = {
             each.name: values[each.name][0]
             if isinstance(each, LinkWeights)
@@ -171,8 +171,8 @@ class Rollout:
         known = {name: _repeated(getattr(on.optimum, name), starts) for name in SCALARS}
         initial = _repeated_start(self.initial, trio.problem.training, starts)
         lengths, optimum = intervals(self.steps, self.record_every), replace(on.optimum, **known)
-        options = {"optimum": optimum, "seed": self.seed, "initial": initial}
-        return run_batch(*trio, on.numbers, lengths, **options, concrete=False)
+        options = {"optimum": optimum, "seed": self.seed, "initial": initial, "clock": trio.clock}
+        return run_batch(*trio[:3], on.numbers, lengths, **options, concrete=False)
 
     def _scored(self, result: Result, on: TuningRuns, starts: int) -> Objectives:
         result = replace(result, optimum=on.optimum)

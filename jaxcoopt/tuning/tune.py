@@ -20,7 +20,8 @@ from jaxcoopt.problem import check
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.problem.reference import run_count
 from jaxcoopt.programs import bounded_programs
-from jaxcoopt.run.check import check_run, received_start
+from jaxcoopt.run.check import check_run, received_clock, received_start
+from jaxcoopt.run.clocks import Clock
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.theory.auto import asks_for_auto, warn_of_links, with_placeholders, with_steps
 from jaxcoopt.tuning.described import told
@@ -108,6 +109,7 @@ def tune(
     record_every: int | None = None,
     initial: Initial | None = None,
     seed: int = 0,
+    clock: Clock | None = None,
     progress: bool = True,
 ) -> Tuned:
     """Minimise `objective` of runs of `steps` iterations over the settings named in `parameters`.
@@ -125,8 +127,8 @@ def tune(
     around them: in one call, or one after the other where link weights are tuned. held_out, held_out_network: what to
     validate on, None: the same; where both are None, other runs. patience: iterations without any gain on it after
     which it stops. optimizer: of optax, one that needs nothing but gradients, None: Adam at 0.1. record_every:
-    iterations between the records that the objective sees, None: steps / 20. initial: as in `jaxcoopt.solve`. seed: of
-    the starts, failures and batches, and of the random settings.
+    iterations between the records that the objective sees, None: steps / 20. initial, clock: as in
+    `jaxcoopt.solve`. seed: of the starts, failures and batches, and of the random settings.
 
     Raises ValueError or TypeError for what cannot be tuned, RuntimeError where every start is broken, warns
     (RuntimeWarning) of those that are.
@@ -141,15 +143,15 @@ def tune(
     problems, networks = _problems("problem", problem), _networks("network", network)
     other_problems = problems if held_out is None else _problems("held_out", held_out)
     other_networks = networks if held_out_network is None else _networks("held_out_network", held_out_network)
-    method, initial = received(method), received_start(initial)
+    method, initial, clock = received(method), received_start(initial), received_clock(clock)
     all_cases = [*product(problems, networks), *product(other_problems, other_networks)]
     sizes = [runs if run_count(each) == 1 else run_count(each) for each, _ in all_cases]
     for (each, net), size in zip(all_cases, sizes, strict=True):
-        check_run(each, net, with_placeholders(method), size, seed, initial)
+        check_run(each, net, with_placeholders(method), size, seed, initial, clock)
     method = _with_steps(method, all_cases, initial)
     for channel in method.channels():
         warn_of_rule(channel)
-    found = parameters_of(parameters, method, all_cases, sizes[0])
+    found = parameters_of(parameters, method, all_cases, sizes[0], clock)
     if found.of_links and (len(networks) > 1 or held_out_network is not None):
         raise ValueError("parameters: link weights are those of one network; leave the others out")
     if not found.of_links:

@@ -230,7 +230,7 @@ def test_as_many_runs_as_fit_are_computed_at_once(monkeypatch, untyped):
     problem, _, _ = draw_instances(QUADRATIC, 8, 16, 0, "evaluation").take(0, np.arange(16))
     trio = Trio(problem, draw_networks(RANDOM, 8, seed=0)["tuning"][0], jc.CoOptimizer(FLOW))
     assert fitting(trio, 16) == 16
-    need = layout_of(*trio, 16)
+    need = layout_of(*trio[:3], 16)
     monkeypatch.setattr(
         "jaxcoopt.study.chunk_width.available", lambda: 2 * (need.setup + (need.state + need.working) // 2)
     )
