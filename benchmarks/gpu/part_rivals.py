@@ -105,8 +105,8 @@ class Held:
             return slope(self.answer_from(instance).advance).json()
         if self.start is None or self.answer is None:
             raise ValueError("the engine's own answer is not there")
-        make = VmapRival if name == "vmap" else entrants()[name]
-        rival = make(instance, self.start, dense=False) if name == "vmap" else make(instance, self.start)
+        make = partial(VmapRival, dense=False) if name == "vmap" else entrants()[name]
+        rival = make(instance, self.start)
         rival.advance(ITERATIONS)
         found = agreement(self.answer, rival.state())
         if not found["agrees"]:

@@ -46,7 +46,7 @@ def measured(nodes: int, runs: int, steps: int) -> dict[str, Any]:
     settings = {"step": 0.05, "momentum": 0.3, "rate": 0.02, "rho": 0.5}
     row: dict[str, Any] = {"nodes": nodes, "runs": runs, "steps": steps}
     for name, function in (("plain", gaps), ("reverse", jax.value_and_grad(gaps))):
-        program = jax.jit(function, compiler_options=options_for(runs)).lower(settings).compile()
+        program: Any = jax.jit(function, compiler_options=options_for(runs)).lower(settings).compile()
         times = seconds_of(lambda program=program: program(settings))
         row[name] = {
             "us_an_iteration": round(1e6 * statistics.median(times) / steps, 2),

@@ -5,6 +5,8 @@ the other of two buffers, so that an iteration is one kernel and every array is 
 one CUDA graph. Two graphs that change in turns, log-quantized messages, float32.
 """
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.engine.engine import State
@@ -124,7 +126,8 @@ class CupyRival:
         self.kernel = cupy.RawModule(code=source(case.params, slots), options=("--std=c++17",)).get_function("iterate")
         self.sizes = np.int32(case.nodes), np.int32(case.runs)
         self.blocks = -(-case.nodes * case.runs // THREADS)
-        self.stream, self.iteration, self.graph = cupy.cuda.Stream(non_blocking=True), 0, None
+        self.stream, self.iteration = cupy.cuda.Stream(non_blocking=True), 0
+        self.graph: Any = None
         cupy.cuda.Device().synchronize()
 
     def advance(self, iterations: int) -> None:
@@ -143,7 +146,7 @@ class CupyRival:
                 self.graph = self.stream.end_capture()
                 self.iteration -= IN_A_GRAPH  # they were recorded only
             for _ in range(iterations // IN_A_GRAPH if self.graph is not None else 0):
-                self.graph.launch(self.stream)
+                self.graph.launch(self.stream)  # pyright: ignore[reportOptionalMemberAccess]
                 self.iteration += IN_A_GRAPH
                 iterations -= IN_A_GRAPH
             for _ in range(iterations):

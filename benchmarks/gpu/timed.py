@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -101,10 +101,13 @@ def _bytes(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def floor_us(loop: Loop, bandwidth: float) -> float:
-    """The state read and written once, and all else read once, at the speed of a copy."""
-    sizes = loop.sizes()
-    return 1e6 * (2 * sizes["state_bytes"] + sizes["setup_bytes"]) / bandwidth
+def floor_us(sizes: Mapping[str, int], rates: Mapping[str, float]) -> float:
+    """The state read and written once, and all else read once, at the speed of a copy that is as large; but
+    no less than a turn of a loop takes.
+    """
+    state, rest = sizes["state_bytes"], sizes["setup_bytes"]
+    bandwidth = rates["cached_bandwidth" if state + rest <= 2 * rates["cached_bytes"] else "copy_bandwidth"]
+    return max(1e6 * (2 * state + rest) / bandwidth, rates["turn_us"])
 
 
 def traced(program: Program, options: dict[str, Any] | None = None) -> tuple[Any, Any, Any]:

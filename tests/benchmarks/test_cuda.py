@@ -20,7 +20,7 @@ from benchmarks.gpu import part_choices, part_engine, part_rivals, rival_cupy, t
 from benchmarks.gpu.parts import PARTS, done
 from benchmarks.gpu.rival_torch import WAYS, TorchRival
 from benchmarks.gpu.sheet import Sheet
-from benchmarks.gpu.timed import slope
+from benchmarks.gpu.timed import floor_us, slope
 from jaxcoopt import platform
 
 CHECKOUT = Path(__file__).parents[2]
@@ -121,6 +121,14 @@ def test_a_slope_leaves_out_what_a_call_costs(monkeypatch):
     assert found.us == pytest.approx(2.0)
     assert found.call_us == pytest.approx(5e3)
     assert found.least == pytest.approx(found.most)
+
+
+@pytest.mark.fast
+def test_the_floor_is_a_copy_or_a_turn():
+    rates = {"copy_bandwidth": 1e12, "cached_bandwidth": 4e12, "cached_bytes": 1e7, "turn_us": 2.0}
+    assert floor_us({"state_bytes": 10**9, "setup_bytes": 10**9}, rates) == pytest.approx(3000)
+    assert floor_us({"state_bytes": 8 * 10**6, "setup_bytes": 0}, rates) == pytest.approx(4.0)
+    assert floor_us({"state_bytes": 1, "setup_bytes": 1}, rates) == 2.0
 
 
 @pytest.mark.fast
