@@ -53,7 +53,7 @@ def run(sheet: Sheet) -> None:
     waiting = [off for off in cases(sheet.small) if not sheet.has(off.name)]
     if waiting and sheet.left < (0.1 if sheet.small else SECONDS):
         for off in waiting:
-            sheet.skip(off.name, f"{max(sheet.left, 0):.0f} s were left, all of them together need about {SECONDS:.0f}")
+            sheet.late(off.name, SECONDS)
         return
     made = [_traced(off) for off in waiting]
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -71,7 +71,7 @@ def _side_by_side(sheet: Sheet, checks: dict[str, Callable[[], Row]]) -> None:
             if future.done():
                 sheet.make(name, 0, future.result)
             else:
-                sheet.skip(name, f"not done, and {max(sheet.left, 0):.0f} s were left of {sheet.seconds:.0f}")
+                sheet.late(name)
         pool.shutdown(wait=False, cancel_futures=True)
 
 

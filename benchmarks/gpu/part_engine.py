@@ -101,7 +101,7 @@ def run(sheet: Sheet) -> None:
         del waiting[: len(batch)]
         if sheet.left < seconds:
             for timed in batch:
-                sheet.skip(timed.name, f"{max(sheet.left, 0):.0f} s were left of {sheet.seconds:.0f}")
+                sheet.late(timed.name, seconds)
             continue
         before = sheet.left
         _batch(sheet, batch, rates)

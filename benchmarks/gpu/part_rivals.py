@@ -114,7 +114,7 @@ class Held:
         rival.advance(1)
         if name != "vmap" and not same_in_graphs(rival):
             return {"ok": False, "agreement": found | {"graphs": "a CUDA graph gives other numbers than its steps"}}
-        return {"ok": True, "agreement": found} | slope(rival.advance).json()
+        return {"ok": True, "agreement": found} | slope(rival.advance, getattr(rival, "unit", 2)).json()
 
 
 def same_in_graphs(rival: Any, iterations: int = 102) -> bool:

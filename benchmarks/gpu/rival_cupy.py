@@ -113,6 +113,8 @@ def arrays(
 class CupyRival:
     """On the device, in a stream of its own."""
 
+    unit = IN_A_GRAPH
+
     def __init__(self, instance: Instance, start: State) -> None:
         import cupy  # pyright: ignore[reportMissingImports]
 

@@ -108,16 +108,17 @@ def test_rows_are_kept_and_what_lacks_time_is_tried_again(tmp_path):
 
 
 @pytest.mark.fast
-def test_a_slope_leaves_out_what_a_call_costs(monkeypatch):
+@pytest.mark.parametrize("unit", [2, 100])
+def test_a_slope_leaves_out_what_a_call_costs(monkeypatch, unit):
     """A clock that goes on by 5 ms a call and 2 us an iteration."""
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
     def advance(iterations):
-        assert iterations % 2 == 0
+        assert iterations % unit == 0
         now[0] += 5e-3 + 2e-6 * iterations
 
-    found = slope(advance)
+    found = slope(advance, unit)
     assert found.us == pytest.approx(2.0)
     assert found.call_us == pytest.approx(5e3)
     assert found.least == pytest.approx(found.most)
@@ -207,6 +208,9 @@ def test_the_tables(tmp_path):
         choices=choices,
     )
     text = "\n".join(told.lines(report))
+    report["parts"]["rivals"]["complete"] = False
+    unfinished = told._unfinished(report)
+    assert unfinished == ["Ended before they were done: rivals.", "Not measured: engine, sweep, tune."]
     assert told.wrong(report) == ["correct: budget, x", "rivals: n=1000 runs=64 torch"]
     assert "| budget, x | 0.001 | 1e-06 | NO |" in text
     assert "| n=1000 runs=64 cupy | 50 (19 to 30) | 2.50 |" in text
