@@ -125,7 +125,7 @@ class CupyRival:
         *state, sent = (cupy.asarray(each) for each in of_runs)
         self.state_arrays, self.messages = state, [sent, cupy.zeros_like(sent)]
         slots = int(self.tables[0][0].shape[1])
-        self.kernel = cupy.RawModule(code=source(case.params, slots), options=("--std=c++17",)).get_function("iterate")
+        self.kernel = cupy.RawModule(code=source(case.params, slots)).get_function("iterate")
         self.sizes = np.int32(case.nodes), np.int32(case.runs)
         self.blocks = -(-case.nodes * case.runs // THREADS)
         self.stream, self.iteration = cupy.cuda.Stream(non_blocking=True), 0
