@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from benchmarks.engine.case import Case
-from benchmarks.gpu.part_engine import Timed
+from benchmarks.gpu.part_engine import EACH, Timed
 from benchmarks.gpu.sheet import Sheet
 from benchmarks.gpu.timed import WORKERS, compiled, slope, traced
 from jaxcoopt import compiler, platform
@@ -59,7 +59,7 @@ def run(sheet: Sheet) -> None:
     with ThreadPoolExecutor(WORKERS) as pool:
         loops = [pool.submit(_compiled, each) for each in made]
     for off, loop in zip(waiting, loops, strict=True):
-        sheet.make(off.name, 0, lambda off=off, loop=loop: _row(off, loop))
+        sheet.make(off.name, 0.0 if sheet.small else EACH, lambda off=off, loop=loop: _row(off, loop))
 
 
 def _switched(choice: str) -> platform.Choices:

@@ -28,6 +28,7 @@ METHODS = {
 }
 TOGETHER = 12  # programs that are compiled side by side, then timed one after the other
 PART = 0.3  # of the free memory that their arrays may take
+EACH = 1.5  # seconds that the timing of one takes, about
 SECONDS = 30.0  # that such a batch needs, until one has told
 
 
@@ -124,7 +125,8 @@ def _batch(sheet: Sheet, batch: list[Timed], rates: dict[str, Any]) -> None:
     loops = build([timed.program for timed in batch])
     for index, timed in enumerate(batch):
         loop, loops[index] = loops[index], ValueError()  # its memory goes when it has been timed
-        sheet.make(timed.name, 0, lambda timed=timed, loop=loop: _row(timed, loop, rates))
+        needs = 0.0 if sheet.small else EACH
+        sheet.make(timed.name, needs, lambda timed=timed, loop=loop: _row(timed, loop, rates))
 
 
 def _row(timed: Timed, loop: Loop | Exception, rates: dict[str, Any]) -> dict[str, Any]:
