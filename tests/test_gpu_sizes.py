@@ -52,6 +52,16 @@ def test_free_is_what_jax_may_still_take_of_the_device(gpu):
     assert memory.available() == 3 * GIB
 
 
+def test_a_run_too_large_is_told_how_a_gpu_gives_more(gpu, monkeypatch):
+    need = memory.Memory(10**9, GIB, 20 * GIB, GIB, 0, 10 * GIB)
+    monkeypatch.setattr(memory, "layout_of", lambda *given: need)
+    with pytest.raises(MemoryError, match=r"runs need 22 GiB .* XLA_PYTHON_CLIENT_MEM_FRACTION=0.95"):
+        memory.check_memory(*trio(), 10**9, None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(MemoryError, match=r"samples .* or parameters$"):
+        memory.check_memory(*trio(), 10**9, None)
+
+
 def test_the_limit_of_a_sweep_is_of_the_device(gpu):
     """Not of the host, of which this process has taken more than the limit leaves."""
     given = trio()

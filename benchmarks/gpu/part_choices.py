@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from benchmarks.engine.case import Case
-from benchmarks.gpu.part_engine import Timed
+from benchmarks.gpu.part_engine import EACH, Timed
 from benchmarks.gpu.sheet import Sheet
 from benchmarks.gpu.timed import WORKERS, compiled, slope, traced
 from jaxcoopt import compiler, platform
@@ -53,13 +53,13 @@ def run(sheet: Sheet) -> None:
     waiting = [off for off in cases(sheet.small) if not sheet.has(off.name)]
     if waiting and sheet.left < (0.1 if sheet.small else SECONDS):
         for off in waiting:
-            sheet.skip(off.name, f"{max(sheet.left, 0):.0f} s were left, all of them together need about {SECONDS:.0f}")
+            sheet.late(off.name, SECONDS)
         return
     made = [_traced(off) for off in waiting]
     with ThreadPoolExecutor(WORKERS) as pool:
         loops = [pool.submit(_compiled, each) for each in made]
     for off, loop in zip(waiting, loops, strict=True):
-        sheet.make(off.name, 0, lambda off=off, loop=loop: _row(off, loop))
+        sheet.make(off.name, 0.0 if sheet.small else EACH, lambda off=off, loop=loop: _row(off, loop))
 
 
 def _switched(choice: str) -> platform.Choices:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from benchmarks.gpu.sheet import Row, Sheet
 from benchmarks.sum_drift import problem as drifting
 from jaxcoopt.methods.registry import BY_NAME, ENTRIES
 
+Names = tuple[str | None, str | None]
 TESTS = Path(__file__).parents[2] / "tests"  # their loops over nodes and neighbours
 LOOPS = (  # an allocation and a training method of the registry, or one of them
     ("dual_flow", None),
@@ -33,6 +35,7 @@ LOOPS = (  # an allocation and a training method of the registry, or one of them
 )
 AXES = ("float64", "float32"), ("log", "ideal"), ("regular", "barabasi-albert")
 SMALL_AXES = ("float64", "float32"), ("log",), ("barabasi-albert",)
+RHO = 0.4
 CLOSE = 1e-10  # of NumPy's loops, in float64
 BUDGET = 1e-6  # of the larger of the budget and the shares' sum, in float32
 IN_THE_LIMIT = ("primal_dual", "tracking_admm", "dual_consensus_admm", "ratio_consensus")  # no flows
@@ -68,7 +71,7 @@ def _side_by_side(sheet: Sheet, checks: dict[str, Callable[[], Row]]) -> None:
             if future.done():
                 sheet.make(name, 0, future.result)
             else:
-                sheet.skip(name, f"not done, and {max(sheet.left, 0):.0f} s were left of {sheet.seconds:.0f}")
+                sheet.late(name)
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -78,7 +81,7 @@ def _timed(check: Callable[[], Row]) -> Row:
     return {**check(), "seconds_beside_others": round(time.monotonic() - begin, 1)}
 
 
-def _names(pair: tuple[str | None, str | None]) -> str:
+def _names(pair: Names) -> str:
     return " and ".join(name for name in pair if name)
 
 
@@ -96,44 +99,59 @@ def engine_agrees(case: Case) -> Row:
     return {"worst": found["largest"], "part_off": found["part_off"], "limit": found["limit"], "ok": found["agrees"]}
 
 
-def loops_agree(pair: tuple[str | None, str | None]) -> Row:
-    """50 iterations over log-quantized links, against the loops of the tests, in every run."""
+def of_tests(name: str) -> Any:
+    """A module of the tests' own."""
     if str(TESTS) not in sys.path:
         sys.path.append(str(TESTS))
-    import method_cases as cases
-    import method_loops as loops
-    import method_recursions as recursions
-    import numpy_loop as oracle
-    import problems
+    return import_module(name)
 
+
+def loops_agree(pair: Names) -> Row:
+    """50 iterations over log-quantized links, against the loops of the tests, in every run."""
+    cases, recursions, problems = map(of_tests, ("method_cases", "method_recursions", "problems"))
     steps, rng = recursions.STEPS, np.random.default_rng(0)
     entries = tuple(None if name is None else BY_NAME[name] for name in pair)
     with jax.enable_x64(True):
-        rho, scales = 0.4, cases.SCALES
-        method = cases.per_run(cases.method_of(entries, jc.channels.LogQuantizer(rho, placement="message")))
+        method = cases.per_run(cases.method_of(entries, jc.channels.LogQuantizer(RHO, placement="message")))
         allocation, fit = cases.allocation(rng), problems.fit(rng, "linear", masked=True, weighted=False)
         initial = replace(cases.starts(rng, allocation), params=fit.start)
         problem, given = cases.halves(entries, jc.Problem(allocation, fit.training), initial)
         network = cases.network(0.2 if pair[0] in recursions.OURS else 0.0)
-        result = jc.solve(
-            problem, network, method, steps, runs=cases.RUNS, seed=7, record_every=steps, initial=given,
-            optimum=jc.Optimum(),
-        )  # fmt: skip
-        sequence = problems.weight_matrices(network, steps, seed=7)
-        price = cases.price(allocation.cost.curvature, allocation.cost.center)
-        worst = 0.0
-        for run in range(cases.RUNS):
-            link = partial(loops.Link, partial(oracle.log_quantize, rho=rho * scales[run]), "message")
-            at = sequence[..., run], run, link
-            if pair[0] is not None:
-                start = initial.allocation[:, run]
-                theirs = recursions.shares(pair[0], method.allocation, allocation, price, start, *at)
-                worst = max(worst, float(np.abs(result.allocation[:, run] - theirs).max()))
-            if pair[1] is not None:
-                start, gradient = problems.one_run(fit.start, run), partial(fit.gradient, run=run)
-                theirs = recursions.params(pair[1], method.training, start, gradient, *at)
-                worst = max(worst, float(np.abs(problems.one_run(result.params, run) - theirs).max()))
+        options = {"runs": cases.RUNS, "seed": 7, "record_every": steps, "optimum": jc.Optimum()}
+        result = jc.solve(problem, network, method, steps, initial=given, **options)
+        links = problems.weight_matrices(network, steps, seed=7)
+        found = [_of_run(pair, run, links[..., run], method, allocation, fit, initial) for run in range(cases.RUNS)]
+    worst = 0.0
+    for run, theirs in enumerate(found):
+        ours = [] if pair[0] is None else [np.asarray(result.allocation)[:, run]]
+        ours += [] if pair[1] is None else [problems.one_run(result.params, run)]
+        worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)))
     return {"worst": worst, "limit": CLOSE, "ok": bool(worst <= CLOSE)}
+
+
+def _of_run(
+    pair: Names,
+    run: int,
+    links: np.ndarray,
+    method: Any,
+    allocation: Any,
+    fit: Any,
+    initial: Any,
+) -> list[np.ndarray]:
+    """Where the tests' loops end in one run: shares, parameters, or both."""
+    cases, recursions, problems, loops, oracle = map(
+        of_tests, ("method_cases", "method_recursions", "problems", "method_loops", "numpy_loop")
+    )
+    quantize = partial(oracle.log_quantize, rho=RHO * cases.SCALES[run])
+    at, ends = (links, run, partial(loops.Link, quantize, "message")), []
+    if pair[0] is not None:
+        price = cases.price(allocation.cost.curvature, allocation.cost.center)
+        start = initial.allocation[:, run]
+        ends.append(recursions.shares(pair[0], method.allocation, allocation, price, start, *at))
+    if pair[1] is not None:
+        start, gradient = problems.one_run(fit.start, run), partial(fit.gradient, run=run)
+        ends.append(recursions.params(pair[1], method.training, start, gradient, *at))
+    return ends
 
 
 def budget_kept(name: str, steps: int) -> Row:

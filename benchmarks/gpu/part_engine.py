@@ -28,6 +28,7 @@ METHODS = {
 }
 TOGETHER = 12  # programs that are compiled side by side, then timed one after the other
 PART = 0.3  # of the free memory that their arrays may take
+EACH = 1.5  # seconds that the timing of one takes, about
 SECONDS = 30.0  # that such a batch needs, until one has told
 
 
@@ -101,10 +102,10 @@ def run(sheet: Sheet) -> None:
         del waiting[: len(batch)]
         if sheet.left < seconds:
             for timed in batch:
-                sheet.skip(timed.name, f"{max(sheet.left, 0):.0f} s were left of {sheet.seconds:.0f}")
+                sheet.late(timed.name, seconds)
             continue
         before = sheet.left
-        _batch(sheet, batch, rates["copy_bandwidth"])
+        _batch(sheet, batch, rates)
         seconds = max(0.1, (before - sheet.left) * min(TOGETHER, len(waiting)) / len(batch))
         jax.clear_caches()
 
@@ -120,19 +121,22 @@ def _first_of(waiting: list[Timed], room: float) -> list[Timed]:
     return batch
 
 
-def _batch(sheet: Sheet, batch: list[Timed], bandwidth: float) -> None:
+def _batch(sheet: Sheet, batch: list[Timed], rates: dict[str, Any]) -> None:
     loops = build([timed.program for timed in batch])
     for index, timed in enumerate(batch):
         loop, loops[index] = loops[index], ValueError()  # its memory goes when it has been timed
-        sheet.make(timed.name, 0, lambda timed=timed, loop=loop: _row(timed, loop, bandwidth))
+        needs = 0.0 if sheet.small else EACH
+        sheet.make(timed.name, needs, lambda timed=timed, loop=loop: _row(timed, loop, rates))
 
 
-def _row(timed: Timed, loop: Loop | Exception, bandwidth: float) -> dict[str, Any]:
+def _row(timed: Timed, loop: Loop | Exception, rates: dict[str, Any]) -> dict[str, Any]:
     if isinstance(loop, Exception):
         raise loop
     found = slope(loop.advance)
-    least = floor_us(loop, bandwidth)
+    sizes = loop.sizes()
+    least = floor_us(sizes, rates)
     row = timed.case.settings() | {"method": timed.method} | found.json() | {"floor_us": float(f"{least:.4g}")}
     if timed.method == "message":  # the engine benchmark's count, with every neighbour's message read
-        row["with_gathers_us"] = float(f"{1e6 * bytes_moved(timed.case, timed.case.degree) / bandwidth:.4g}")
-    return row | {"record_us": round(loop.record_us(3), 2), "compile_seconds": loop.compile_seconds} | loop.sizes()
+        moved = bytes_moved(timed.case, timed.case.degree)
+        row["with_gathers_us"] = float(f"{1e6 * moved / rates['copy_bandwidth']:.4g}")
+    return row | {"record_us": round(loop.record_us(3), 2), "compile_seconds": loop.compile_seconds} | sizes

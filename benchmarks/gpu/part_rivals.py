@@ -105,8 +105,8 @@ class Held:
             return slope(self.answer_from(instance).advance).json()
         if self.start is None or self.answer is None:
             raise ValueError("the engine's own answer is not there")
-        make = VmapRival if name == "vmap" else entrants()[name]
-        rival = make(instance, self.start, dense=False) if name == "vmap" else make(instance, self.start)
+        make = partial(VmapRival, dense=False) if name == "vmap" else entrants()[name]
+        rival = make(instance, self.start)
         rival.advance(ITERATIONS)
         found = agreement(self.answer, rival.state())
         if not found["agrees"]:
@@ -114,7 +114,7 @@ class Held:
         rival.advance(1)
         if name != "vmap" and not same_in_graphs(rival):
             return {"ok": False, "agreement": found | {"graphs": "a CUDA graph gives other numbers than its steps"}}
-        return {"ok": True, "agreement": found} | slope(rival.advance).json()
+        return {"ok": True, "agreement": found} | slope(rival.advance, getattr(rival, "unit", 2)).json()
 
 
 def same_in_graphs(rival: Any, iterations: int = 102) -> bool:

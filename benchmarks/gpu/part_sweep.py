@@ -1,15 +1,15 @@
 """A sweep of a million runs: 50 nodes, 10 parameters, 500 iterations."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
-import jax
 import networkx as nx
 import numpy as np
 
 import jaxcoopt as jc
 from benchmarks.gpu.sheet import Sheet
-from jaxcoopt.study import chunk_width
+from jaxcoopt import platform
 
 NODES, PARAMS, SAMPLES, STEPS = 50, 10, 20, 500
 LEVELS, RATES = np.geomspace(0.1, 1, 20), np.geomspace(0.001, 0.03, 20)
@@ -61,15 +61,15 @@ def _row(parts: Any, runs: int, steps: int, warm: bool = True) -> dict[str, Any]
 
 def _swept(parts: Any, seeds: int, steps: int) -> Any:
     grid = {"channel.rho": LEVELS, "training.step": RATES}
-    return jc.sweep(*parts, grid, seeds=seeds, steps=steps, record_every=max(1, steps // 5))
+    problem, network, method = parts
+    return jc.sweep(problem, network, method, grid, seeds=seeds, steps=steps, record_every=max(1, steps // 5))
 
 
 def _narrow(parts: Any, runs: int) -> dict[str, Any]:
     """As many runs to a chunk as suit a CPU, of fewer runs."""
-    usual = chunk_width.widest_for
-    chunk_width.widest_for = lambda *given: 256
+    usual = platform.GPU
+    platform.GPU = replace(usual, chunk_bytes=platform.CPU.chunk_bytes)
     try:
         return _row(parts, runs, STEPS)
     finally:
-        chunk_width.widest_for = usual
-        jax.clear_caches()
+        platform.GPU = usual

@@ -1,6 +1,7 @@
 """What reverse mode costs beside the plain run: both halves, the gradient of the last gaps by four settings."""
 
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -45,8 +46,11 @@ def measured(nodes: int, runs: int, steps: int) -> dict[str, Any]:
 
     settings = {"step": 0.05, "momentum": 0.3, "rate": 0.02, "rho": 0.5}
     row: dict[str, Any] = {"nodes": nodes, "runs": runs, "steps": steps}
-    for name, function in (("plain", gaps), ("reverse", jax.value_and_grad(gaps))):
-        program = jax.jit(function, compiler_options=options_for(runs)).lower(settings).compile()
+    functions = {"plain": gaps, "reverse": jax.value_and_grad(gaps)}
+    lowered = [jax.jit(each, compiler_options=options_for(runs)).lower(settings) for each in functions.values()]
+    with ThreadPoolExecutor() as pool:
+        programs: list[Any] = list(pool.map(lambda each: each.compile(), lowered))
+    for name, program in zip(functions, programs, strict=True):
         times = seconds_of(lambda program=program: program(settings))
         row[name] = {
             "us_an_iteration": round(1e6 * statistics.median(times) / steps, 2),

@@ -5,6 +5,8 @@ the other of two buffers, so that an iteration is one kernel and every array is 
 one CUDA graph. Two graphs that change in turns, log-quantized messages, float32.
 """
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.engine.engine import State
@@ -111,6 +113,8 @@ def arrays(
 class CupyRival:
     """On the device, in a stream of its own."""
 
+    unit = IN_A_GRAPH
+
     def __init__(self, instance: Instance, start: State) -> None:
         import cupy  # pyright: ignore[reportMissingImports]
 
@@ -121,10 +125,11 @@ class CupyRival:
         *state, sent = (cupy.asarray(each) for each in of_runs)
         self.state_arrays, self.messages = state, [sent, cupy.zeros_like(sent)]
         slots = int(self.tables[0][0].shape[1])
-        self.kernel = cupy.RawModule(code=source(case.params, slots), options=("--std=c++17",)).get_function("iterate")
+        self.kernel = cupy.RawModule(code=source(case.params, slots)).get_function("iterate")
         self.sizes = np.int32(case.nodes), np.int32(case.runs)
         self.blocks = -(-case.nodes * case.runs // THREADS)
-        self.stream, self.iteration, self.graph = cupy.cuda.Stream(non_blocking=True), 0, None
+        self.stream, self.iteration = cupy.cuda.Stream(non_blocking=True), 0
+        self.graph: Any = None
         cupy.cuda.Device().synchronize()
 
     def advance(self, iterations: int) -> None:
@@ -143,7 +148,7 @@ class CupyRival:
                 self.graph = self.stream.end_capture()
                 self.iteration -= IN_A_GRAPH  # they were recorded only
             for _ in range(iterations // IN_A_GRAPH if self.graph is not None else 0):
-                self.graph.launch(self.stream)
+                self.graph.launch(self.stream)  # pyright: ignore[reportOptionalMemberAccess]
                 self.iteration += IN_A_GRAPH
                 iterations -= IN_A_GRAPH
             for _ in range(iterations):

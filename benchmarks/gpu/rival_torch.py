@@ -16,6 +16,8 @@ WAYS = ("apart", "joint")  # three gathers, or one of all that a link carries
 class TorchRival:
     """x [n, runs], y, z and the gradient [n, m, runs]; on a GPU, or on a CPU for its numbers."""
 
+    unit = IN_A_GRAPH
+
     def __init__(self, instance: Instance, start: State, way: str, compiled: bool, device: str = "cuda") -> None:
         import torch  # pyright: ignore[reportMissingImports]
 

@@ -46,12 +46,18 @@ class Sheet:
         """A row that was left out, in words."""
         self.add({"name": name, "skipped": reason})
 
+    def late(self, name: str, needs: float | None = None) -> None:
+        """A row for which no time is left: the next call tries it."""
+        reason = f"{max(self.left, 0):.0f} s were left of {self.seconds:.0f}"
+        reason += "" if needs is None else f", it needs about {needs:.0f}"
+        self.add({"name": name, "skipped": reason, "again": True})
+
     def make(self, name: str, needs: float, row: Callable[[], Row]) -> None:
         """The row, unless it is there, or fewer seconds are left than it needs; what goes wrong is written down."""
         if self.has(name):
             return
         if self.left < needs:
-            self.skip(name, f"{max(self.left, 0):.0f} s were left of {self.seconds:.0f}, it needs about {needs:.0f}")
+            self.late(name, needs)
             return
         begin = time.monotonic()
         try:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -39,26 +39,28 @@ class Slope:
         return {name: float(f"{value:.4g}") for name, value in figures.items()} | {"iterations": self.iterations}
 
 
-def slope(advance: Callable[[int], None], target: float = TARGET, repeats: int = REPEATS) -> Slope:
-    """advance(k) makes k iterations and waits for the device. Called with even numbers only: graphs change in turns."""
+def slope(advance: Callable[[int], None], unit: int = 2, target: float = TARGET, repeats: int = REPEATS) -> Slope:
+    """advance(k) makes k iterations and waits for the device; k is a multiple of unit: graphs change in turns, and
+    rivals replay so many at once.
+    """
 
-    def seconds(iterations: int) -> float:
+    def seconds(units: int) -> float:
         begin = time.perf_counter()
-        advance(iterations)
+        advance(units * unit)
         return time.perf_counter() - begin
 
     for _ in range(2):  # the first compiles and makes a CUDA graph, the next one updates it
-        seconds(2)
-    many = 4
-    while (taken := seconds(many)) < target / 3 and many < MOST:
+        seconds(1)
+    many = 2
+    while (taken := seconds(many)) < target / 3 and many * unit < MOST:
         many *= 4
-    many = max(4, min(MOST, 2 * round(many * target / taken / 2)))
-    few = max(2, 2 * (many // 20))
+    many = max(4, min(MOST // unit, round(many * target / taken)))
+    few = max(1, many // 10)
     pairs = [(seconds(few), seconds(many)) for _ in range(repeats)]
-    slopes = [1e6 * (long - short) / (many - few) for short, long in pairs]
+    slopes = [1e6 * (long - short) / ((many - few) * unit) for short, long in pairs]
     middle = statistics.median(slopes)
-    call = statistics.median([1e6 * short for short, _ in pairs]) - few * middle
-    return Slope(middle, min(slopes), max(slopes), max(call, 0.0), many)
+    call = statistics.median([1e6 * short for short, _ in pairs]) - few * unit * middle
+    return Slope(middle, min(slopes), max(slopes), max(call, 0.0), many * unit)
 
 
 @dataclass
@@ -101,10 +103,13 @@ def _bytes(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def floor_us(loop: Loop, bandwidth: float) -> float:
-    """The state read and written once, and all else read once, at the speed of a copy."""
-    sizes = loop.sizes()
-    return 1e6 * (2 * sizes["state_bytes"] + sizes["setup_bytes"]) / bandwidth
+def floor_us(sizes: Mapping[str, int], rates: Mapping[str, float]) -> float:
+    """The state read and written once, and all else read once, at the speed of a copy that is as large; but
+    no less than a turn of a loop takes.
+    """
+    state, rest = sizes["state_bytes"], sizes["setup_bytes"]
+    bandwidth = rates["cached_bandwidth" if state + rest <= 2 * rates["cached_bytes"] else "copy_bandwidth"]
+    return max(1e6 * (2 * state + rest) / bandwidth, rates["turn_us"])
 
 
 def traced(program: Program, options: dict[str, Any] | None = None) -> tuple[Any, Any, Any]:

@@ -61,6 +61,7 @@ def lines(report: Report) -> list[str]:
         "Times are medians of five, with the least and the most; ratios are a time over ours.",
         "",
         f"Checks that failed: {', '.join(failed) if failed else 'none'}.",
+        *_unfinished(report),
     ]
     tables = (_checks, _engine, _rivals, _choices, _sweep, _tune)
     for heading, made in (table(report) for table in tables):
@@ -70,6 +71,14 @@ def lines(report: Report) -> list[str]:
     if skipped:
         text += ["", *markdown(("left out", "", "why"), [(part, name, reason[:160]) for part, name, reason in skipped])]
     return text
+
+
+def _unfinished(report: Report) -> list[str]:
+    """Parts that were ended on the way, or not begun."""
+    cut = [name for name, part in report["parts"].items() if not part["complete"]]
+    missing = [name for name in PARTS if name not in report["parts"]]
+    told = {"Ended before they were done": cut, "Not measured": missing}
+    return [f"{words}: {', '.join(names)}." for words, names in told.items() if names]
 
 
 Table = tuple[Sequence[str], list[list[str]]]

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from benchmarks.gpu import part_choices, part_engine, part_rivals, rival_cupy, t
 from benchmarks.gpu.parts import PARTS, done
 from benchmarks.gpu.rival_torch import WAYS, TorchRival
 from benchmarks.gpu.sheet import Sheet
-from benchmarks.gpu.timed import slope
+from benchmarks.gpu.timed import floor_us, slope
 from jaxcoopt import platform
 
 CHECKOUT = Path(__file__).parents[2]
@@ -108,19 +110,28 @@ def test_rows_are_kept_and_what_lacks_time_is_tried_again(tmp_path):
 
 
 @pytest.mark.fast
-def test_a_slope_leaves_out_what_a_call_costs(monkeypatch):
+@pytest.mark.parametrize("unit", [2, 100])
+def test_a_slope_leaves_out_what_a_call_costs(monkeypatch, unit):
     """A clock that goes on by 5 ms a call and 2 us an iteration."""
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
     def advance(iterations):
-        assert iterations % 2 == 0
+        assert iterations % unit == 0
         now[0] += 5e-3 + 2e-6 * iterations
 
-    found = slope(advance)
+    found = slope(advance, unit)
     assert found.us == pytest.approx(2.0)
     assert found.call_us == pytest.approx(5e3)
     assert found.least == pytest.approx(found.most)
+
+
+@pytest.mark.fast
+def test_the_floor_is_a_copy_or_a_turn():
+    rates = {"copy_bandwidth": 1e12, "cached_bandwidth": 4e12, "cached_bytes": 1e7, "turn_us": 2.0}
+    assert floor_us({"state_bytes": 10**9, "setup_bytes": 10**9}, rates) == pytest.approx(3000)
+    assert floor_us({"state_bytes": 8 * 10**6, "setup_bytes": 0}, rates) == pytest.approx(4.0)
+    assert floor_us({"state_bytes": 1, "setup_bytes": 1}, rates) == 2.0
 
 
 @pytest.mark.fast
@@ -145,24 +156,91 @@ def test_every_choice_is_switched_off_somewhere():
     assert part_choices._switched("graph") == platform.GPU
 
 
+def compiled(folder, code):
+    """The kernel's loop over its threads, as the CPU's own compiler makes it."""
+    source, library = folder / "step.cpp", folder / "step.so"
+    source.write_text(SHIM + code + LOOP)
+    subprocess.run(["g++", "-O1", "-shared", "-fPIC", str(source), "-o", str(library)], check=True, capture_output=True)
+    go = ctypes.CDLL(str(library)).all
+
+    def call(threads, nodes, runs, *arrays):
+        assert all(each.flags.c_contiguous for each in arrays)
+        go(ctypes.c_long(threads), int(nodes), int(runs), *(ctypes.c_void_p(each.ctypes.data) for each in arrays))
+
+    return call
+
+
+class OnDevice(np.ndarray):
+    """As CuPy's arrays."""
+
+    def set(self, values):
+        self[...] = values
+
+
+class StandIn(ModuleType):
+    """What the rival uses of CuPy, on the CPU; a captured launch waits for its graph."""
+
+    def __init__(self, folder):
+        super().__init__("cupy")
+        self.folder, self.recorded, self.launches, self.graphs = folder, None, 0, 0
+        self.cuda = SimpleNamespace(Stream=self.stream, Device=lambda: SimpleNamespace(synchronize=lambda: None))
+        self.asnumpy, self.zeros_like = np.array, np.zeros_like
+
+    def asarray(self, values):
+        return np.array(values).view(OnDevice)
+
+    def RawModule(self, code):
+        go = compiled(self.folder, code)
+
+        def launch(blocks, threads, arguments):
+            work = lambda: go(blocks[0] * threads[0], *arguments)  # noqa: E731
+            if self.recorded is None:
+                work()
+                self.launches += 1
+            else:
+                self.recorded.append(work)
+
+        return SimpleNamespace(get_function=lambda name: launch)
+
+    def stream(self, non_blocking):
+        assert non_blocking
+        made = MagicMock()
+        made.begin_capture = lambda: setattr(self, "recorded", [])
+        made.end_capture = self.end_capture
+        return made
+
+    def end_capture(self):
+        recorded, self.recorded = self.recorded, None
+
+        def launch(stream):
+            self.graphs += 1
+            for work in recorded:
+                work()
+
+        return SimpleNamespace(launch=launch)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 @pytest.mark.parametrize("graph", ["regular", "barabasi-albert", "ring"])
-def test_the_kernel_computes_the_iteration(float32, tmp_path, graph):
-    """Compiled for the CPU, thread after thread."""
+def test_the_kernel_computes_the_iteration(float32, tmp_path, monkeypatch, graph):
+    """Compiled for the CPU, thread after thread; by steps and by graphs, and again from the start."""
+    cupy = StandIn(tmp_path)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
     instance, start, expected = instance_and_answer(graph)
-    tables, of_problem, (*state, sent) = rival_cupy.arrays(instance, start)
-    code = tmp_path / "step.cpp"
-    code.write_text(SHIM + rival_cupy.source(4, tables[0][0].shape[1]) + LOOP)
-    library = tmp_path / "step.so"
-    subprocess.run(["g++", "-O1", "-shared", "-fPIC", str(code), "-o", str(library)], check=True, capture_output=True)
-    go = ctypes.CDLL(str(library)).all
-    messages = [sent, np.zeros_like(sent)]
-    for k in range(ITERATIONS):
-        given = [*tables[k % 2], *of_problem, *state, messages[k % 2], messages[1 - k % 2]]
-        assert all(each.flags.c_contiguous for each in given)
-        go(ctypes.c_long(60), 20, 3, *(ctypes.c_void_p(each.ctypes.data) for each in given))
-    assert agreement(expected, type(start)(state[0], state[1]))["agrees"]
     assert not agreement(expected, start)["agrees"]
+    rival = rival_cupy.CupyRival(instance, start)
+    rival.advance(1)
+    rival.advance(ITERATIONS - 1)
+    assert agreement(expected, rival.state())["agrees"]
+    assert cupy.launches == ITERATIONS
+    assert cupy.graphs == 0
+    assert part_rivals.same_in_graphs(rival, 302)
+    assert cupy.graphs == 3
+    assert rival.iteration == 302
+    rival.advance(101)  # an odd place afterwards, from which graphs are reached by a step
+    rival.advance(101)
+    assert rival.iteration == 504
+    assert cupy.graphs == 5
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -199,6 +277,9 @@ def test_the_tables(tmp_path):
         choices=choices,
     )
     text = "\n".join(told.lines(report))
+    report["parts"]["rivals"]["complete"] = False
+    unfinished = told._unfinished(report)
+    assert unfinished == ["Ended before they were done: rivals.", "Not measured: engine, sweep, tune."]
     assert told.wrong(report) == ["correct: budget, x", "rivals: n=1000 runs=64 torch"]
     assert "| budget, x | 0.001 | 1e-06 | NO |" in text
     assert "| n=1000 runs=64 cupy | 50 (19 to 30) | 2.50 |" in text
