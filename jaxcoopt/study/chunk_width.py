@@ -4,32 +4,40 @@ import jax
 import numpy as np
 import psutil
 
+from jaxcoopt.arrays import float_dtype
 from jaxcoopt.run.memory import at_most, available, layout_of
 from jaxcoopt.run.names import Trio
 from jaxcoopt.study.batcher import Job
+from jaxcoopt.study.trajectories import COPIES
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
 COMPILER = 400 * 2**20  # bytes that compiling a program takes, about
 SLACK = 1.05  # on what is said to do
 
 
-def chunk_width(job: Job, limit: int | None) -> int:
-    """At most `WIDEST` runs of a job, fewer where they would not fit: limit, bytes that the process may take."""
+def chunk_width(job: Job, limit: int | None, numbers: int = 0) -> int:
+    """At most `WIDEST` runs of a job, fewer where they would not fit: limit, bytes that the process may take; numbers:
+    those of a run's trajectories in a record.
+    """
+    kept = COPIES * numbers * len(job.lengths) * np.dtype(float_dtype()).itemsize
     widest = min(WIDEST, int(np.prod(job.plan.shape)) * len(job.seeds))
-    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit)
+    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit, kept)
 
 
-def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
-    """How many of so many runs fit at once. Raises MemoryError where not even one does."""
+def fitting(trio: Trio, widest: int, limit: int | None = None, kept: int = 0) -> int:
+    """How many of so many runs fit at once; kept: bytes of a run's records beside what they take otherwise.
+
+    Raises MemoryError where not even one does.
+    """
     room = available() // 2
     if limit is not None:
         room = min(room, limit - psutil.Process().memory_info().rss - COMPILER)
     devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
-    if devices * at_most(*trio[:3], widest) < room:
+    if devices * (at_most(*trio[:3], widest) + widest * kept) < room:
         return widest
     with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device
         need = layout_of(trio.problem, trio.network, trio.method, widest)
-    each = devices * (need.state + need.working) / widest
+    each = devices * ((need.state + need.working) / widest + kept)
     fits = int((room - need.setup) // each)
     if fits < 1:
         raise MemoryError(_too_small(need.setup + each, limit, room))
