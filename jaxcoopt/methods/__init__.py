@@ -19,6 +19,7 @@ from jaxcoopt.methods.laplacian_flow import (
     UniformFlow,
 )
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.optimizer import optimizer
 from jaxcoopt.methods.phases import Phases
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
@@ -53,4 +54,5 @@ __all__ = [
     "TrackingADMM",
     "TrainingMethod",
     "UniformFlow",
+    "optimizer",
 ]
