@@ -14,6 +14,7 @@ from jaxcoopt.experiments.amounts import MadeTable, Table
 from jaxcoopt.experiments.own_kinds import MARK, one_of, told_apart
 from jaxcoopt.methods import method
 from jaxcoopt.methods.nonlinearities import Nonlinearity
+from jaxcoopt.methods.optimizer import Optimizer, optimizer
 from jaxcoopt.methods.registry import ENTRIES
 from jaxcoopt.network.failures import Bursts, Failures, Independent, NodeFailures, Outages
 from jaxcoopt.problem.bounds import Bounds, Limit, Multiplier, Penalty
@@ -78,7 +79,10 @@ class ScheduleTable(Table):
 # Rows that differ in their settings only are one table, by the first one's name.
 ROWS = [entry for i, entry in enumerate(ENTRIES) if entry.make not in [before.make for before in ENTRIES[:i]]]
 METHODS = {entry.name: entry.make for entry in ROWS}
-OPTIMIZERS: Mapping[str, Callable[..., Any]] = {"sgd": optax.sgd, "adam": optax.adam}
+OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
+    "sgd": partial(optimizer, optax.sgd),
+    "adam": partial(optimizer, optax.adam),
+}
 MAKERS: Mapping[str, Callable[..., Any]] = CHANNELS | BOUNDS | FAILURES | CLOCKS | STOPS | OPTIMIZERS | METHODS
 
 
@@ -112,7 +116,7 @@ def _type(declared: Setting, default: object, of_method: bool) -> Any:
     optional = declared.optional or default is None
     if declared.part is Bounds:
         return BoundsTable
-    if declared.part is optax.GradientTransformation:
+    if declared.part is Optimizer:
         return OptimizerTable | None
     if declared.choices:
         return Optional[Literal[declared.choices]] if optional else Literal[declared.choices]  # noqa: UP045

@@ -19,6 +19,7 @@ from jaxcoopt.methods.laplacian_flow import (
     UniformFlow,
 )
 from jaxcoopt.methods.method import AllocationMethod, TrainingMethod
+from jaxcoopt.methods.optimizer import optimizer
 from jaxcoopt.methods.primal_dual import PrimalDual
 from jaxcoopt.methods.ratio_consensus import RatioConsensus
 from jaxcoopt.methods.schedule import Schedule
@@ -54,6 +55,7 @@ __all__ = [
     "TrackingADMM",
     "TrainingMethod",
     "UniformFlow",
+    "optimizer",
 ]
 
 __getattr__ = renamed(__name__, Phases="Schedule")

@@ -1,15 +1,16 @@
 """The paper's training method: every node follows an estimate of the whole network's gradient."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
 import optax
+from jaxtyping import PyTree
 
 from jaxcoopt.channel.channel import Channel
 from jaxcoopt.channel.wire import Wire
 from jaxcoopt.methods.method import TrainingMethod
+from jaxcoopt.methods.optimizer import Optimizer, for_each_node, received_optimizer
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.trees import minus, plus, times, zeros
 from jaxcoopt.problem.models import Params
@@ -47,7 +48,8 @@ class GradientTracking(TrainingMethod):
     z_i(k+1) = z_i(k) + sum_j w_ij (q(z_j) - q(z_i)) + grad g_i(y_i(k+1)) - grad g_i(y_i(k)),   z(0) = grad g(y(0))
 
     alpha = `step`, beta = `momentum`, scalars or [runs], no momentum unless said. `optimizer`, any optax
-    transformation (its learning rate included), replaces -alpha z: each node of each run applies it to its own z.
+    transformation (its learning rate included), replaces -alpha z: each node of each run applies it to its own z. Its
+    numbers are compiled in, unless it is made by `methods.optimizer`.
     With `batch_size` the difference is between this iteration's sampled gradient and the last one's, so that it
     telescopes (benchmarks/minibatch.py compares). order "atc" moves first, then mixes what it moved to. At all times
     sum_i z_i = sum_i grad g_i(y_i), over the samples last drawn. Sources: arXiv 2510.25176, 2406.00621; mini-batches:
@@ -57,17 +59,19 @@ class GradientTracking(TrainingMethod):
     step: Scalar = setting(
         None, above=0, auto=True, doc='How far a node moves; "auto": a stable one, see jaxcoopt.solve.'
     )
-    optimizer: optax.GradientTransformation | None = setting(
+    optimizer: Optimizer | optax.GradientTransformation | None = setting(
         None,
-        part=optax.GradientTransformation,
+        part=Optimizer,
         example="an optax transformation, such as optax.adam(0.1)",
-        compiled=True,
         doc="An optax optimizer that takes the place of the plain step.",
     )
     order: Literal["cta", "atc"] = setting(
         "cta", choices=("cta", "atc"), doc="cta: mix, then move; atc: the other way."
     )
     momentum: Scalar = setting(None, least=0, below=1, doc="Of the heavy-ball term, in [0, 1).")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optimizer", received_optimizer(self.optimizer))
 
     def init(self, params: Params, now: Round) -> TrackingState:
         """The tracker starts as the gradient over all samples."""
@@ -80,7 +84,7 @@ class GradientTracking(TrainingMethod):
             reference=tracker,
             params_wire=now.open(first[0], "y"),
             tracker_wire=now.open(first[1], "z"),
-            optimizer=None if self.optimizer is None else _each_node(self.optimizer.init)(params),
+            optimizer=self._apply("init", params),
             previous=None if self.momentum is None else params,
         )
 
@@ -140,8 +144,11 @@ class GradientTracking(TrainingMethod):
         if self.optimizer is None:
             return self._with_momentum(state, times(-self.step, state.tracker)), None
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to whole powers, which "strict" refuses
-            move, optimizer = _each_node(self.optimizer.update)(state.tracker, state.optimizer, state.params)
+            move, optimizer = self._apply("update", state.tracker, state.optimizer, state.params)
         return self._with_momentum(state, move), optimizer
+
+    def _apply(self, call: str, *trees: PyTree) -> Any:
+        return for_each_node(self.optimizer, call, *trees) if isinstance(self.optimizer, Optimizer) else None
 
     def _with_momentum(self, state: TrackingState, move: Params) -> Params:
         """The move and beta (y(k) - y(k-1))."""
@@ -152,11 +159,6 @@ class GradientTracking(TrainingMethod):
     def _change(self, state: TrackingState, params: Params, now: Round) -> Params:
         """grad g(y) - r, over all samples or this iteration's."""
         return minus(now.gradient(params), state.reference)
-
-
-def _each_node(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` of one node's pytree, over nodes (first axis) and runs (last): clipping and norms stay within a node."""
-    return jax.vmap(jax.vmap(fn, in_axes=-1, out_axes=-1))
 
 
 def DIGing(step: Scalar, *, batch_size: int | None = None) -> GradientTracking:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from jaxcoopt.errors import require, unknown_name
 from jaxcoopt.escaping import plain
 from jaxcoopt.report.axis import SweptAxis, axis_of
+from jaxcoopt.run.result import NODE
 from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import HALVES, Status, half_of
 from jaxcoopt.shown import briefly
@@ -162,7 +163,11 @@ def swept(dataset: Any) -> Swept:
 
 def _own_metrics(dataset: Any) -> list[str]:
     """Those that the user has defined."""
-    traces = (str(name) for name, each in dataset.data_vars.items() if {SEED, ITERATION} <= set(each.dims))
+    traces = (
+        str(name)
+        for name, each in dataset.data_vars.items()
+        if {SEED, ITERATION} <= set(each.dims) and NODE not in each.dims
+    )
     return [name for name in traces if name not in (*METRICS, *CLOCKS, *UNITS)]
 
 

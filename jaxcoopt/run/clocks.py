@@ -19,12 +19,14 @@ from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
 from jaxcoopt.problem.align import columns
 from jaxcoopt.pytrees import pytree
 from jaxcoopt.run.node_split import NodeSplit
+from jaxcoopt.shown import briefly
 
 __all__ = ["Clock", "Iteration", "Synchronous"]
 
 CLOCKS = "one of jaxcoopt.clocks, such as Synchronous(), or an object of a class derived from jaxcoopt.clocks.Clock"
 
 
+@briefly
 @dataclass(frozen=True)
 class Iteration:
     """What a clock sees of an iteration: what the nodes bring to it.

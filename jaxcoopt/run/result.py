@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.dtypes import canonicalize_dtype
+from jax.tree_util import KeyPath
 from jaxtyping import Array, Float, Int
 
 from jaxcoopt.arrays import Numbers
@@ -28,6 +29,7 @@ from jaxcoopt.run.statistics import UNITS
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import short
 
+NODE = "recorded_node"  # the dimension of trajectories
 TOLD = ("allocation_gap", "training_gap", "budget_residual", "consensus_error")  # by `repr`, as they ended
 
 
@@ -107,13 +109,13 @@ class Result:
         if self.allocation is not None:
             variables["allocation"] = (("node", "run"), np.asarray(self.allocation), {"units": "CPU units"})
         for path, rows in jax.tree_util.tree_leaves_with_path(self.trajectories):
-            name = f"{jax.tree_util.keystr(path, simple=True, separator='.')}_trajectory"
+            name = trajectory_name(path)
             inner = [f"{name}_{i}" for i in range(np.ndim(rows) - 3)]
-            variables[name] = (("iteration", "recorded_node", *inner, "run"), np.asarray(rows))
+            variables[name] = (("iteration", NODE, *inner, "run"), np.asarray(rows))
         runs = len(self.status)
         coordinates: dict[str, Any] = {} if self.allocation is None else {"node": node_coordinate(self.labels)}
         if self.trajectories:
-            coordinates["recorded_node"] = node_coordinate(self.trajectory_labels)
+            coordinates[NODE] = node_coordinate(self.trajectory_labels)
         coordinates |= {
             "iteration": np.asarray(self.iterations),
             "run": np.arange(runs),
@@ -166,6 +168,11 @@ def node_coordinate(labels: Sequence[Hashable]) -> np.ndarray:
     """Numbers where all labels are whole numbers, else texts."""
     whole = all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in labels)
     return np.asarray(labels, np.int64) if whole else np.asarray([str(label) for label in labels])
+
+
+def trajectory_name(path: KeyPath) -> str:
+    """As datasets call the trajectory that stands there."""
+    return f"{jax.tree_util.keystr(path, simple=True, separator='.')}_trajectory"
 
 
 def _settings(method: CoOptimizer) -> Iterator[tuple[str, Any]]:

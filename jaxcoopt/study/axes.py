@@ -11,10 +11,11 @@ from jaxcoopt.errors import at_least_one, generator
 from jaxcoopt.problem import check as problems
 from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.names import Place, Trio, assigned, find, is_there
+from jaxcoopt.run.result import NODE
 from jaxcoopt.shown import briefly
 
 SEED, ITERATION, POINT = "seed", "iteration", "point"
-TAKEN = (SEED, ITERATION, POINT)
+TAKEN = (SEED, ITERATION, POINT, NODE)
 Values = Sequence[Any] | Mapping[str, Any] | np.ndarray
 
 

@@ -14,9 +14,11 @@ from jaxcoopt.run.batch import run_batch
 from jaxcoopt.run.calls import intervals
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.result import trajectory_name
 from jaxcoopt.run.stops import Stop
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.plan import Plan
+from jaxcoopt.study.trajectories import until_left
 from jaxcoopt.theory.auto import with_steps
 
 VECTOR = 16  # runs: rows that are no multiple of it cost a fifth (benchmarks/NOTES.md)
@@ -46,7 +48,7 @@ class Job:
 @briefly
 @dataclass(frozen=True)
 class Outcome:
-    """traces: name to [records, runs]; status, left: [runs]."""
+    """traces: name to [records, runs], of trajectories [records, nodes, *shape, runs]; status, left: [runs]."""
 
     traces: dict[str, np.ndarray]
     status: Int[np.ndarray, " runs"]
@@ -103,11 +105,14 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
             options: dict[str, Any] = {"seed": job.seed, "initial": job.initial, "stop": job.stop, "extra": job.extra}
             options |= {"optimum": job.optima.of(job.plan, at), "clock": trio.clock}
             result = run_batch(*trio[:3], job.seeds[seeds], job.lengths, **options)
-            trace, status, left, recorded = jax.device_get(
-                (result.trace, result.status, result.left, result.iterations)
+            trace, stands, status, left, recorded = jax.device_get(
+                (result.trace, result.trajectories, result.status, result.left, result.iterations)
             )
-    traces = {name: whole(rows[:, :runs], len(iterations)) for name, rows in trace.items()}
-    return Outcome(traces, status[:runs], iterations[np.searchsorted(recorded, left[:runs])])
+    traces, last = dict(trace), np.searchsorted(recorded, left)
+    for path, rows in jax.tree_util.tree_leaves_with_path(stands):
+        traces[trajectory_name(path)] = until_left(rows, last)
+    traces = {name: whole(rows[..., :runs], len(iterations)) for name, rows in traces.items()}
+    return Outcome(traces, status[:runs], iterations[last[:runs]])
 
 
 def whole(rows: np.ndarray, records: int) -> np.ndarray:

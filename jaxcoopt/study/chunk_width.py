@@ -11,19 +11,21 @@ from jaxcoopt.problem.problem import Problem
 from jaxcoopt.run.memory import at_most, available, layout_of, of_device
 from jaxcoopt.run.names import Trio
 from jaxcoopt.study.batcher import Job
+from jaxcoopt.study.trajectories import COPIES
 
 WIDEST = 256  # runs; more do not pay (benchmarks/NOTES.md)
 COMPILER = 400 * 2**20  # bytes that compiling a program takes, about
 SLACK = 1.05  # on what is said to do
 
 
-def chunk_width(job: Job, limit: int | None) -> int:
+def chunk_width(job: Job, limit: int | None, numbers: int = 0) -> int:
     """Runs of a job: as many as pay, or fewer where they would not fit; limit: bytes that the process may take, of the
-    device's memory where it has its own.
+    device's memory where it has its own; numbers: those of a run's trajectories in a record.
     """
+    kept = COPIES * numbers * len(job.lengths) * np.dtype(float_dtype()).itemsize
     trio = job.plan.columns(np.zeros((len(job.plan.axes), 1), int))
     widest = min(widest_for(trio.problem, trio.network.nodes), int(np.prod(job.plan.shape)) * len(job.seeds))
-    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit)
+    return fitting(job.plan.columns(np.zeros((len(job.plan.axes), widest), int)), widest, limit, kept)
 
 
 def widest_for(problem: Problem, nodes: int) -> int:
@@ -36,17 +38,20 @@ def widest_for(problem: Problem, nodes: int) -> int:
     return WIDEST * max(1, choices().chunk_bytes // each // WIDEST)
 
 
-def fitting(trio: Trio, widest: int, limit: int | None = None) -> int:
-    """How many of so many runs fit at once. Raises MemoryError where not even one does."""
+def fitting(trio: Trio, widest: int, limit: int | None = None, kept: int = 0) -> int:
+    """How many of so many runs fit at once; kept: bytes of a run's records beside what they take otherwise.
+
+    Raises MemoryError where not even one does.
+    """
     room = available() // 2
     if limit is not None:
         room = min(room, limit - _taken())
     devices = jax.local_device_count() if jax.default_backend() == "cpu" else 1
-    if devices * at_most(*trio[:3], widest) < room:
+    if devices * (at_most(*trio[:3], widest) + widest * kept) < room:
         return widest
     with jax.default_device(jax.local_devices()[0]):  # a chunk is on one device
         need = layout_of(trio.problem, trio.network, trio.method, widest)
-    each = devices * (need.state + need.working) / widest
+    each = devices * ((need.state + need.working) / widest + kept)
     fits = int((room - need.setup) // each)
     if fits < 1:
         raise MemoryError(_too_small(need.setup + each, limit, room))

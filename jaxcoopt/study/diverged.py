@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcoopt.run.result import NODE
 from jaxcoopt.run.status import Status
 from jaxcoopt.study.axes import ITERATION, POINT, SEED
 
@@ -23,7 +24,7 @@ def diverged_points(table: Any) -> list[str]:
     dims = table["status"].dims[:-1]
     for index in where[:SHOWN]:
         at = table.isel(dict(zip(dims, map(int, index), strict=True)))
-        names = [name for name in at.coords if name not in (SEED, ITERATION, POINT)]
+        names = [name for name in at.coords if name not in (SEED, ITERATION, POINT, NODE)]
         settings = ", ".join(f"{name}={_short(at[name].item())}" for name in names)
         left = at["left"].values[diverged[tuple(index)]]
         lines.append(f"  {settings}: {int(counts[tuple(index)])} of {seeds}, the first before iteration {left.min()}")

@@ -146,7 +146,7 @@ class Store:
         """A chunk's numbers and then, when they are all on the disk, that it is done."""
         arrays, region, shape = self._arrays, tiles.region(chunk), tiles.tile
         valid = tuple(slice(0, part.stop - part.start) for part in region)
-        numbers = {name: np.moveaxis(rows, 0, -1) for name, rows in outcome.traces.items()}
+        numbers = {name: np.moveaxis(rows, -1, 0) for name, rows in outcome.traces.items()}
         numbers |= {"status": outcome.status, "left": outcome.left}
         try:
             for name in self._results:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from jaxcoopt.errors import require
+from jaxcoopt.run.result import NODE, node_coordinate
 from jaxcoopt.run.status import Status
 from jaxcoopt.shown import briefly
 from jaxcoopt.study.axes import ITERATION, SEED, Axis
 from jaxcoopt.study.chunks import Tiles
 from jaxcoopt.study.store_size import bytes_of
+from jaxcoopt.study.trajectories import NONE, Trajectories
 
 NOT_DONE = -1
 DONE = "chunks/done"  # of each chunk and array the digest of its file, 0 where it is not done; no result, so apart
@@ -38,6 +40,7 @@ class Layout:
     tiles: Tiles
     settings: Mapping[str, str]
     versions: Mapping[str, str]
+    trajectories: Trajectories = NONE
     title: str = "sweep"
 
     @property
@@ -48,7 +51,8 @@ class Layout:
     @property
     def bytes(self) -> int:
         """Uncompressed."""
-        return bytes_of(self.runs, len(self.iterations), len(self.variables), self.dtype.itemsize)
+        numbers = len(self.variables) + self.trajectories.numbers
+        return bytes_of(self.runs, len(self.iterations), numbers, self.dtype.itemsize)
 
     @property
     def runs(self) -> int:
@@ -90,6 +94,8 @@ def write_empty(place: Any, layout: Layout) -> None:
     for axis in layout.axes:
         coordinates |= {name: (axis.dim, _storable(labels)) for name, labels in axis.labels.items()}
         coordinates.setdefault(axis.dim, np.arange(len(axis)))
+    if layout.trajectories.shapes:
+        coordinates[NODE] = node_coordinate(layout.trajectories.labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # texts as coordinates have no final Zarr 3 specification
         dataset = xarray.Dataset(coords=coordinates, attrs=layout.attributes)
@@ -101,11 +107,20 @@ def write_empty(place: Any, layout: Layout) -> None:
     trace = {"shape": (*shape, records), "chunks": (*tile, records), "dtype": layout.dtype, "fill_value": np.nan}
     for name, units in layout.variables.items():
         make(name, **trace, dimension_names=(*dims, ITERATION), attributes={"units": units})
+    for name, inner in (layout.trajectories.shapes or {}).items():
+        units = {"units": "CPU units"} if name.startswith("allocation") else {}
+        along = {"shape": (*shape, records, *inner), "chunks": (*tile, records, *inner)}
+        make(
+            name,
+            **(trace | along),
+            dimension_names=(*dims, ITERATION, *layout.trajectories.dims(name)),
+            attributes=units,
+        )
     run = {"shape": shape, "chunks": tile, "fill_value": NOT_DONE, "dimension_names": dims}
     flags = {"flag_values": [int(code) for code in Status], "flag_meanings": " ".join(c.name for c in Status)}
     make("status", **run, dtype=np.int8, attributes=flags)
     make("left", **run, dtype=np.int32, attributes={"units": "iterations"})
-    arrays = len(layout.variables) + len(LAST)
+    arrays = len(layout.variables) + len(layout.trajectories.shapes or {}) + len(LAST)
     shape, chunks = (*layout.tiles.counts, arrays), (*[1] * len(tile), arrays)
     make(DONE, shape=shape, chunks=chunks, dtype=np.uint64, fill_value=0)
 

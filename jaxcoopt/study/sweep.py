@@ -33,6 +33,7 @@ from jaxcoopt.study.run_chunks import work_off
 from jaxcoopt.study.store import Store
 from jaxcoopt.study.store_layout import Layout
 from jaxcoopt.study.store_size import bytes_of, check_room, points_in, seeds_in, size_in_bytes
+from jaxcoopt.study.trajectories import Trajectories, trajectories_of
 from jaxcoopt.theory.auto import warn_of_links
 
 CLOCKS = ("bits", "seconds")
@@ -65,7 +66,7 @@ def sweep(
     dict label -> object (a network, a channel, a whole problem); or a list of points, each a dict name -> value
     (`sample` draws them at random). seeds: how many, or run numbers: seed r draws what run r of `solve` with this
     `seed` does, so that all points see the same starts, failures and batches. Statistics as in `solve`, `steps` / 20
-    apart; `record` adds metrics of your own, but no trajectories.
+    apart; `record` adds metrics of your own, and trajectories, the same nodes of all points.
 
     Numbers ride the runs axis; what changes shapes or code is compiled anew. Chunks of it, as large as `memory` allows
     (that the process may take, on a GPU of the GPU's, bytes or "4GiB"; None: half of what is free), go over all local
@@ -127,8 +128,6 @@ def planned(
     limit = None if memory is None else size_in_bytes("memory", memory)
     record = received_record(record, record_every)
     steps, every = spacing(steps, record.every)
-    if record.trajectories:
-        raise ValueError("record.trajectories: a sweep keeps statistics only; run `solve` at a point for trajectories")
     seed, initial, stop = check_seed("seed", seed), received_start(initial), received_stop(tol, stop)
     if not isinstance(title, str):
         raise TypeError(f"title: expected a text, got {shown(title)}")
@@ -142,18 +141,11 @@ def planned(
     check_points(laid, initial, stop)
     extra = extra_of(record, trio.problem, trio.network)
     job = Job(laid, steps, every, int(seed), numbers, stop, initial, extra)
+    paths = trajectories_of(laid, extra)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
-    tiles = cut(shape, rides, chunk_width(job, limit))
-    given = {
-        "steps": steps,
-        "record_every": every,
-        "seed": seed,
-        "seeds": numbers,
-        "tol": tol_of(stop),
-        "initial": initial,
-    }
-    given |= {} if beside_tol(stop) is None else {"stop": stop}
-    given |= {"metrics": record.metrics} if record.metrics else {}
+    tiles = cut(shape, rides, chunk_width(job, limit, paths.numbers))
+    given = {"steps": steps, "record_every": every, "seed": seed, "seeds": numbers}
+    given |= {"tol": tol_of(stop), "initial": initial} | _where_given(stop, record, paths)
     axes = {f"grid.{axis.dim}": {"names": list(axis.labels), "values": axis.entries} for axis in laid.axes}
     settings = {key: text for name, part in trio._asdict().items() for key, text in described(name, part).items()}
     layout = Layout(
@@ -166,8 +158,18 @@ def planned(
         settings=settings | described("sweep", given) | described("sweep", axes),
         versions=deciding(),
         title=title,
+        trajectories=paths,
     )
+    if record.trajectories:
+        check_room(layout.runs, layout.bytes, store)
     return job, layout
+
+
+def _where_given(stop: Stop | None, record: Record, paths: Trajectories) -> dict[str, Any]:
+    """Of what most sweeps do without."""
+    given: dict[str, Any] = {} if beside_tol(stop) is None else {"stop": stop}
+    given |= {"metrics": record.metrics} if record.metrics else {}
+    return given | ({"trajectories": record.trajectories, "nodes": paths.labels} if record.trajectories else {})
 
 
 def spacing(steps: int, record_every: int | None) -> tuple[int, int]:
