@@ -35,6 +35,7 @@ def run_batch(
     stop: Stop | None = None,
     extra: Extra | None = None,
     clock: Clock = SYNCHRONOUS,
+    training_every: int | None = None,
     concrete: bool = True,
     progress: bool = False,
     spread: Placing = spread_runs,
@@ -42,7 +43,9 @@ def run_batch(
     """All runs at once; nothing is checked. runs: how many, or the numbers by which they draw; lengths: iterations
     before each record, the first of which is 0; concrete: False inside someone's jit or grad.
     """
-    setup, carry = prepare(problem, network, method, runs, seed, initial, stop, optimum, extra, clock)
+    setup, carry = prepare(
+        problem, network, method, runs, seed, initial, stop, optimum, extra, clock, training_every if concrete else None
+    )
     if concrete:
         carry, records = drive(setup, carry, list(lengths), progress, spread)
     else:

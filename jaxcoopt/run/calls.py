@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,9 @@ def drive(
     iteration that the carry is of.
     """
     runs = len(setup.runs)
+    if setup.evaluation is not None:
+        end = as_jax(np.int32(start + sum(lengths)))
+        setup = replace(setup, evaluation=replace(setup.evaluation, end=end))
     go, setup, carry, gather = spread(setup, carry)
     parts, at, count, most = [], 0, 1, choices().records
     with progress_bar(progress, sum(lengths)) as report:

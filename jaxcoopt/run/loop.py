@@ -2,93 +2,34 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcoopt.compensated import Pair, two_sum
 from jaxcoopt.compiler import LEAST_WIDE, options_for
 from jaxcoopt.draws import Draw
-from jaxcoopt.methods.co_optimizer import CoOptimizer, CoState
+from jaxcoopt.methods.co_optimizer import CoState
 from jaxcoopt.methods.round import Round
 from jaxcoopt.methods.schedule import at_iteration
 from jaxcoopt.network.halo import most
-from jaxcoopt.network.network import Network
 from jaxcoopt.platform import choices
 from jaxcoopt.problem.box import domain
 from jaxcoopt.problem.models import Params
 from jaxcoopt.problem.problem import Problem
-from jaxcoopt.problem.reference import Optimum
-from jaxcoopt.pytrees import pytree
-from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, Iteration, duration_of
+from jaxcoopt.run.clocks import Iteration, duration_of
 from jaxcoopt.run.metric import Metric
-from jaxcoopt.run.node_split import NodeSplit
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.setup import Carry, Evaluation, Setup
 from jaxcoopt.run.stacked import Stacked
-from jaxcoopt.run.statistics import observe, without_samples
+from jaxcoopt.run.statistics import OF_SAMPLES, observe, without_samples
 from jaxcoopt.run.status import OF_COST, diverged, lost_halves
-from jaxcoopt.run.stops import ITERATION, MEAN_SHARE, Seen, Stop, stopping
-
-
-@pytree(static=("split", "extra"))
-@dataclass(frozen=True)
-class Setup:
-    """All that stays the same during a run; stop: None where every run goes on to its end.
-
-    mean_share: the budget over the number of nodes, scalar or [runs]; 0 without allocation. split: where the nodes are,
-    if they are spread over devices; node_at: there, the place of each node. extra: what the user wants to be recorded.
-    clock: what an iteration takes.
-    """
-
-    problem: Problem
-    network: Network
-    method: CoOptimizer
-    optimum: Optimum
-    stop: Stop | None
-    network_key: Array
-    batch_key: Array
-    runs: Int[Array, " runs"]
-    mean_share: Any
-    split: NodeSplit | None = None
-    node_at: Int[Array, " given"] | None = None
-    extra: Extra | None = None
-    clock: Clock = SYNCHRONOUS
-
-    @property
-    def nodes(self) -> int:
-        """How many there are, on all devices together."""
-        return self.network.nodes if self.split is None else self.split.nodes
-
-    def for_devices(self) -> "Setup":
-        """Without what the loop does not read: where the optimum is."""
-        return replace(self, optimum=replace(self.optimum, allocation=None, params=None))
-
-
-@pytree
-@dataclass(frozen=True)
-class Carry:
-    """What a run takes along: the method's state, the clock (simulated seconds, the largest float where they have no
-    end, and what they lost to rounding), how often each graph was seen (None where the network knows); which runs have
-    converged and stand still, and the bits that these had sent by then (None without a stop); which runs have left
-    the domain of their cost in an iteration, recorded or not (None where it has no end); what the network's failures
-    remember (None: nothing).
-    """
-
-    iteration: Int[Array, ""]
-    state: CoState
-    seconds: Float[Array, " runs"]
-    seconds_lost: Float[Array, " runs"]
-    visits: Int[Array, " graphs"] | None
-    done: Bool[Array, " runs"]
-    bits: Float[Array, " runs"] | None = None
-    strayed: Bool[Array, " runs"] | None = None
-    failures: Shaped[Array, "edges *shape runs"] | Any = None  # or a pytree of such arrays
-
+from jaxcoopt.run.stops import ITERATION, MEAN_SHARE, Seen, stopping
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
 
@@ -105,6 +46,8 @@ def begin(setup: Setup, x: Pair | None, params: Params | None) -> Carry:
     strayed = none if _has_ends(setup.problem) else None
     visits = jnp.zeros(setup.network.graphs, jnp.int32) if setup.network.seen(iteration) is None else None
     carry = Carry(iteration, state, zero, zero, visits, none, strayed=strayed, failures=failures)
+    if setup.evaluation is not None:
+        carry = replace(carry, evaluated=jax.tree.map(jnp.zeros_like, _of_samples(setup, carry)))
     return carry if setup.stop is None else looked_at(setup, replace(carry, bits=zero))
 
 
@@ -114,7 +57,23 @@ def advance(setup: Setup, carry: Carry, length: Any, axis: str | None = None) ->
     """
     watched = setup.stop is not None
     new = until_converged(setup, carry, length, axis) if watched else moved_on(setup, carry, length)
+    if setup.evaluation is not None:
+        new = replace(new, evaluated=_evaluated(setup, setup.evaluation, carry, new))
     return new, recorded(setup, new)
+
+
+def _evaluated(setup: Setup, evaluation: Evaluation, old: Carry, new: Carry) -> dict[str, Array]:
+    """What needs all samples, evaluated anew in the runs in which it is due, whatever the others do."""
+    every, evaluated = evaluation.every, new.evaluated
+    passed = (new.iteration == 0) | (new.iteration // every > old.iteration // every)
+    due = passed | (new.iteration >= evaluation.end) | (new.done & ~old.done)
+    fresh = lax.cond(jnp.any(due), lambda: _of_samples(setup, new), lambda: evaluated)
+    return jax.tree.map(partial(jnp.where, due), fresh, evaluated)
+
+
+def _of_samples(setup: Setup, carry: Carry) -> dict[str, Array]:
+    found = _statistics(setup, replace(carry, evaluated=None))
+    return {name: found[name] for name in OF_SAMPLES if name in found}
 
 
 def moved_on(setup: Setup, carry: Carry, length: Any, run: Iterations | None = None) -> Carry:
@@ -149,7 +108,8 @@ def _statistics(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Arr
     problem, estimate = setup.problem, setup.method.estimate(carry.state)
     if setup.split is not None:
         problem, estimate = setup.split.without_padding(problem, estimate)
-    found = observe(problem, estimate, setup.optimum)
+    found = (observe if carry.evaluated is None else without_samples)(problem, estimate, setup.optimum)
+    found |= carry.evaluated or {}
     if carry.strayed is None:
         return found
     lost = {name: jnp.where(carry.strayed, jnp.nan, found[name]) for name in OF_COST if name in found}
@@ -216,7 +176,7 @@ def _seen(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]]) 
     }
     for metric in () if setup.extra is None else setup.extra.metrics:
         others[metric.name] = partial(_metric, setup, metric, carry)
-    return Seen(_statistics(setup, carry, observe), others)
+    return Seen(_statistics(setup, replace(carry, evaluated=None), observe), others)
 
 
 def _metric(setup: Setup, metric: Metric, carry: Carry) -> Array:

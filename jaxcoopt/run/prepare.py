@@ -25,6 +25,7 @@ from jaxcoopt.run.clocks import SYNCHRONOUS, Clock, laid_out_clock
 from jaxcoopt.run.initial import Initial, given_params, initial_allocation, random_params
 from jaxcoopt.run.loop import Carry, Setup, begin
 from jaxcoopt.run.record import Extra
+from jaxcoopt.run.setup import Evaluation
 from jaxcoopt.run.stops import Stop
 
 
@@ -39,6 +40,7 @@ def prepare(
     optimum: Optimum,
     extra: Extra | None = None,
     clock: Clock = SYNCHRONOUS,
+    training_every: int | None = None,
 ) -> tuple[Setup, Carry]:
     """Everything as arrays of one float type, and iteration 0; runs: how many, or the numbers they draw by."""
     initial = Initial() if initial is None else initial
@@ -62,6 +64,7 @@ def prepare(
         mean_share=_mean_share(exact, network.nodes),
         extra=extra,
         clock=laid_out_clock(clock),
+        evaluation=None if training_every is None else Evaluation(np.int32(training_every), np.int32(0)),
     )
     setup, x, params = as_jax((setup, x, params))
     drawn, carry = _started(setup, x, params)

@@ -29,12 +29,16 @@ class Record:
     every: iterations from one record to the next; None: a hundredth of the run. metrics: `Metric`s of one's own.
     trajectories: "allocation", "params" or both, recorded as the nodes stand at each record. nodes: labels of the nodes
     whose trajectories are recorded; None: all. Trajectories take records x nodes x runs numbers of memory.
+    training_every: the training loss and gap, which take a pass over all samples, are evaluated at the first record at
+    or after each multiple of so many iterations, at the end and where a run stops, and stand in the records between;
+    None: at every record. Inside jit they are evaluated at every record.
     """
 
     every: int | None = None
     metrics: Sequence[Metric] = ()
     trajectories: Sequence[str] = ()
     nodes: Sequence[Hashable] | None = None
+    training_every: int | None = None
 
 
 @briefly
@@ -79,7 +83,9 @@ def received_record(record: Record | None, record_every: object = None) -> Recor
         raise TypeError(f"record.trajectories: expected names of {list(STANDS)}, got {shown(stands)}")
     if not isinstance(record.nodes, list | tuple | None):
         raise TypeError(f"record.nodes: expected a list of labels (network.labels), got {shown(record.nodes)}")
-    return Record(every, metrics, tuple(stands), None if record.nodes is None else tuple(record.nodes))
+    seldom = record.training_every
+    seldom = None if seldom is None else at_least_one("record.training_every", seldom)
+    return Record(every, metrics, tuple(stands), None if record.nodes is None else tuple(record.nodes), seldom)
 
 
 def extra_of(record: Record, problem: Problem, network: Network) -> Extra | None:
@@ -99,6 +105,8 @@ def extra_of(record: Record, problem: Problem, network: Network) -> Extra | None
         nodes = tuple(_number(label, network) for label in record.nodes)
         if not nodes:
             raise ValueError("record.nodes: expected one or more labels, got none")
+    if record.training_every is not None and problem.training is None:
+        raise ValueError("record.training_every: it is given, but the problem has no training")
     if not (record.metrics or record.trajectories):
         return None
     return Extra(tuple(record.metrics), tuple(record.trajectories), nodes)

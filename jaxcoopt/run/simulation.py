@@ -42,7 +42,8 @@ class Simulation:
         result = simulation.run(1_000)  # of all 2,000 iterations
 
     Arguments, errors and warnings are those of `solve`. Records stand at the multiples of `record.every` (None: a
-    hundredth of each call's steps) and at the end of each call. Calls that end at such multiples give the numbers of
+    hundredth of each call's steps) and at the end of each call. Calls that end at such multiples, and at those of
+    `record.training_every`, give the numbers of
     one call, bit for bit, and so does a run that was saved and loaded.
 
     Works outside of jit and grad only: a run inside is `solve`'s.
@@ -106,6 +107,7 @@ class Simulation:
             start.optimum,
             start.extra,
             start.clock,
+            self._record.training_every,
         )
         self._carry: Carry | None = carry
         self._records: Records | None = None

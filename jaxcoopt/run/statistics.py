@@ -26,6 +26,9 @@ UNITS = {
 """The statistics by name, in the order of tables."""
 
 
+OF_SAMPLES = ("training_loss", "training_gap")  # take a pass over all samples
+
+
 def observe(problem: Problem, estimate: Estimate, optimum: Optimum) -> dict[str, Float[Array, " runs"]]:
     """Costs, gaps to the optimum (where one is known), feasibility and consensus of where the nodes stand."""
     record: dict[str, Array] = {}

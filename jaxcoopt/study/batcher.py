@@ -37,6 +37,7 @@ class Job:
     stop: Stop | None = None
     initial: Initial | None = None
     extra: Extra | None = None
+    training_every: int | None = None
     optima: "Optima" = field(default_factory=lambda: Optima())
 
     @property
@@ -103,7 +104,11 @@ def run_chunk(job: Job, indices: Int[np.ndarray, "dims runs"], *, device: Any = 
         with bounded_programs("chunk", trio, runs):
             trio = trio._replace(method=with_steps(trio.method, trio.problem, trio.network, job.initial))
             options: dict[str, Any] = {"seed": job.seed, "initial": job.initial, "stop": job.stop, "extra": job.extra}
-            options |= {"optimum": job.optima.of(job.plan, at), "clock": trio.clock}
+            options |= {
+                "optimum": job.optima.of(job.plan, at),
+                "clock": trio.clock,
+                "training_every": job.training_every,
+            }
             result = run_batch(*trio[:3], job.seeds[seeds], job.lengths, **options)
             trace, stands, status, left, recorded = jax.device_get(
                 (result.trace, result.trajectories, result.status, result.left, result.iterations)

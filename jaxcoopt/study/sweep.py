@@ -140,7 +140,7 @@ def planned(
     laid = plan(trio, grid if _are_axes(grid) else axes_of(grid, trio))
     check_points(laid, initial, stop)
     extra = extra_of(record, trio.problem, trio.network)
-    job = Job(laid, steps, every, int(seed), numbers, stop, initial, extra)
+    job = Job(laid, steps, every, int(seed), numbers, stop, initial, extra, record.training_every)
     paths = trajectories_of(laid, extra)
     shape, rides = (*laid.shape, len(numbers)), (*laid.rides, True)
     tiles = cut(shape, rides, chunk_width(job, limit, paths.numbers))
@@ -169,6 +169,7 @@ def _where_given(stop: Stop | None, record: Record, paths: Trajectories) -> dict
     """Of what most sweeps do without."""
     given: dict[str, Any] = {} if beside_tol(stop) is None else {"stop": stop}
     given |= {"metrics": record.metrics} if record.metrics else {}
+    given |= {"training_every": record.training_every} if record.training_every else {}
     return given | ({"trajectories": record.trajectories, "nodes": paths.labels} if record.trajectories else {})
 
 
