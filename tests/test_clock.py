@@ -262,3 +262,17 @@ def test_on_several_devices(shard, runs):
     text = APART.format(tests=str(Path(__file__).parent), shard=shard, runs=runs)
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # other errors may get worse
+def test_compared_and_tuned(allowed):
+    """Seconds in a comparison, and an objective that reads them, are the clock's."""
+    methods, clock = {"flow": METHOD}, Transfers(10.0)
+    usual, own = (jc.compare(PROBLEM, NETWORK, methods, steps=STEPS, clock=each) for each in (None, clock))
+    alone = jc.solve(PROBLEM, NETWORK, METHOD, STEPS, clock=clock)
+    np.testing.assert_allclose(own["seconds"], float(alone.trace["seconds"][-1, 0]), rtol=1e-9)
+    assert np.all(own["seconds"] > usual["seconds"])
+    options = {"steps": STEPS, "iterations": 1, "progress": False}
+    options["objective"] = lambda result: result.trace["seconds"][-1].mean()
+    found = jc.tune(PROBLEM, NETWORK, METHOD, {"allocation.step": (0.01, 0.1)}, clock=clock, **options)
+    assert found.untuned == pytest.approx(float(alone.trace["seconds"][-1, 0]), rel=1e-9)
