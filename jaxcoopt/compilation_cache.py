@@ -8,6 +8,8 @@ import jax
 import platformdirs
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
+from jaxcoopt.files import located
+
 FOUND, COMPILED = "/jax/compilation_cache/cache_hits", "/jax/compilation_cache/cache_misses"
 
 
@@ -46,18 +48,25 @@ def compilation_cache(folder: str | Path | None = None) -> CompilationCache:
 
     folder: by default the one that JAX uses already (JAX_COMPILATION_CACHE_DIR), else jaxcoopt/xla in the user's folder
     for caches, as the command line does. It holds some MB for each shape of a problem, and may be deleted at any time.
-    The returned object tells how many programs were found there. Raises OSError for a folder that cannot be made.
+    The returned object tells how many programs were found there. Raises OSError for a folder that cannot be made, TypeError
+    or ValueError for what can be no path.
     """
     in_use = jax.config.values["jax_compilation_cache_dir"]
-    chosen = in_use or platformdirs.user_cache_path("jaxcoopt") / "xla" if folder is None else folder
-    place = Path(chosen).expanduser()
+    if folder is not None:
+        place = located("folder", folder)
+    else:
+        place = Path(in_use) if in_use else platformdirs.user_cache_path("jaxcoopt") / "xla"
+    _keep_in(place)
+    return CompilationCache(place)
+
+
+def _keep_in(place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    if str(place) != in_use:
+    if str(place) != jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(place))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax_cache.reset_cache()  # a process that has compiled without a folder would go on without
     _listen()
-    return CompilationCache(place)
 
 
 @cache

@@ -146,6 +146,7 @@ OWN: dict[str, dict[str, Any]] = {
 }
 OUTPUTS = (
     "Memory",
+    "CompilationCache",
     "Result",
     "Status",
     "Tuned",
@@ -303,6 +304,7 @@ def refused(*args: Any, **rest: Any) -> Any:
 
 
 COMPILED = (
+    "jaxcoopt.compilation_cache._keep_in",
     "jaxcoopt.run.solve.run_batch",
     "jaxcoopt.run.simulation.prepare",
     "jaxcoopt.run.memory.layout_of",

@@ -56,16 +56,16 @@ def test_a_run_too_large_is_told_how_a_gpu_gives_more(gpu, monkeypatch):
     need = memory.Memory(10**9, GIB, 20 * GIB, GIB, 0, 10 * GIB)
     monkeypatch.setattr(memory, "layout_of", lambda *given: need)
     with pytest.raises(MemoryError, match=r"runs need 22 GiB .* XLA_PYTHON_CLIENT_MEM_FRACTION=0.95"):
-        memory.check_memory(*trio(), 10**9, None)
+        memory.check_memory(*trio()[:3], 10**9, None)
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with pytest.raises(MemoryError, match=r"samples .* or parameters$"):
-        memory.check_memory(*trio(), 10**9, None)
+        memory.check_memory(*trio()[:3], 10**9, None)
 
 
 def test_the_limit_of_a_sweep_is_of_the_device(gpu):
     """Not of the host, of which this process has taken more than the limit leaves."""
     given = trio()
-    need = memory.at_most(*given, 1000)
+    need = memory.at_most(*given[:3], 1000)
     assert chunk_width.fitting(given, 1000, 2 * GIB + need + 1) == 1000
     assert chunk_width.widest_for(given.problem, NODES) == 2**25 // (8 * NODES * 10) // 256 * 256 > 256
     assert "compiler take about 2,048 MiB" in chunk_width._too_small(1.0 * GIB, 2 * GIB, 0)

@@ -22,6 +22,7 @@ from jaxcoopt.run.check import check_run, received, received_start
 from jaxcoopt.run.initial import Initial
 from jaxcoopt.run.prepare import prepare
 from jaxcoopt.run.shards import devices_for, program_for, spread_shapes
+from jaxcoopt.shown import briefly
 from jaxcoopt.theory.auto import with_placeholders
 
 # Bytes of the host that a first run takes beside its arrays, for the compiler and its programs: with one half, and what
@@ -137,6 +138,7 @@ def available() -> int:
     return free_memory() if own is None else own.limit - own.taken
 
 
+@briefly
 @dataclass(frozen=True)
 class OfDevice:
     """Bytes that JAX may take of a device's own memory, and those that it has taken."""

@@ -131,7 +131,7 @@ def test_points_that_do_not_fit_together_are_refused():
         swept_to(None, {"problem.training": {"two": PROBLEM.training, "three": wide}})
 
 
-def test_what_has_no_room_is_told(tmp_path, monkeypatch):
+def test_what_has_no_room_is_told(tmp_path, monkeypatch, unchecked):
     """In memory, and on a disk, before anything runs; a chunk is narrower where its trajectories are large."""
     statistics, more = (12 * (numbers * 5 * 8 + 5) for numbers in (9, 9 + 2 * 4))  # of 12 runs, 5 records, 2 nodes
     monkeypatch.setattr("jaxcoopt.study.store_size.free_memory", lambda: more - 1)
