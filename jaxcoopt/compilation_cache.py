@@ -48,8 +48,9 @@ def compilation_cache(folder: str | Path | None = None) -> CompilationCache:
 
     folder: by default the one that JAX uses already (JAX_COMPILATION_CACHE_DIR), else jaxcoopt/xla in the user's folder
     for caches, as the command line does. It holds some MB for each shape of a problem, and may be deleted at any time.
-    The returned object tells how many programs were found there. Raises OSError for a folder that cannot be made, TypeError
-    or ValueError for what can be no path.
+    The returned object tells how many programs were found there.
+
+    Raises OSError for a folder that cannot be made, TypeError or ValueError for what can be no path.
     """
     in_use = jax.config.values["jax_compilation_cache_dir"]
     if folder is not None:
