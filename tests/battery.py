@@ -141,6 +141,7 @@ OWN: dict[str, dict[str, Any]] = {
     "CoOptimizer": {"allocation": flow(), "training": track()},
     "Problem": {"allocation": cpu(), "training": fit(jc.losses.Linear(0.1))},
     "DecentralizedADMM": {"curvature": 1.0},
+    "Tolerance": {"tol": 1e-3},
     "Schedule": {"values": np.array([0.1, 0.2])},
     "Metric": {"name": "largest", "unit": "", "function": lambda problem, estimate: estimate.allocation.max(axis=0)},
 }
@@ -167,8 +168,9 @@ OTHERS = (
     "curvature",
     "excess",
     "objective_of",
+    "optimizer",
 )
-# rate_of_run raises KeyError, as it says; pytree and setting make classes; the others are inside of a program
+# rate_of_run raises KeyError, as it says; pytree, setting and optimizer make classes; the others are inside a program
 
 
 ALSO = {
@@ -285,6 +287,8 @@ def use(made: Any) -> Any:
             problem, method, more = PROBLEM, METHOD, {"record": made}
         case jc.Simulation():
             return made.run(2)
+        case jc.Stop():
+            problem, method, more = PROBLEM, METHOD, {"stop": made, "optimum": jc.reference(PROBLEM, 4)}
         case jc.Optimum():
             problem, method, more = PROBLEM, METHOD, {"optimum": made}
         case _:
