@@ -16,7 +16,7 @@ from jaxcoopt.host import inside_jit
 from jaxcoopt.platform import on_gpu
 
 LEAST_WIDE = 16  # runs, whose loops are worth wide vectors
-SMALL, MOST = 10_000, 1_000_000  # numbers of an array in one run and in all runs, for which nothing is optimised
+SMALL, MOST = 500, 1_000_000  # numbers of an array in one run and in all runs, for which nothing is optimised
 
 Options = dict[str, bool | int | str]
 # XLA's own list, and WHILE.
@@ -46,23 +46,23 @@ def options_for(runs: int) -> Options:
 
 
 def compiled_soon(function: Callable[Given, Found], static: tuple[str, ...] = ()) -> Callable[Given, Found]:
-    """`jax.jit` for what runs once or a few times: on a CPU it is compiled in a quarter of the time; static: names of
-    arguments that are no arrays.
+    """`jax.jit` for what runs once or a few times: where all arrays are small it is not optimised on a CPU, and
+    compiles in a quarter of the time; static: names of arguments that are no arrays.
 
-    Nothing is optimised where all arrays are small, whatever the number of runs, so that a run's numbers do not depend
-    on the others. Inside of jit or grad it is `jax.jit`.
+    Small are arrays of few numbers in a run, whatever the number of runs, so that a run's numbers do not depend on the
+    others. Inside of jit or grad it is `jax.jit`.
     """
     plain = jax.jit(function, static_argnames=static)
 
     @cache
-    def soon(small: bool) -> Any:
-        return jax.jit(function, static_argnames=static, compiler_options=_options_for_once(small))
+    def soon() -> Any:
+        return jax.jit(function, static_argnames=static, compiler_options=_options_for_once())
 
     @wraps(function)
     def call(*args: Given.args, **kwargs: Given.kwargs) -> Found:
         given = args, kwargs
-        on_cpu = jax.default_backend() == "cpu" and not (inside_jit() or traced(given))
-        return (soon(_small(given)) if on_cpu else plain)(*args, **kwargs)
+        known = jax.default_backend() == "cpu" and not (inside_jit() or traced(given))
+        return (soon() if known and _small(given) else plain)(*args, **kwargs)
 
     return call
 
@@ -73,8 +73,9 @@ def _small(given: PyTree) -> bool:
     return all(np.prod(shape[:-1]) <= SMALL and np.prod(shape) <= MOST for shape in shapes)
 
 
-def _options_for_once(small: bool) -> Options:
-    """What jaxlib has up to 0.10 and no more later: kernels by its first compiler, all in one piece."""
-    later = tuple(map(int, version("jaxlib").split(".")[:2])) >= (0, 11)
-    first: Options = {} if later else {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-    return first | {"xla_backend_optimization_level": 0} if small else first
+def _options_for_once() -> Options:
+    """Nothing is optimised; up to jaxlib 0.10, which has them, kernels by the first emitters, all in one piece."""
+    options: Options = {"xla_backend_optimization_level": 0}
+    if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
+        options |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+    return options
