@@ -10,7 +10,7 @@ from jaxcoopt.experiments.contenders import contenders
 from jaxcoopt.experiments.random_instances import draw_instances
 from jaxcoopt.experiments.random_networks import PARTS, draw_networks, sizes
 from jaxcoopt.methods.check import check_method
-from jaxcoopt.study.contest import Clock, Contender, Contest, scores_of, timed
+from jaxcoopt.study.contest import Contender, Contest, Stages, scores_of, timed
 from jaxcoopt.study.instances import Instances
 from jaxcoopt.study.jobs import Case
 
@@ -39,7 +39,7 @@ def play_comparison(settings: Comparison, done: Callable[[str], None] = lambda _
         ]
 
     for family, graphs, nodes in cases(settings):
-        clock: Clock = dict.fromkeys(STAGES, 0.0)
+        clock: Stages = dict.fromkeys(STAGES, 0.0)
         contest = Contest(family.kind, graphs.label or graphs.name, nodes, [], {}, clock)
         with jax.enable_x64(settings.precision == "float64"):
             with timed(clock, "instances"):

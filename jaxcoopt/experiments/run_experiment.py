@@ -19,7 +19,7 @@ from jaxcoopt.run.result import Result
 from jaxcoopt.run.solve import solve
 from jaxcoopt.run.status import worse_than_start
 from jaxcoopt.shown import briefly
-from jaxcoopt.study.contest import Clock, timed
+from jaxcoopt.study.contest import Stages, timed
 from jaxcoopt.theory.auto import with_placeholders
 
 Stage = Callable[[str], AbstractContextManager[Any]]
@@ -42,7 +42,7 @@ def play(settings: Experiment, progress: bool = False, stage: Stage | None = Non
     Raises ValueError, TypeError or ImportError for settings that cannot be run.
     """
     stage = stage or (lambda text: nullcontext())
-    timings: Clock = {}
+    timings: Stages = {}
     with noted(settings.precision) as notes:
         with stage("loading data and networks"), timed(timings, "load"):
             built = build(settings)

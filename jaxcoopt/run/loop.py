@@ -29,7 +29,7 @@ from jaxcoopt.run.setup import Carry, Evaluation, Setup
 from jaxcoopt.run.stacked import Stacked
 from jaxcoopt.run.statistics import OF_SAMPLES, observe, without_samples
 from jaxcoopt.run.status import OF_COST, diverged, lost_halves
-from jaxcoopt.run.stops import ITERATION, MEAN_SHARE, Seen, stopping
+from jaxcoopt.run.stops import ITERATION, MEAN_SHARE, LazyRecord, stopping
 
 Iterations = Callable[[Setup, Carry, Any], Carry]
 
@@ -166,7 +166,7 @@ def looked_at(setup: Setup, carry: Carry, due: Any = True) -> Carry:
     return replace(carry, done=done, bits=sent)
 
 
-def _seen(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]]) -> Seen:
+def _seen(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]]) -> LazyRecord:
     """What a `Stop` may read."""
     others: dict[str, Callable[[], Array]] = {
         "bits": partial(_bits_sent, setup, carry),
@@ -176,7 +176,7 @@ def _seen(setup: Setup, carry: Carry, observe: Callable[..., dict[str, Array]]) 
     }
     for metric in () if setup.extra is None else setup.extra.metrics:
         others[metric.name] = partial(_metric, setup, metric, carry)
-    return Seen(_statistics(setup, replace(carry, evaluated=None), observe), others)
+    return LazyRecord(_statistics(setup, replace(carry, evaluated=None), observe), others)
 
 
 def _metric(setup: Setup, metric: Metric, carry: Carry) -> Array:

@@ -81,7 +81,7 @@ class Tolerance(Stop):
                 )
 
 
-class Seen(Mapping[str, Any]):
+class LazyRecord(Mapping[str, Any]):
     """What a `Stop` reads of a run: statistics that are there, and others that are computed when they are read."""
 
     def __init__(self, statistics: Mapping[str, Any], others: Mapping[str, Callable[[], Any]]) -> None:

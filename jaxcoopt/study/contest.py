@@ -21,7 +21,7 @@ from jaxcoopt.study.jobs import Case, Make, Traces, bits_at, one_number, probe, 
 from jaxcoopt.study.statistics import quartiles
 
 Horizon = tuple[str, float]  # ("iterations", limit) or ("bits", limit)
-Clock = dict[str, float]  # seconds by stage
+Stages = dict[str, float]  # seconds by stage
 
 
 @briefly
@@ -95,7 +95,7 @@ class Contest:
     nodes: int
     scores: list[ContenderScores]
     skipped: dict[str, str]
-    clock: Clock
+    clock: Stages
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ class Rules:
 
 
 def scores_of(
-    contender: Contender, tuning: Case, evaluation: Case, rules: Rules, clock: Clock | None = None
+    contender: Contender, tuning: Case, evaluation: Case, rules: Rules, clock: Stages | None = None
 ) -> ContenderScores:
     """Tuned on one case and run on another: each distinct winner of a horizon once, on all instances."""
     clock = {} if clock is None else clock
@@ -150,7 +150,7 @@ def scores_of(
 
 
 @contextmanager
-def timed(clock: Clock, stage: str) -> Iterator[None]:
+def timed(clock: Stages, stage: str) -> Iterator[None]:
     """Adds the seconds that its block takes."""
     start = time.perf_counter()
     yield
