@@ -1,4 +1,4 @@
-"""The library measured on one GPU, in less than nine minutes: numbers, times, rivals, choices, a sweep, slopes.
+"""The library measured on one GPU, within nine minutes: numbers, times, rivals, choices, a sweep, slopes.
 
     python -m benchmarks.cuda --out DIR                  # all parts; a second call goes on where the first one stood
     python -m benchmarks.cuda --out DIR --parts engine   # one of them

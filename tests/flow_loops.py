@@ -56,6 +56,15 @@ def curvature_flow(x, constants, sequence, settings, link, box):
     return np.array(xs)
 
 
+def own_curvature(curvature, price, marginal, best, wanted, estimate, ends, room):
+    """The cost's, at least 1e-5 |p| / room; at a bound what explains the price, the last estimate at most."""
+    own = max(curvature, 1e-5 * abs(price) / room)
+    if best not in ends:
+        return own
+    apart = max(abs(min(max(wanted, ends[0]), ends[1]) - best), 0.03 * room)
+    return min(max(own, abs(price - marginal) / apart), estimate)
+
+
 def next_level(estimate, value, turns):
     """The estimate that follows: the level at or above the value, at most half an octave from the last one, which stays
     where the value is within a band around it; the band widens where it has turned often.
@@ -119,10 +128,8 @@ def dual_flow(x, constants, sequence, settings, link, box):
             else:
                 around[i] += (np.mean(nearby) - around[i]) * degree[i] / links[i]
             room = max(span[i], min(abs(best[i]), within[1][i] - within[0][i]))
-            own = max(a[i], 1e-5 * abs(price[i]) / room)
-            if best[i] in (within[0][i], within[1][i]):
-                apart = max(abs(min(max(wanted[i], within[0][i]), within[1][i]) - best[i]), 0.03 * room)
-                own = min(max(own, abs(price[i] - a[i] * (best[i] - center[i])) / apart), estimate[i])
+            marginal, ends = a[i] * (best[i] - center[i]), (within[0][i], within[1][i])
+            own = own_curvature(a[i], price[i], marginal, best[i], wanted[i], estimate[i], ends, room)
             own = max(own, estimate[i] * abs(wanted[i] - best[i]) / (3 * max(room, span.max())))
             new[i] = next_level(estimate[i], 2 / (1 / own + around[i]), turns[i])
             way = np.sign(round(2 * math.log2(new[i] / estimate[i])))

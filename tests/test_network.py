@@ -395,15 +395,3 @@ def test_seeds_of_solve_reach_the_links():
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
     assert np.abs(one[:, 0] - one[:, 1]).max() > 1e-3
-
-
-@pytest.mark.fast
-@pytest.mark.parametrize("switching", ["cycle", [0, 2, 2, 1, 2]])
-def test_how_often_a_graph_was_seen(switching):
-    graphs = [nx.cycle_graph(4), nx.path_graph(4), nx.star_graph(3)]
-    network, key = jc.Network.from_graphs(graphs, switching=switching), jax.random.key(0)
-    counted = np.zeros(3, int)
-    for iteration in range(13):
-        np.testing.assert_array_equal(network.seen(jnp.asarray(iteration)), counted)
-        counted[int(network.graph_at(key, jnp.asarray(iteration)))] += 1
-    assert jc.Network.from_graphs(graphs, switching="random").seen(jnp.asarray(3)) is None
