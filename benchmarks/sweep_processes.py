@@ -23,7 +23,7 @@ def work(store, *others):
     import jax
 
     jax.config.update("jax_logging_level", "CRITICAL")
-    from sweep import LEVELS, RATES, STEPS, instance
+    from sweep_instance import LEVELS, RATES, STEPS, instance
 
     import jaxcoopt as jc
     from jaxcoopt.study.processes import joined
